@@ -1,0 +1,32 @@
+"""Code for the hot path, each module twice: compiled with Cython, and pure.
+
+Pure: no IO, no clock, no logging. `COMPILED` says which twins serve; `ONLY1MCP_PURE=1` asks for the
+pure ones. Nobody outside this package names a twin.
+"""
+
+import os
+from typing import TYPE_CHECKING
+
+from only1mcp._speedups import hash_ring_py, json_scan_py
+
+_WANT_PURE = os.environ.get("ONLY1MCP_PURE") == "1"
+COMPILED = False
+
+if TYPE_CHECKING or _WANT_PURE:
+    _hash_ring, _json_scan = hash_ring_py, json_scan_py
+else:
+    try:
+        from only1mcp._speedups import hash_ring_c as _hash_ring
+        from only1mcp._speedups import json_scan_c as _json_scan
+
+        COMPILED = True
+    except ImportError:
+        _hash_ring, _json_scan = hash_ring_py, json_scan_py
+
+HashRing = _hash_ring.HashRing
+Envelope = _json_scan.Envelope
+scan = _json_scan.scan
+members = _json_scan.members
+elements = _json_scan.elements
+REQUEST, NOTIFICATION, RESPONSE, BATCH = 1, 2, 3, 4
+ACCEL = "cython" if COMPILED else "pure"

@@ -1,0 +1,1 @@
+"""[5] One backend: its sessions, its era, its ids, and the calls under way on it."""

@@ -1,0 +1,140 @@
+"""The stdio servers as a worker reaches them: over the link to the host."""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from pathlib import Path
+
+import orjson
+
+from only1mcp._speedups import scan
+from only1mcp.backends.call import Cancel, Outgoing, ReplySink
+from only1mcp.errors import BackendLost, BackendUnreachable, Only1MCPError
+from only1mcp.links.frames import Kind
+from only1mcp.links.link import Link, connect
+from only1mcp.links.wire import CallFrame, decode_failure
+from only1mcp.registry.catalogue import Catalogue
+from only1mcp.tasks import Tasks
+
+_log = logging.getLogger(__name__)
+_RETRY_S = 0.05
+PATIENCE_S = 5.0
+"""How long a call waits for a host that is being replaced."""
+
+
+class HostLink:
+    """The link, made again whenever it breaks, and the calls on it."""
+
+    def __init__(
+        self, path: Path, tasks: Tasks, on_catalogue: Callable[[Catalogue], None],
+        on_settled: Callable[[], None],
+    ) -> None:  # fmt: skip
+        self._path = path
+        self._tasks = tasks
+        self._on_catalogue = on_catalogue
+        self._on_settled = on_settled
+        self._link: Link | None = None
+        self._token = 0
+        self._sinks: dict[int, ReplySink] = {}
+        self._unsent: dict[int, tuple[CallFrame, asyncio.TimerHandle]] = {}
+
+    def start(self) -> None:
+        """Begin to connect; returns at once."""
+        self._tasks.spawn(self._connect())
+
+    def call(self, server_id: str, outgoing: Outgoing, sink: ReplySink) -> Cancel:
+        """Send a call; while the host is away it waits, for `PATIENCE_S` at most."""
+        self._token += 1
+        token = self._token
+        frame = CallFrame(server_id, outgoing.method, outgoing.params, outgoing.era.value)
+        self._sinks[token] = sink
+        if self._link is None or not self._link.send(Kind.CALL, token, frame.encode()):
+            loop = asyncio.get_running_loop()
+            timer = loop.call_later(PATIENCE_S, self._give_up, token)
+            self._unsent[token] = (frame, timer)
+        return lambda: self._cancel(token)
+
+    def _cancel(self, token: int) -> None:
+        if self._sinks.pop(token, None) is None:
+            return
+        if token in self._unsent:
+            self._unsent.pop(token)[1].cancel()
+        elif self._link is not None:
+            self._link.send(Kind.CANCEL, token)
+
+    def _give_up(self, token: int) -> None:
+        frame, _ = self._unsent.pop(token)
+        self._sinks.pop(token).on_failure(
+            BackendUnreachable(f"the process that runs server {frame.server_id} is not there")
+        )
+
+    async def _connect(self) -> None:
+        while True:
+            try:
+                self._link = await connect(self._path, self._make_link)
+            except OSError:
+                await asyncio.sleep(_RETRY_S)
+            else:
+                break
+        for token, (frame, timer) in list(self._unsent.items()):
+            timer.cancel()
+            self._link.send(Kind.CALL, token, frame.encode())
+        self._unsent.clear()
+
+    def _make_link(self) -> Link:
+        return Link(self._on_frame, self._on_close)
+
+    def _on_close(self, link: Link) -> None:
+        del link
+        _log.warning("the link to the host broke; connecting again")
+        self._link = None
+        sent = [token for token in self._sinks if token not in self._unsent]
+        for token in sent:
+            self._sinks.pop(token).on_failure(
+                BackendLost("the process that runs the server ended during the call")
+            )
+        self._tasks.spawn(self._connect())
+
+    def _on_frame(self, link: Link, kind: Kind, token: int, payload: bytes) -> None:
+        del link
+        if kind is Kind.EVENT:
+            self._on_event(payload)
+            return
+        sink = self._sinks.pop(token, None)
+        if sink is None:
+            return
+        if kind is Kind.REPLY:
+            _deliver(sink, payload)
+        elif kind is Kind.FAILED:
+            sink.on_failure(decode_failure(payload))
+
+    def _on_event(self, payload: bytes) -> None:
+        event = orjson.loads(payload)
+        if "catalogue" in event:
+            self._on_catalogue(Catalogue.from_plain(event["catalogue"]))
+        elif event.get("settled"):
+            self._on_settled()
+
+
+def _deliver(sink: ReplySink, payload: bytes) -> None:
+    try:
+        reply = scan(payload)
+    except Only1MCPError as error:
+        sink.on_failure(error)
+    else:
+        sink.on_reply(reply)
+
+
+class LinkedBackend:
+    """One stdio server behind the link."""
+
+    def __init__(self, server_id: str, link: HostLink) -> None:
+        self._server_id = server_id
+        self._link = link
+
+    def call(self, outgoing: Outgoing, sink: ReplySink) -> Cancel:
+        """Send a request; the returned function abandons it."""
+        return self._link.call(self._server_id, outgoing, sink)
+
+    async def close(self) -> None:
+        """Nothing of ours is open at the server."""

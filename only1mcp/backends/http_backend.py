@@ -1,0 +1,73 @@
+"""An HTTP server as a worker reaches it: a session for each instance, a load balancer between."""
+
+import asyncio
+import logging
+
+import aiohttp
+
+from only1mcp._speedups import Envelope
+from only1mcp.backends.call import Cancel, Outgoing, ReplySink
+from only1mcp.backends.http_session import HttpSession
+from only1mcp.errors import BackendLost, BackendUnreachable, Only1MCPError
+from only1mcp.registry.server import Server
+from only1mcp.routing.load_balancer import make_load_balancer
+from only1mcp.tasks import Tasks
+from only1mcp.transports.streamable_http import StreamableHttp
+
+_log = logging.getLogger(__name__)
+
+
+class HttpBackend:
+    """Sends each call to one instance; to another when the first cannot be reached."""
+
+    def __init__(
+        self, server: Server, client: aiohttp.ClientSession, tasks: Tasks, virtual_nodes: int
+    ) -> None:
+        self._tasks = tasks
+        self._sessions = [open_session(server, client, place.url) for place in server.instances]
+        self._balancer = make_load_balancer(server.algorithm, server.instances, virtual_nodes)
+
+    def call(self, outgoing: Outgoing, sink: ReplySink) -> Cancel:
+        """Send a request; the returned function abandons it and its connection."""
+        task = self._tasks.spawn(self._run(outgoing, sink))
+        return lambda: _cancel(task)
+
+    async def _run(self, outgoing: Outgoing, sink: ReplySink) -> None:
+        try:
+            reply = await self._request(outgoing)
+        except Only1MCPError as error:
+            sink.on_failure(error)
+            return
+        sink.on_reply(reply)
+
+    async def _request(self, outgoing: Outgoing) -> Envelope:
+        first = self._balancer.pick((outgoing.target or outgoing.method).encode())
+        count = len(self._sessions)
+        last: Only1MCPError = BackendUnreachable("the server has no instance")
+        for step in range(max(count, 2)):
+            session = self._sessions[(first + step) % count]
+            try:
+                return await session.request(outgoing)
+            except BackendUnreachable as error:
+                last = error
+                if count == 1:
+                    break
+            except BackendLost as error:
+                last = error
+                if not outgoing.safe:
+                    break
+        raise last
+
+    async def close(self) -> None:
+        """End the sessions with the server."""
+        await asyncio.gather(*(session.close() for session in self._sessions))
+
+
+def open_session(server: Server, client: aiohttp.ClientSession, url: str) -> HttpSession:
+    """Return our standing with one instance of a server; nothing is sent yet."""
+    wire = StreamableHttp(client, server.id, url, dict(server.headers))
+    return HttpSession(server.id, wire, server.timeout_s, server.handshake_timeout_s)
+
+
+def _cancel(task: asyncio.Task[None]) -> None:
+    task.cancel()

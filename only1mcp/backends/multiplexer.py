@@ -1,0 +1,37 @@
+"""Pairs the replies on one shared channel with the calls that wait for them. Pure.
+
+Ids are ours, grow by one and are never used twice on a channel, so that equal ids of different
+clients can never meet.
+"""
+
+from typing import Generic, TypeVar
+
+Waiter = TypeVar("Waiter")
+
+
+class Multiplexer(Generic[Waiter]):
+    """The calls under way on one channel."""
+
+    def __init__(self) -> None:
+        self._last = 0
+        self._waiting: dict[bytes, Waiter] = {}
+
+    def __len__(self) -> int:
+        return len(self._waiting)
+
+    def open(self, waiter: Waiter) -> bytes:
+        """Register a call and return its id, as JSON."""
+        self._last += 1
+        request_id = b"%d" % self._last
+        self._waiting[request_id] = waiter
+        return request_id
+
+    def take(self, request_id: bytes) -> Waiter | None:
+        """Return who waits for this id and forget it; None when nobody does (any more)."""
+        return self._waiting.pop(request_id, None)
+
+    def drain(self) -> list[Waiter]:
+        """Return and forget all who wait; the channel has ended."""
+        waiting = list(self._waiting.values())
+        self._waiting.clear()
+        return waiting

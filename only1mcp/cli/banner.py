@@ -1,0 +1,60 @@
+"""What `start` says once the gateway serves."""
+
+import os
+import threading
+import time
+
+from only1mcp import __version__
+from only1mcp._speedups import ACCEL
+from only1mcp.cli.gateway import control_get
+from only1mcp.cli.output import Failure, say
+from only1mcp.process.context import Shared
+
+_WAIT_S = 6.0
+
+
+def announce(shared: Shared) -> None:
+    """Say where the gateway is and, from a child of the moment, what it serves."""
+    settings = shared.settings
+    took_s = (time.monotonic_ns() - shared.started_ns) / 1e9
+    what = "demonstration: no configuration found" if settings.demo else settings.source
+    base = f"http://{settings.host}:{shared.port}"
+    say(
+        f"only1mcp {__version__}  accel={ACCEL}  workers={settings.workers}  pid {os.getpid()}"
+        f"  ({what})\n"
+        f"  MCP      {base}/mcp\n"
+        f"  Health   {base}/health      metrics {base}/metrics\n"
+        f"Ready in {took_s:.1f} s. Ctrl-C to stop."
+    )
+    if os.fork() == 0:
+        try:
+            _tell_servers(shared)
+        finally:
+            os._exit(0)
+
+
+def _tell_servers(shared: Shared) -> None:
+    """Wait until each server has answered or failed, then list them."""
+    deadline = time.monotonic() + _WAIT_S
+    servers: list[dict[str, object]] = []
+    while time.monotonic() < deadline:
+        try:
+            servers = control_get("servers", shared.runtime_dir.control_socket, 1.0)["servers"]
+        except Failure:
+            return
+        if all(server["state"] != "starting" for server in servers):
+            break
+        threading.Event().wait(0.1)
+    lines = [
+        f"  {server['id']:<20} {server['state']:<9} {server.get('tools', 0)} tools"
+        f"{'   ' + str(server['detail'])[:100] if server['detail'] else ''}"
+        for server in servers
+    ]
+    if shared.settings.demo:
+        port = "" if shared.port == 8080 else f" --port {shared.port}"
+        lines += [
+            f"  Try      only1mcp tools list{port}",
+            f"           only1mcp tools call demo-time__now{port}",
+            "  Next     only1mcp init > only1mcp.yaml, then start again",
+        ]
+    say("\n".join(lines))

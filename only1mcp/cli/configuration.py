@@ -1,0 +1,89 @@
+"""`init`, `validate` and `config`."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+import yaml
+
+from only1mcp.cli.output import (
+    CONFLICT,
+    Failure,
+    config_option,
+    json_option,
+    print_json,
+    say,
+)
+from only1mcp.cli.settings import need_settings
+from only1mcp.config import templates
+from only1mcp.config.settings import Settings
+
+_REDACTED = "***"
+
+
+@click.command("init")
+@click.argument("template", type=click.Choice(templates.NAMES), default="solo")
+@click.option("-o", "--output", type=click.Path(dir_okay=False), help="Write to a new file.")
+def init_command(template: str, output: str | None) -> None:
+    """Print a configuration to begin with."""
+    text = templates.read(template)
+    if output is None:
+        click.echo(text, nl=False)
+        return
+    try:
+        with Path(output).open("x", encoding="utf-8") as file:
+            file.write(text)
+    except FileExistsError:
+        raise Failure(
+            "EXISTS", f"{output} exists", "choose another name", exit_code=CONFLICT
+        ) from None
+    say(f"wrote {output}; start with: only1mcp start --config {output}")
+
+
+@click.command("validate")
+@click.argument("file", required=False, type=click.Path(dir_okay=False))
+@config_option
+@json_option
+def validate_command(file: str | None, config_path: str | None, as_json: bool) -> None:
+    """Check a configuration and say all that is wrong with it."""
+    settings = need_settings(file or config_path)
+    if as_json:
+        data = {"valid": True, "file": settings.source, "servers": len(settings.servers)}
+        print_json("validation", data)
+    else:
+        click.echo(f"{settings.source}: valid, {len(settings.servers)} servers")
+
+
+@click.group("config")
+def config_command() -> None:
+    """Show the configuration in use, or its JSON Schema."""
+
+
+@config_command.command("show")
+@config_option
+@json_option
+def show_config(config_path: str | None, as_json: bool) -> None:
+    """Show the configuration with all defaults, substitutions and overrides; secrets hidden."""
+    settings = redacted(need_settings(config_path))
+    if as_json:
+        print_json("config", settings)
+    else:
+        click.echo(yaml.safe_dump(settings, sort_keys=False), nl=False)
+
+
+def redacted(settings: Settings) -> dict[str, Any]:
+    """Return the settings as plain data, without what may be secret."""
+    plain: dict[str, Any] = json.loads(json.dumps(settings.to_plain()))
+    for server in plain["servers"]:
+        for secret in ("env", "headers"):
+            server[secret] = {name: _REDACTED for name, _ in server[secret]}
+    return plain
+
+
+@config_command.command("schema")
+def show_schema() -> None:
+    """Print the JSON Schema of the configuration file."""
+    from only1mcp.config.json_schema import write_schema
+
+    click.echo(write_schema(), nl=False)

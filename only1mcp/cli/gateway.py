@@ -1,0 +1,154 @@
+"""Reaching a running gateway: its control socket, and its MCP endpoint as a modern client."""
+
+import http.client
+import json
+import socket
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from only1mcp import __version__
+from only1mcp.cli.output import NOT_FOUND, UNREACHABLE, Failure
+from only1mcp.links.runtime_dir import RuntimeDir, for_port, running
+
+MODERN = "2026-07-28"
+_TIMEOUT_S = 60.0
+_NOT_FOUND_CODES = (-32601, -32602)
+
+
+def find_instance(port: int | None) -> RuntimeDir:
+    """Return the running gateway that is meant.
+
+    Raises:
+        Failure: none runs, or several do and no port says which.
+    """
+    instances = [for_port(port)] if port is not None else running()
+    instances = [instance for instance in instances if instance.read_record() is not None]
+    if not instances:
+        where = f" on port {port}" if port is not None else ""
+        raise Failure(
+            "NOT_RUNNING", f"no gateway runs{where}", "start one: only1mcp start",
+            exit_code=UNREACHABLE,
+        )  # fmt: skip
+    if len(instances) > 1:
+        ports = ", ".join(instance.path.name for instance in instances)
+        raise Failure("AMBIGUOUS", f"several gateways run, on ports {ports}", "say --port")
+    return instances[0]
+
+
+class _UnixConnection(http.client.HTTPConnection):
+    """HTTP over a unix socket."""
+
+    def __init__(self, path: str, timeout_s: float) -> None:
+        super().__init__("control", timeout=timeout_s)
+        self._path = path
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(self._path)
+
+
+def control_get(path: str, socket_path: Path | str, timeout_s: float = 5.0) -> Any:
+    """Read from the admin API.
+
+    Raises:
+        Failure: the control process does not answer.
+    """
+    connection = _UnixConnection(str(socket_path), timeout_s)
+    try:
+        connection.request("GET", f"/api/v1/admin/{path}")
+        return json.loads(connection.getresponse().read())
+    except (OSError, ValueError, http.client.HTTPException) as error:
+        raise Failure(
+            "CONTROL_GONE", f"the gateway's control process does not answer: {error}",
+            "try again in a second", exit_code=UNREACHABLE,
+        ) from None  # fmt: skip
+    finally:
+        connection.close()
+
+
+def endpoint(url: str | None, port: int | None = None) -> str:
+    """Return the MCP endpoint that is meant."""
+    if url is not None:
+        return url
+    record = find_instance(port).read_record() or {}
+    host = record["host"]
+    host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, f"[{host}]" if ":" in host else host)  # noqa: S104 - replaced, not bound
+    return f"http://{host}:{record['port']}/mcp"
+
+
+class McpClient:
+    """As much of a modern MCP client as the command line needs."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._last_id = 0
+
+    def request(self, method: str, params: dict[str, Any], name: str | None = None) -> Any:
+        """Send a request and return its result.
+
+        Raises:
+            Failure: the gateway cannot be reached, or answers with an error.
+        """
+        self._last_id += 1
+        meta = {
+            "io.modelcontextprotocol/protocolVersion": MODERN,
+            "io.modelcontextprotocol/clientInfo": {"name": "only1mcp-cli", "version": __version__},
+            "io.modelcontextprotocol/clientCapabilities": {},
+        }
+        body = {"jsonrpc": "2.0", "id": self._last_id, "method": method,
+                "params": {**params, "_meta": meta}}  # fmt: skip
+        headers = {"Content-Type": "application/json", "Mcp-Method": method,
+                   "Accept": "application/json, text/event-stream",
+                   "MCP-Protocol-Version": MODERN}  # fmt: skip
+        if name is not None:
+            from only1mcp.protocol.headers import encode_value
+
+            headers["Mcp-Name"] = encode_value(name)
+        answer = self._post(json.dumps(body).encode(), headers)
+        if "error" in answer:
+            error = answer["error"]
+            code = NOT_FOUND if error.get("code") in _NOT_FOUND_CODES else 1
+            message, _, hint = str(error.get("message")).partition(". hint: ")
+            raise Failure("RPC_ERROR", message, hint, exit_code=code,
+                          data={"rpc_code": error.get("code")})  # fmt: skip
+        return answer["result"]
+
+    def list_all(self, method: str, key: str) -> list[dict[str, Any]]:
+        """Return all pages of a list."""
+        found: list[dict[str, Any]] = []
+        cursor: str | None = None
+        while True:
+            page = self.request(method, {"cursor": cursor} if cursor else {})
+            found += page[key]
+            cursor = page.get("nextCursor")
+            if not cursor:
+                return found
+
+    def _post(self, body: bytes, headers: dict[str, str]) -> Any:
+        parts = urlsplit(self._url)
+        kind = (
+            http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
+        )
+        connection = kind(parts.hostname or "", parts.port, timeout=_TIMEOUT_S)
+        try:
+            connection.request("POST", parts.path or "/", body, headers)
+            response = connection.getresponse()
+            text = response.read().decode()
+        except (OSError, http.client.HTTPException) as error:
+            raise Failure(
+                "UNREACHABLE", f"{self._url} cannot be reached: {error}",
+                "is the gateway running? only1mcp status", exit_code=UNREACHABLE,
+            ) from None  # fmt: skip
+        finally:
+            connection.close()
+        if "text/event-stream" in (response.getheader("Content-Type") or ""):
+            text = [line[5:] for line in text.splitlines() if line.startswith("data:")][-1]
+        try:
+            return json.loads(text)
+        except ValueError:
+            raise Failure(
+                "NOT_MCP", f"{self._url} answered HTTP {response.status} and no JSON",
+                "check the address", exit_code=UNREACHABLE,
+            ) from None  # fmt: skip

@@ -1,0 +1,168 @@
+"""`start` and `stop`."""
+
+import os
+import signal
+import socket
+import time
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import click
+
+from only1mcp.cli.banner import announce
+from only1mcp.cli.gateway import find_instance
+from only1mcp.cli.output import (
+    CONFLICT,
+    INVALID,
+    UNEXPECTED,
+    Failure,
+    config_option,
+    json_option,
+    port_option,
+    print_json,
+    say,
+)
+from only1mcp.cli.settings import invalid
+from only1mcp.config.discovery import find
+from only1mcp.config.isolated import load_isolated
+from only1mcp.config.problems import ConfigInvalid
+from only1mcp.config.settings import Settings
+from only1mcp.links.runtime_dir import AlreadyRunning, RuntimeDir, RuntimeDirError, for_port
+
+_POLL_S = 0.05
+
+
+@click.command("start")
+@config_option
+@click.option("--workers", help="Worker processes, or auto.")
+@click.option("--host", help="Address to listen on.")
+@click.option("--port", type=int, help="Port to listen on; 0 picks a free one.")
+@click.option("--demo", is_flag=True, help="Run the bundled servers, whatever is configured.")
+@click.option("--no-demo", is_flag=True, help="Fail when there is no configuration.")
+@click.option("--log-level", type=click.Choice(["debug", "info", "warning", "error"]))
+@click.option("--log-format", type=click.Choice(["auto", "text", "json"]))
+@click.option(
+    "--allow-unauthenticated", is_flag=True,
+    help="Listen beyond loopback although nobody has to authenticate.",
+)  # fmt: skip
+def start_command(
+    config_path: str | None, demo: bool, no_demo: bool, **options: str | int | bool | None
+) -> None:
+    """Run the gateway in the foreground.
+
+    Without a configuration it runs a demonstration with bundled servers.
+    """
+    environment = _environment(options)
+    path = None if demo else _config_path(config_path, environment)
+    if path is None and not demo and (no_demo or os.environ.get("ONLY1MCP_DEMO") == "0"):
+        raise Failure(
+            "NO_CONFIG", "no configuration was found",
+            "write one: only1mcp init > only1mcp.yaml", exit_code=INVALID,
+        )  # fmt: skip
+    settings = _load(path, environment)
+    raise SystemExit(_run(settings, path, environment))
+
+
+def _environment(options: Mapping[str, str | int | bool | None]) -> dict[str, str]:
+    """Write the options over the environment, so that one set of checks serves both."""
+    names = {
+        "workers": "ONLY1MCP_WORKERS", "host": "ONLY1MCP_HOST", "port": "ONLY1MCP_PORT",
+        "log_level": "ONLY1MCP_LOG_LEVEL", "log_format": "ONLY1MCP_LOG__FORMAT",
+    }  # fmt: skip
+    given = {names[key]: str(options[key]) for key in names if options[key] is not None}
+    if options["allow_unauthenticated"]:
+        given["ONLY1MCP_PROXY__ALLOW_UNAUTHENTICATED"] = "true"
+    return {**os.environ, **given}
+
+
+def _config_path(config_path: str | None, environment: Mapping[str, str]) -> Path | None:
+    return Path(config_path) if config_path is not None else find(environment)
+
+
+def _load(path: Path | None, environment: Mapping[str, str]) -> Settings:
+    try:
+        return load_isolated(path, environment)
+    except ConfigInvalid as error:
+        raise invalid(error) from None
+
+
+def _run(settings: Settings, path: Path | None, environment: Mapping[str, str]) -> int:
+    """Become the supervisor; returns the exit code."""
+    from only1mcp.observability.logs import setup_logging
+    from only1mcp.supervisor.listeners import PortBusy, open_listeners
+    from only1mcp.supervisor.supervisor import Supervisor
+
+    setup_logging(settings.log_level, settings.log_format, "supervisor")
+    try:
+        listeners = open_listeners(settings.host, settings.port, settings.workers)
+        demo = open_listeners("127.0.0.1", 0, 1)[0] if path is None else None
+    except PortBusy as error:
+        raise Failure(
+            "PORT_BUSY", str(error.strerror), "stop it, or choose another port: --port 0",
+            exit_code=CONFLICT,
+        ) from None  # fmt: skip
+    except OSError as error:
+        raise Failure("CANNOT_LISTEN", f"cannot listen on {settings.host}: {error}") from None
+    port = listeners[0].getsockname()[1]
+    directory, lock = _claim(port)
+    directory.clear()
+    settings = _with_demo(replace(settings, port=port), demo)
+
+    def reread() -> Settings | None:
+        try:
+            return _with_demo(load_isolated(path, environment), demo)
+        except ConfigInvalid as error:
+            say(f"the configuration is not valid; nothing was changed:\n{error}")
+            return None
+
+    supervisor = Supervisor(settings, listeners, demo, directory, reread, announce)
+    code = 128 + supervisor.run()
+    os.close(lock)
+    return code
+
+
+def _with_demo(settings: Settings, demo: socket.socket | None) -> Settings:
+    if demo is None:
+        return settings
+    from only1mcp.demo.settings import with_demo
+
+    return with_demo(settings, demo.getsockname()[1])
+
+
+def _claim(port: int) -> tuple[RuntimeDir, int]:
+    directory = for_port(port)
+    try:
+        return directory, directory.create()
+    except AlreadyRunning as error:
+        raise Failure(
+            "ALREADY_RUNNING", str(error), "stop it: only1mcp stop", exit_code=CONFLICT
+        ) from None
+    except RuntimeDirError as error:
+        raise Failure(
+            "RUNTIME_DIR", str(error), "set ONLY1MCP_RUNTIME_DIR to a directory of yours"
+        ) from None
+
+
+@click.command("stop")
+@port_option
+@click.option("--timeout", default=60.0, show_default=True, help="Seconds to wait for the end.")
+@json_option
+def stop_command(port: int | None, timeout: float, as_json: bool) -> None:
+    """Stop a running gateway: requests under way are finished, servers ended properly."""
+    instance = find_instance(port)
+    record = instance.read_record() or {}
+    pid = int(record["pid"])
+    os.kill(pid, signal.SIGTERM)
+    deadline = time.monotonic() + timeout
+    while instance.read_record() is not None:
+        if time.monotonic() > deadline:
+            raise Failure(
+                "STOP_TIMEOUT", f"the gateway (pid {pid}) still runs after {timeout:g} s",
+                f"stop it at once: kill -TERM {pid}", exit_code=UNEXPECTED,
+            )  # fmt: skip
+        time.sleep(_POLL_S)
+    if as_json:
+        print_json("stopped", {"pid": pid, "port": record["port"]})
+    else:
+        say(f"stopped the gateway on port {record['port']} (pid {pid})")

@@ -1,0 +1,67 @@
+"""The command `only1mcp` and the list of its commands."""
+
+import importlib
+from typing import Any
+
+import click
+
+from only1mcp import __version__
+
+_COMMANDS = {
+    "start": ("lifecycle", "Run the gateway in the foreground."),
+    "stop": ("lifecycle", "Stop a running gateway."),
+    "status": ("status", "Show processes and servers of a running gateway."),
+    "list": ("status", "List the servers."),
+    "tools": ("tools", "List and call tools through the gateway."),
+    "test": ("check", "Start each server alone and see what it offers."),
+    "doctor": ("check", "Look for what keeps the gateway from working."),
+    "connect": ("bridge", "Speak MCP on stdin and stdout, for clients that only do that."),
+    "init": ("configuration", "Print a configuration to begin with."),
+    "validate": ("configuration", "Check a configuration."),
+    "config": ("configuration", "Show the configuration in use, or its JSON Schema."),
+    "completion": ("shell", "Print the completion script of a shell."),
+    "version": ("shell", "Print the version."),
+}
+_EPILOG = """\b
+Exit codes:
+  0  done                        5  configuration not valid
+  1  unexpected error            6  a check found problems
+  2  wrong usage                 7  exists or runs already
+  3  not found                   130, 143  stopped by a signal
+  4  gateway not reachable"""
+
+
+class LazyGroup(click.Group):
+    """Knows its commands' names and help, and imports a command when it is used."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the commands in the order of the table."""
+        del ctx
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import one command."""
+        del ctx
+        if cmd_name not in _COMMANDS:
+            return None
+        module = importlib.import_module(f"only1mcp.cli.{_COMMANDS[cmd_name][0]}")
+        command: click.Command = getattr(module, f"{cmd_name}_command")
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the list of commands without importing them."""
+        del ctx
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in _COMMANDS.items()])
+
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
+        """Find the command; a mistyped one gets a suggestion from click."""
+        return super().resolve_command(ctx, args)
+
+
+@click.group(
+    cls=LazyGroup, epilog=_EPILOG, context_settings={"help_option_names": ["-h", "--help"]}
+)
+@click.version_option(__version__, "-V", "--version", message="only1mcp %(version)s")
+def cli() -> None:
+    """One MCP endpoint in front of all of your MCP servers."""

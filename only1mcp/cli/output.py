@@ -1,0 +1,62 @@
+"""What commands print, and how they fail. Data goes to stdout, all else to stderr."""
+
+import json
+import sys
+from collections.abc import Callable, Sequence
+from typing import IO, Any, TypeVar
+
+import click
+
+OK, UNEXPECTED, NOT_FOUND, UNREACHABLE, INVALID, PROBLEMS, CONFLICT = 0, 1, 3, 4, 5, 6, 7
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+config_option = click.option(
+    "-c", "--config", "config_path", type=click.Path(dir_okay=False), help="Configuration file."
+)
+url_option = click.option("--url", help="The gateway's MCP endpoint.")
+port_option = click.option("--port", type=int, help="Port of the gateway, if several run.")
+
+
+class Failure(click.ClickException):
+    """A command that cannot do what it was asked; says why, what to do, and how to exit."""
+
+    def __init__(
+        self, code: str, message: str, hint: str = "", *, exit_code: int = UNEXPECTED,
+        data: dict[str, Any] | None = None,
+    ) -> None:  # fmt: skip
+        super().__init__(message)
+        self.code = code
+        self.hint = hint
+        self.exit_code = exit_code  # type: ignore[misc]
+        self.data = data or {}
+
+    def show(self, file: IO[Any] | None = None) -> None:
+        """Print the failure as the command was asked to print."""
+        context = click.get_current_context(silent=True)
+        if context is not None and context.params.get("as_json"):
+            error = {"code": self.code, "message": self.message, "hint": self.hint, **self.data}
+            click.echo(json.dumps({"error": error}))
+            return
+        click.echo(f"error: {self.message}", err=True, file=file)
+        if self.hint:
+            click.echo(f"hint: {self.hint}", err=True, file=file)
+
+
+def print_json(kind: str, data: Any) -> None:
+    """Print data in its envelope."""
+    click.echo(json.dumps({"schema": f"only1mcp.dev/v1/{kind}", "data": data}))
+
+
+def print_table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+    """Print aligned columns."""
+    cells = [[str(cell) for cell in row] for row in (head, *rows)]
+    widths = [max(len(row[column]) for row in cells) for column in range(len(head))]
+    for row in cells:
+        line = "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+        click.echo(line.rstrip())
+
+
+def say(text: str) -> None:
+    """Tell a person something that is not data."""
+    print(text, file=sys.stderr, flush=True)

@@ -1,0 +1,77 @@
+"""Loading the configuration for a command."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from only1mcp.cli.output import INVALID, Failure, say
+from only1mcp.config.isolated import load_isolated
+from only1mcp.config.problems import ConfigInvalid
+from only1mcp.config.settings import Settings
+
+
+def invalid(error: ConfigInvalid) -> Failure:
+    """Return the failure that shows all problems."""
+    count = len(error.problems)
+    return _Invalid(error, f"{count} problem{'s' if count > 1 else ''} in the configuration")
+
+
+class _Invalid(Failure):
+    """Shows every problem on a line of its own."""
+
+    def __init__(self, error: ConfigInvalid, message: str) -> None:
+        problems = [problem.to_plain() for problem in error.problems]
+        first = problems[0]
+        super().__init__(
+            "CONFIG_INVALID", message, "only1mcp config schema describes all keys",
+            exit_code=INVALID,
+            data={"problems": problems, "file": first["file"], "line": first["line"],
+                  "column": first["column"]},
+        )  # fmt: skip
+        self._problems = error.problems
+
+    def show(self, file: object = None) -> None:
+        """Print the problems, then the summary."""
+        del file
+        import click
+
+        context = click.get_current_context(silent=True)
+        if not (context is not None and context.params.get("as_json")):
+            for problem in self._problems:
+                say(str(problem))
+        super().show()
+
+
+def find_settings(
+    path: str | None, environment: Mapping[str, str] | None = None
+) -> Settings | None:
+    """Load the named or the first found configuration; None when there is none.
+
+    Raises:
+        Failure: it is not valid.
+    """
+    from only1mcp.config.discovery import find
+
+    environment = os.environ if environment is None else environment
+    found = Path(path) if path is not None else find(environment)
+    if found is None:
+        return None
+    try:
+        return load_isolated(found, environment)
+    except ConfigInvalid as error:
+        raise invalid(error) from None
+
+
+def need_settings(path: str | None) -> Settings:
+    """Load the configuration.
+
+    Raises:
+        Failure: there is none, or it is not valid.
+    """
+    settings = find_settings(path)
+    if settings is None:
+        raise Failure(
+            "NO_CONFIG", "no configuration was found", "write one: only1mcp init > only1mcp.yaml",
+            exit_code=INVALID,
+        )  # fmt: skip
+    return settings

@@ -1,0 +1,83 @@
+"""`status` and `list`."""
+
+from typing import Any
+
+import click
+
+from only1mcp.cli.gateway import control_get, find_instance
+from only1mcp.cli.output import (
+    Failure,
+    config_option,
+    json_option,
+    port_option,
+    print_json,
+    print_table,
+)
+from only1mcp.cli.settings import need_settings
+from only1mcp.links.runtime_dir import running
+
+
+@click.command("status")
+@port_option
+@json_option
+def status_command(port: int | None, as_json: bool) -> None:
+    """Show processes and servers of a running gateway."""
+    record = find_instance(port).read_record() or {}
+    try:
+        status: dict[str, Any] = control_get("status", record["control"])
+    except Failure as failure:
+        # The control process is being replaced: say at least what the record knows.
+        if as_json:
+            print_json("status", {**record, "control": "gone"})
+        raise failure from None
+    if as_json:
+        print_json("status", status)
+        return
+    click.echo(
+        f"only1mcp {status['version']} ({status['accel']})  {status['url']}"
+        f"  up {status['uptime_s']:g} s  config {status['config'] or 'demonstration'}"
+    )
+    print_table(
+        ("PROCESS", "PID", "STATE", "RESTARTS"),
+        [(_name(row), row["pid"], row["state"], row["restarts"]) for row in status["processes"]],
+    )
+    click.echo()
+    _print_servers(status["servers"])
+
+
+def _name(row: dict[str, Any]) -> str:
+    return f"{row['role']}-{row['index']}" if row["role"] == "worker" else str(row["role"])
+
+
+def _print_servers(servers: list[dict[str, Any]]) -> None:
+    print_table(
+        ("SERVER", "TRANSPORT", "STATE", "ERA", "TOOLS", "PID", "RESTARTS", "DETAIL"),
+        [
+            (
+                server["id"], server.get("transport", ""), server["state"],
+                "+".join(server.get("eras", [])) or "-", server.get("tools", 0),
+                server.get("pid") or "-", server.get("restarts", 0), server["detail"][:120],
+            )
+            for server in servers
+        ],
+    )  # fmt: skip
+
+
+@click.command("list")
+@config_option
+@port_option
+@json_option
+def list_command(config_path: str | None, port: int | None, as_json: bool) -> None:
+    """List the servers: of the running gateway, or of the configuration when none runs."""
+    if config_path is None and (port is not None or running()):
+        record = find_instance(port).read_record() or {}
+        servers = control_get("servers", record["control"])["servers"]
+    else:
+        servers = [
+            {"id": server.id, "transport": server.transport, "state": "configured", "detail": ""}
+            for server in need_settings(config_path).servers
+        ]
+    if as_json:
+        print_json("servers", servers)
+    else:
+        _print_servers(servers)

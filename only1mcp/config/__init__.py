@@ -1,0 +1,1 @@
+"""From files and environment to frozen settings. pydantic, YAML and TOML end here."""

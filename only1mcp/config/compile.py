@@ -1,0 +1,243 @@
+"""The validated file → frozen settings; what only the whole can show is checked here."""
+
+import ipaddress
+import os
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+
+from pydantic import SecretStr
+
+from only1mcp.config.positions import Document, dotted
+from only1mcp.config.positions import Path as KeyPath
+from only1mcp.config.problems import ConfigInvalid, Problem
+from only1mcp.config.schema import ClientServerSection, ConfigFile, ProxySection, ServerSection
+from only1mcp.config.settings import Settings
+from only1mcp.ingress.limits import Limits
+from only1mcp.protocol.names import server_id
+from only1mcp.registry.server import Instance, Server
+
+_STDIO = {"stdio", "local"}
+_HTTP = {"http", "streamable-http", "streamablehttp", "streamable_http", "remote"}
+MAX_AUTO_WORKERS = 4
+
+
+def compile_settings(
+    config: ConfigFile, document: Document, environment: Mapping[str, str]
+) -> Settings:
+    """Make settings of a valid file.
+
+    Raises:
+        ConfigInvalid: its parts contradict each other.
+    """
+    compiler = _Compiler(config, document, environment)
+    servers = compiler.servers()
+    compiler.check_exposure()
+    if compiler.problems:
+        raise ConfigInvalid(compiler.problems)
+    proxy = config.proxy
+    return Settings(
+        host=proxy.host,
+        port=proxy.port,
+        workers=worker_count(proxy.workers),
+        timeout_s=proxy.timeout,
+        shutdown_timeout_s=proxy.shutdown_timeout,
+        limits=_limits(proxy),
+        virtual_nodes=proxy.routing.virtual_nodes,
+        page_size=proxy.page_size,
+        log_level=config.log.level,
+        log_format=config.log.format,
+        allowed_hosts=tuple(proxy.allowed_hosts),
+        allowed_origins=tuple(proxy.allowed_origins),
+        servers=tuple(servers),
+        source=document.file,
+    )
+
+
+def worker_count(workers: int | str) -> int:
+    """Return how many workers to run."""
+    if isinstance(workers, int):
+        return workers
+    return max(1, min(len(os.sched_getaffinity(0)), MAX_AUTO_WORKERS))
+
+
+def _limits(proxy: ProxySection) -> Limits:
+    limits = proxy.limits
+    return Limits(
+        max_body=limits.max_body,
+        max_header=limits.max_header,
+        max_connections=limits.max_connections,
+        header_timeout_s=limits.header_timeout,
+        idle_timeout_s=limits.idle_timeout,
+    )
+
+
+class _Compiler:
+    """Collects servers and problems."""
+
+    def __init__(
+        self, config: ConfigFile, document: Document, environment: Mapping[str, str]
+    ) -> None:
+        self._config = config
+        self._document = document
+        self._environment = environment
+        self._seen: dict[str, str] = {}
+        self.problems: list[Problem] = []
+
+    def _problem(self, path: KeyPath, what: str, hint: str, *, key: bool = False) -> None:
+        place = self._document.place(path, key=key)
+        self.problems.append(Problem(self._document.file, place, dotted(path), what, hint))
+
+    def check_exposure(self) -> None:
+        """Refuse to be reachable from elsewhere while nobody has to authenticate."""
+        proxy = self._config.proxy
+        if proxy.workers != "auto" and not 1 <= proxy.workers <= 64:
+            self._problem(("proxy", "workers"), "must be 1 to 64, or auto", "")
+        if not proxy.allow_unauthenticated and not is_loopback(proxy.host):
+            self._problem(
+                ("proxy", "host"), f"{proxy.host} is reachable from other machines",
+                "listen on 127.0.0.1, or set proxy.allow_unauthenticated: true",
+            )  # fmt: skip
+
+    def servers(self) -> list[Server]:
+        """Compile all enabled servers, in order."""
+        found = [
+            self._server(section, ("servers", index))
+            for index, section in enumerate(self._config.servers)
+            if section.enabled
+        ]
+        for label, entry in self._config.mcp_servers.items():
+            if entry.enabled and not entry.disabled:
+                section = self._from_client(label, entry)
+                if section is not None:
+                    found.append(self._server(section, ("mcpServers", label)))
+        return [server for server in found if server is not None]
+
+    def _from_client(self, label: str, entry: ClientServerSection) -> ServerSection | None:
+        path: KeyPath = ("mcpServers", label)
+        kind = (entry.type or "").lower()
+        if kind and kind not in _STDIO | _HTTP:
+            self._problem((*path, "type"), f"transport {kind!r} is not known", "use stdio or http")
+            return None
+        name = server_id(label)
+        if not name:
+            self._problem(path, "the name has no letter or digit", "rename the server", key=True)
+            return None
+        return ServerSection(
+            id=name, command=entry.command, args=entry.args, env=entry.env, cwd=entry.cwd,
+            url=entry.url, headers=entry.headers,
+        )  # fmt: skip
+
+    def _server(self, section: ServerSection, path: KeyPath) -> Server | None:
+        if section.id in self._seen:
+            self._problem(
+                (*path, "id"), f"id {section.id!r} is taken by {self._seen[section.id]}",
+                "give each server an id of its own",
+            )  # fmt: skip
+            return None
+        self._seen[section.id] = dotted(path)
+        before = len(self.problems)
+        transport = self._transport(section, path)
+        if transport == "stdio":
+            self._check_command(section, path)
+        headers = self._headers(section, path)
+        if len(self.problems) > before or transport is None:
+            return None
+        proxy = self._config.proxy
+        interval = section.health_check.interval if section.health_check else None
+        instances = [Instance(place.url, place.weight) for place in section.instances]
+        if section.url is not None:
+            instances = [Instance(section.url)]
+        return Server(
+            id=section.id,
+            transport=transport,
+            prefix=_prefix(section),
+            command=os.path.expanduser(section.command or ""),  # noqa: PTH111 - may be a bare name
+            args=tuple(_home(argument) for argument in section.args),
+            env=_reveal(section.env),
+            cwd=None if section.cwd is None else str(Path(section.cwd).expanduser()),
+            instances=tuple(instances),
+            headers=headers,
+            algorithm=(section.routing or proxy.routing).algorithm,
+            timeout_s=section.timeout or proxy.timeout,
+            handshake_timeout_s=section.handshake_timeout or proxy.handshake_timeout,
+            check_interval_s=interval or proxy.health.check_interval,
+        )
+
+    def _transport(self, section: ServerSection, path: KeyPath) -> str | None:
+        """Tell the transport from the keys, and refuse keys that contradict it."""
+        addresses = [section.url, *section.instances]
+        has_url = any(addresses)
+        if bool(section.command) == has_url:
+            what = "command and url exclude each other" if has_url else "command or url is missing"
+            self._problem(
+                path, what, "give command for a program, url for an HTTP server", key=True
+            )
+            return None
+        if section.url is not None and section.instances:
+            self._problem((*path, "instances"), "url and instances exclude each other", "")
+        transport = "stdio" if section.command else "http"
+        if section.transport not in (None, transport):
+            self._problem(
+                (*path, "transport"), f"does not go with {'command' if section.command else 'url'}",
+                f"leave it out or write {transport}",
+            )  # fmt: skip
+        urls = [place.url for place in section.instances]
+        if len(set(urls)) != len(urls):
+            self._problem((*path, "instances"), "an address stands twice", "use weight instead")
+        return transport
+
+    def _check_command(self, section: ServerSection, path: KeyPath) -> None:
+        """Let only allow-listed programs be started."""
+        command = os.path.expanduser(section.command or "")  # noqa: PTH111 - may be a bare name
+        allowed = self._config.stdio.allowed_commands
+        search = dict(self._environment).get("PATH")
+        if command not in allowed and not (
+            "/" in command and any(shutil.which(name, path=search) == command for name in allowed)
+        ):
+            self._problem(
+                (*path, "command"), f"{command!r} is not an allowed command",
+                "add it to stdio.allowed_commands",
+            )  # fmt: skip
+        if section.cwd is not None and not Path(section.cwd).expanduser().is_dir():
+            self._problem((*path, "cwd"), f"{section.cwd} is not a directory", "")
+
+    def _headers(self, section: ServerSection, path: KeyPath) -> tuple[tuple[str, str], ...]:
+        headers = dict(_reveal(section.headers))
+        auth = section.auth
+        if auth is not None:
+            token = auth.token.get_secret_value() if auth.token is not None else None
+            if auth.token_env is not None:
+                token = self._environment.get(auth.token_env)
+            if not token:
+                name = auth.token_env
+                what = f"${{{name}}} is not set" if name else "token or token_env is missing"
+                self._problem((*path, "auth"), what, f"set {name}" if name else "")
+            headers["Authorization"] = f"Bearer {token}"
+        for name, value in headers.items():
+            if any(c in name + value for c in "\r\n\0"):
+                self._problem((*path, "headers", name), "holds a line end", "")
+        return tuple(headers.items())
+
+
+def is_loopback(host: str) -> bool:
+    """Say whether an address reaches this machine alone."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _prefix(section: ServerSection) -> str:
+    if section.prefix is None:
+        return section.id
+    return "" if section.prefix == "none" else section.prefix
+
+
+def _home(argument: str) -> str:
+    """Expand a leading `~/`, the one thing that people expect although there is no shell."""
+    return str(Path(argument).expanduser()) if argument.startswith("~/") else argument
+
+
+def _reveal(secrets: Mapping[str, SecretStr]) -> tuple[tuple[str, str], ...]:
+    return tuple((name, value.get_secret_value()) for name, value in secrets.items())

@@ -1,0 +1,137 @@
+"""A file and the environment → settings, or everything that is wrong with them."""
+
+import difflib
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, get_args
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from only1mcp.config.compile import compile_settings
+from only1mcp.config.overrides import apply_overrides, override_paths
+from only1mcp.config.positions import Document, dotted, read
+from only1mcp.config.positions import Path as KeyPath
+from only1mcp.config.problems import NOWHERE, ConfigInvalid, Place, Problem
+from only1mcp.config.schema import ConfigFile
+from only1mcp.config.settings import Settings
+from only1mcp.config.substitution import substitute
+
+MAX_PROBLEMS = 20
+
+
+def load(path: Path, environment: Mapping[str, str] = os.environ) -> Settings:
+    """Read one file.
+
+    Raises:
+        ConfigInvalid: it cannot be used.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        problem = Problem(str(path), NOWHERE, "", f"cannot be read: {error}", "check the path")
+        raise ConfigInvalid([problem]) from None
+    return load_text(str(path), text, environment)
+
+
+def load_text(file: str, text: str, environment: Mapping[str, str]) -> Settings:
+    """Read a configuration from its text; `file` gives its form and stands in the problems.
+
+    Raises:
+        ConfigInvalid: it cannot be used.
+    """
+    document = read(file, text)
+    data = substitute(document, environment)
+    if data is None:
+        data = {}
+    if not isinstance(data, dict):
+        problem = Problem(file, Place(1, 1), "", "must be a mapping of keys", "see `only1mcp init`")
+        raise ConfigInvalid([problem])
+    problems = [*document.problems, *apply_overrides(data, environment)]
+    overridden = override_paths(environment)
+    unresolved = {problem.path for problem in document.problems}
+    try:
+        parsed = ConfigFile.model_validate(data)
+    except ValidationError as error:
+        found = [_explain(detail, document, overridden) for detail in error.errors()]
+        problems += [problem for problem in found if problem.path not in unresolved]
+        raise ConfigInvalid(_shortened(problems)) from None
+    if problems:
+        raise ConfigInvalid(_shortened(problems))
+    return compile_settings(parsed, document, environment)
+
+
+def _shortened(problems: list[Problem]) -> list[Problem]:
+    return problems[:MAX_PROBLEMS]
+
+
+def _explain(
+    detail: ErrorDetails, document: Document, overridden: Mapping[tuple[str, ...], str]
+) -> Problem:
+    """Say what pydantic found in a person's words, at its place."""
+    path = _in_file(detail["loc"], document)
+    unknown = detail["type"] == "extra_forbidden"
+    if unknown:
+        what, hint = "unknown key", _suggest_key(path)
+    elif detail["type"] == "missing":
+        what, hint = "the key is missing", f"add {path[-1]}"
+        path = path[:-1]
+    else:
+        what, hint = _reason(detail), _hint(detail)
+    variable = overridden.get(tuple(str(part) for part in path))
+    if variable is not None:
+        return Problem(variable, NOWHERE, dotted(path), what, hint)
+    return Problem(document.file, document.place(path, key=unknown), dotted(path), what, hint)
+
+
+def _in_file(loc: tuple[int | str, ...], document: Document) -> KeyPath:
+    """Drop from pydantic's location what names a branch of a union and not a key of the file."""
+    path: KeyPath = ()
+    for part in loc:
+        if isinstance(part, int) or (*path, part) in document.keys or part == loc[-1]:
+            path = (*path, part)
+    while path and len(path) > 1 and path[-1] in ("int", "str", "float"):
+        path = path[:-1]
+    return path if not str(path[-1]).startswith(("literal[", "function-")) else path[:-1]
+
+
+def _reason(detail: ErrorDetails) -> str:
+    message = detail["msg"].removeprefix("Value error, ")
+    return message[:1].lower() + message[1:]
+
+
+def _hint(detail: ErrorDetails) -> str:
+    context = detail.get("ctx", {})
+    if "pattern" in context and "://" in str(context["pattern"]):
+        return "write an address as http://127.0.0.1:9000/mcp"
+    if "pattern" in context:
+        return "use letters, digits, '_', '-' and '.'"
+    return ""
+
+
+def _suggest_key(path: KeyPath) -> str:
+    known = _known_keys(ConfigFile, path[:-1])
+    close = difflib.get_close_matches(str(path[-1]), known, n=1, cutoff=0.6)
+    if close:
+        return f'Did you mean "{close[0]}"?'
+    return f"known here: {', '.join(sorted(known))}" if known else ""
+
+
+def _known_keys(model: type[BaseModel], path: KeyPath) -> list[str]:
+    """Return the keys that the schema has at a path."""
+    for part in path:
+        if isinstance(part, int):
+            continue
+        field = next((f for name, f in model.model_fields.items() if part in (name, f.alias)), None)
+        below = _models_in(field.annotation) if field is not None else []
+        if not below:
+            return []
+        model = below[0]
+    return [field.alias or name for name, field in model.model_fields.items()]
+
+
+def _models_in(annotation: Any) -> list[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    return [model for part in get_args(annotation) for model in _models_in(part)]

@@ -1,0 +1,48 @@
+"""Durations and sizes as people write them."""
+
+import re
+from typing import Annotated
+
+from pydantic import BeforeValidator, Field, WithJsonSchema
+
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
+_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+_SIZE = re.compile(r"(\d+)(B|KiB|MiB|GiB|kB|MB|GB)?")
+_BYTES = {None: 1, "B": 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30,
+          "kB": 10**3, "MB": 10**6, "GB": 10**9}  # fmt: skip
+
+
+def parse_duration(value: object) -> float:
+    """Return seconds.
+
+    Raises:
+        ValueError: it is no duration with a unit.
+    """
+    match = _DURATION.fullmatch(value.strip()) if isinstance(value, str) else None
+    if match is None:
+        raise ValueError("a duration needs a number and a unit, as 500ms, 30s, 5m or 1h")
+    return float(match.group(1)) * _SECONDS[match.group(2)]
+
+
+def parse_size(value: object) -> int:
+    """Return bytes.
+
+    Raises:
+        ValueError: it is no size.
+    """
+    match = _SIZE.fullmatch(str(value).strip()) if isinstance(value, str | int) else None
+    if match is None or isinstance(value, bool):
+        raise ValueError("a size is a number of bytes or has a unit, as 64KiB or 4MiB")
+    return int(match.group(1)) * _BYTES[match.group(2)]
+
+
+Duration = Annotated[
+    float, BeforeValidator(parse_duration), Field(gt=0),
+    WithJsonSchema({"type": "string", "pattern": r"^\d+(\.\d+)?(ms|s|m|h|d)$"}),
+]  # fmt: skip
+"""Seconds."""
+Size = Annotated[
+    int, BeforeValidator(parse_size), Field(gt=0),
+    WithJsonSchema({"type": ["string", "integer"], "pattern": r"^\d+(B|KiB|MiB|GiB|kB|MB|GB)?$"}),
+]  # fmt: skip
+"""Bytes."""

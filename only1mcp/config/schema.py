@@ -1,0 +1,172 @@
+"""The shape of the file. Unknown keys are errors, except inside a client's own `mcpServers`."""
+
+from typing import Annotated, Literal
+
+from pydantic import (
+    AliasChoices,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    StringConstraints,
+)
+
+from only1mcp.config.quantities import Duration, Size
+
+ServerId = Annotated[
+    str, StringConstraints(pattern=r"^[A-Za-z0-9](?:[A-Za-z0-9_.-]*[A-Za-z0-9])?$", max_length=64)
+]
+Prefix = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.-]{0,64}$")]
+HttpUrl = Annotated[str, StringConstraints(pattern=r"^https?://[^\s/?#]+[^\s#]*$")]
+Algorithm = Literal["round_robin", "consistent_hash"]
+DEFAULT_COMMANDS = ("node", "npx", "python", "python3", "uvx")
+
+
+class Section(BaseModel):
+    """A part of the file."""
+
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+
+
+class LimitsSection(Section):
+    """Bounds on what one client may ask."""
+
+    max_body: Size = Field(4 * 2**20, description="Largest request body.")
+    max_header: Size = Field(32 * 2**10, description="Largest request head, all headers together.")
+    max_connections: int = Field(10_000, ge=1, description="Client connections at a time.")
+    header_timeout: Duration = Field(10.0, description="Time for a request to come in.")
+    idle_timeout: Duration = Field(75.0, description="Time between two requests on a connection.")
+
+
+class RoutingSection(Section):
+    """How instances of a server share its calls."""
+
+    algorithm: Algorithm = Field("round_robin", description="How an instance is chosen.")
+    virtual_nodes: int = Field(150, ge=1, le=1000, description="Of consistent_hash.")
+
+
+class HealthSection(Section):
+    """Active checks of the servers."""
+
+    check_interval: Duration = Field(10.0, description="Time between two checks of a server.")
+
+
+class ProxySection(Section):
+    """The gateway itself."""
+
+    host: str = Field("127.0.0.1", min_length=1, description="Address to listen on.")
+    port: int = Field(8080, ge=0, le=65535, description="Port to listen on; 0 picks a free one.")
+    workers: int | Literal["auto"] = Field(
+        "auto", description="Worker processes; auto is one for each core, four at most."
+    )
+    timeout: Duration = Field(30.0, description="Time for a call.")
+    handshake_timeout: Duration = Field(5.0, description="Time for a server's handshake and lists.")
+    shutdown_timeout: Duration = Field(30.0, description="Time for requests to finish at a stop.")
+    page_size: int = Field(1000, ge=1, description="Items on one page of a list.")
+    allowed_hosts: list[str] = Field([], description="Host names served besides loopback's.")
+    allowed_origins: list[str] = Field([], description="Web origins that may call.")
+    allow_unauthenticated: bool = Field(
+        False, description="Listen beyond loopback although nobody has to authenticate."
+    )
+    limits: LimitsSection = LimitsSection()
+    routing: RoutingSection = RoutingSection()
+    health: HealthSection = HealthSection()
+
+
+class LogSection(Section):
+    """Logs on standard error."""
+
+    level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least level.")
+    format: Literal["auto", "text", "json"] = Field(
+        "auto", description="auto: text on a terminal, JSON elsewhere."
+    )
+
+
+class StdioSection(Section):
+    """What child processes may be."""
+
+    allowed_commands: list[str] = Field(
+        list(DEFAULT_COMMANDS), description="Programs that may be started, by name or full path."
+    )
+
+
+class InstanceSection(Section):
+    """One of several addresses of a server."""
+
+    url: HttpUrl = Field(description="Its MCP endpoint.")
+    weight: int = Field(1, ge=1, le=1000, description="Its share of the calls.")
+
+
+class AuthSection(Section):
+    """Credentials that we show the server."""
+
+    type: Literal["bearer"] = Field("bearer", description="The only kind so far.")
+    token: SecretStr | None = Field(None, description="The token; better use token_env.")
+    token_env: str | None = Field(None, description="Environment variable that holds the token.")
+
+
+class CheckSection(Section):
+    """Active checks of one server."""
+
+    interval: Duration = Field(10.0, description="Time between two checks.")
+
+
+class ServerSection(Section):
+    """One MCP server."""
+
+    id: ServerId = Field(description="Its name here; stands before its tools' names.")
+    enabled: bool = Field(True, description="Whether it is served.")
+    transport: Literal["http", "stdio"] | None = Field(
+        None, description="Told by the other keys when left out."
+    )
+    command: str | None = Field(None, min_length=1, description="Program of a stdio server.")
+    args: list[str] = Field([], description="Its arguments; no shell sees them.")
+    env: dict[str, SecretStr] = Field({}, description="Its environment besides a short list.")
+    cwd: str | None = Field(None, description="Its working directory.")
+    url: HttpUrl | None = Field(None, description="Endpoint of an HTTP server.")
+    instances: list[InstanceSection] = Field([], description="Several endpoints instead of url.")
+    headers: dict[str, SecretStr] = Field({}, description="Sent with every request to it.")
+    auth: AuthSection | None = Field(None, description="Credentials for it.")
+    prefix: Prefix | None = Field(
+        None, description="Stands before its names instead of the id; none for no prefix."
+    )
+    timeout: Duration | None = Field(None, description="Time for a call to it.")
+    handshake_timeout: Duration | None = Field(None, description="Time for its handshake.")
+    health_check: CheckSection | None = Field(None, description="Checks of this server.")
+    routing: RoutingSection | None = Field(None, description="For this server's instances.")
+
+
+class ClientServerSection(BaseModel):
+    """An entry of a client's `mcpServers`, whichever client it is from; other keys are ignored."""
+
+    model_config = ConfigDict(extra="ignore", hide_input_in_errors=True)
+
+    type: str | None = Field(
+        None, validation_alias=AliasChoices("type", "transport", "transportType")
+    )
+    command: str | None = Field(None, min_length=1)
+    args: list[str] = []
+    env: dict[str, SecretStr] = {}
+    cwd: str | None = None
+    url: HttpUrl | None = Field(
+        None, validation_alias=AliasChoices("url", "httpUrl", "serverUrl", "uri")
+    )
+    headers: dict[str, SecretStr] = {}
+    disabled: bool = False
+    enabled: bool = True
+
+
+class ConfigFile(Section):
+    """The whole file."""
+
+    version: Annotated[Literal["1.0", "1"], BeforeValidator(str)] = Field(
+        "1.0", description="Of this format."
+    )
+    proxy: ProxySection = ProxySection()
+    log: LogSection = LogSection()
+    stdio: StdioSection = StdioSection()
+    servers: list[ServerSection] = Field([], description="The servers behind the endpoint.")
+    mcp_servers: dict[str, ClientServerSection] = Field(
+        {}, alias="mcpServers", description="A client's own map, as it is."
+    )

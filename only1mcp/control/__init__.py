@@ -1,0 +1,1 @@
+"""The process behind the admin API; traffic goes on without it."""

@@ -1,0 +1,96 @@
+"""The admin API, implemented once: workers and the command line reach it over a unix socket."""
+
+import os
+import time
+from typing import Any
+
+import orjson
+from aiohttp import web
+
+from only1mcp import __version__
+from only1mcp._speedups import ACCEL
+from only1mcp.health.board import HealthBoard
+from only1mcp.memory.health_words import HealthWords
+from only1mcp.memory.processes import read_processes
+from only1mcp.observability.metrics import MetricsReader
+from only1mcp.process.context import Context
+
+PREFIX = "/api/v1/admin"
+
+
+class Admin:
+    """Answers what is asked about this gateway."""
+
+    def __init__(self, context: Context, board: HealthBoard) -> None:
+        self._shared = context.shared
+        self._board = board
+        self._words = HealthWords(context.shared.memory)
+        self._metrics = MetricsReader(context.shared.metrics_plan, context.shared.memory)
+
+    def app(self) -> web.Application:
+        """Return the web application."""
+        app = web.Application()
+        app.router.add_get(f"{PREFIX}/health", self._get_health)
+        app.router.add_get(f"{PREFIX}/servers", self._get_servers)
+        app.router.add_get(f"{PREFIX}/metrics", self._get_metrics)
+        app.router.add_get(f"{PREFIX}/status", self._get_status)
+        return app
+
+    async def _get_health(self, request: web.Request) -> web.Response:
+        del request
+        servers = self._board.servers()
+        healthy = self._words.usable()
+        body = {
+            "status": "ok" if healthy else "unavailable",
+            "servers": {server["id"]: server["state"] for server in servers},
+        }
+        return _json(body, 200 if healthy else 503)
+
+    async def _get_servers(self, request: web.Request) -> web.Response:
+        del request
+        return _json({"servers": self._board.servers()})
+
+    async def _get_metrics(self, request: web.Request) -> web.Response:
+        del request
+        return _json({"metrics": self.metrics()})
+
+    async def _get_status(self, request: web.Request) -> web.Response:
+        del request
+        return _json(self.status())
+
+    def metrics(self) -> list[dict[str, Any]]:
+        """Return every sample as name, labels and value."""
+        return [
+            {"name": sample.name, "labels": dict(sample.labels), "value": sample.value}
+            for family in self._metrics.collect()
+            for sample in family.samples
+        ]
+
+    def status(self) -> dict[str, Any]:
+        """Return everything `only1mcp status` shows."""
+        shared, settings = self._shared, self._shared.settings
+        now = time.monotonic_ns()
+        return {
+            "version": __version__,
+            "accel": ACCEL,
+            "pid": os.getppid(),
+            "url": f"http://{settings.host}:{shared.port}/mcp",
+            "config": settings.source or None,
+            "demo": settings.demo,
+            "uptime_s": round((now - shared.started_ns) / 1e9, 1),
+            "processes": [
+                {
+                    "role": row.role, "index": row.index, "pid": row.pid,
+                    "state": row.state.name.lower(), "restarts": max(row.starts - 1, 0),
+                    "heartbeat_age_ms": max(now - row.beat_ns, 0) // 1_000_000,
+                }
+                for row in read_processes(shared.memory)
+            ],
+            "servers": self._board.servers(),
+        }  # fmt: skip
+
+
+def _json(body: Any, status: int = 200) -> web.Response:
+    return web.Response(
+        status=status, body=orjson.dumps(body), headers={"Content-Type": "application/json"}
+    )

@@ -1,0 +1,197 @@
+"""Every failure of a request, shaped by who is to blame.
+
+The class decides the JSON-RPC code, the HTTP status, the metric label and whether another try is
+allowed, so that `only1mcp.proxy.answer` holds no chain of conditions. ``str(error)`` is fit for the
+client; what only an operator may see stands in ``detail``. A backend's own JSON-RPC error is not an
+exception: it is a reply and passes through.
+
+Codes below -32000 are those of JSON-RPC 2.0 and of MCP 2026-07-28 (basic/index, Error codes). Codes
+of our own lie outside the range -32768..-32000, which both specifications reserve.
+"""
+
+from typing import Any
+
+
+class Only1MCPError(Exception):
+    """The end of a request; the base of everything below."""
+
+    code: int = -32603
+    """JSON-RPC error code."""
+    http_status: int = 500
+    """HTTP status when the error is the whole answer."""
+    reason: str = "internal"
+    """Value of the `status` label in metrics."""
+    retryable: bool = False
+    """Whether the caller may safely try again: the call did not run."""
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        hint: str | None = None,
+        data: dict[str, Any] | None = None,
+        detail: str | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.hint = hint
+        """What a person can do about it."""
+        self.data = data
+        """`error.data` of the JSON-RPC error."""
+        self.detail = detail
+        """For the log only."""
+
+
+class ClientError(Only1MCPError):
+    """The caller can fix it."""
+
+    http_status = 400
+    reason = "client_error"
+
+
+class ParseError(ClientError):
+    """The body is not JSON."""
+
+    code = -32700
+    reason = "parse_error"
+
+
+class InvalidRequest(ClientError):
+    """The body is JSON, yet not one JSON-RPC message."""
+
+    code = -32600
+    reason = "invalid_request"
+
+
+class MethodNotFound(ClientError):
+    """The method does not exist in this era, or no backend has the capability."""
+
+    code = -32601
+    http_status = 404
+    reason = "method_not_found"
+
+
+class InvalidParams(ClientError):
+    """The parameters are wrong for the method."""
+
+    code = -32602
+    reason = "invalid_params"
+
+
+class HeaderMismatch(ClientError):
+    """A header is missing, malformed, or contradicts the body (2026-07-28, streamable-http)."""
+
+    code = -32020
+    reason = "header_mismatch"
+
+
+class UnsupportedProtocolVersion(ClientError):
+    """The client speaks a revision that we do not (2026-07-28, basic/versioning)."""
+
+    code = -32022
+    reason = "unsupported_version"
+
+
+class SessionMissing(ClientError):
+    """A legacy request without the session id it needs."""
+
+    code = -32600
+    reason = "session_missing"
+
+
+class SessionNotFound(ClientError):
+    """The session id is unknown, altered, expired or ended; the client must initialize anew."""
+
+    code = -32600
+    http_status = 404
+    reason = "session_not_found"
+
+
+class Forbidden(ClientError):
+    """Host, Origin or policy refuse the caller."""
+
+    code = -32600
+    http_status = 403
+    reason = "forbidden"
+
+
+class NotAcceptable(ClientError):
+    """The client does not accept what we would answer."""
+
+    code = -32600
+    http_status = 406
+    reason = "not_acceptable"
+
+
+class UnsupportedMediaType(ClientError):
+    """The body is not declared as JSON."""
+
+    code = -32600
+    http_status = 415
+    reason = "unsupported_media_type"
+
+
+class BodyTooLarge(ClientError):
+    """The body is larger than the configured limit."""
+
+    code = -32600
+    http_status = 413
+    reason = "body_too_large"
+
+
+class RoutingError(Only1MCPError):
+    """There is nobody to ask."""
+
+    http_status = 200
+    reason = "routing_error"
+
+
+class UnknownTarget(RoutingError):
+    """No backend offers this tool, prompt or resource."""
+
+    code = -32602
+    reason = "unknown_target"
+
+
+class Overloaded(RoutingError):
+    """Too much is under way already; nothing was sent."""
+
+    code = 32004
+    http_status = 503
+    reason = "overloaded"
+    retryable = True
+
+
+class BackendError(Only1MCPError):
+    """The backend's fault; the message names the backend."""
+
+    http_status = 200
+    reason = "backend_error"
+
+
+class BackendUnreachable(BackendError):
+    """The backend could not be reached; the call did not run."""
+
+    code = 32001
+    reason = "backend_unreachable"
+    retryable = True
+
+
+class BackendTimeout(BackendError):
+    """The backend did not answer in time; the call may have run."""
+
+    code = 32002
+    reason = "backend_timeout"
+
+
+class BackendLost(BackendError):
+    """The connection or process ended during the call; the call may have run."""
+
+    code = 32003
+    reason = "backend_lost"
+
+
+class BackendProtocolError(BackendError):
+    """The backend answered with something that is not MCP."""
+
+    code = 32005
+    reason = "backend_protocol"

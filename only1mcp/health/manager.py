@@ -1,0 +1,75 @@
+"""The multiprocessing manager between the board and those who report to it."""
+
+import queue
+import threading
+from multiprocessing.managers import BaseManager
+from pathlib import Path
+from typing import Any
+
+from only1mcp.health.board import HealthBoard
+
+_RETRY_S = 0.25
+
+
+class _BoardManager(BaseManager):
+    """Knows one name: `board`."""
+
+
+def serve_board(board: HealthBoard, path: Path, authkey: bytes) -> None:
+    """Serve the board on a unix socket, from threads of its own; returns at once."""
+    path.unlink(missing_ok=True)
+
+    class Manager(_BoardManager):
+        """A manager that holds this board."""
+
+    Manager.register("board", callable=lambda: board, exposed=("report",))
+    server = Manager(address=str(path), authkey=authkey).get_server()
+    threading.Thread(target=server.serve_forever, name="health-board", daemon=True).start()
+
+
+class HealthReporter:
+    """Tells the board what this process sees, from one thread, never from the event loop.
+
+    Only the last word on each server matters, so nothing queues up while the board is gone; once
+    it is back it hears everything again.
+    """
+
+    def __init__(self, observer: str, path: Path, authkey: bytes) -> None:
+        self._observer = observer
+        self._path = path
+        self._authkey = authkey
+        self._said: dict[str, dict[str, Any]] = {}
+        self._news: queue.SimpleQueue[str | None] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._run, name="health-reporter", daemon=True)
+
+    def start(self) -> None:
+        """Begin to report."""
+        self._thread.start()
+
+    def say(self, server_id: str, observation: dict[str, Any]) -> None:
+        """Have the board told; returns at once."""
+        known = server_id in self._said and self._said[server_id] is not None
+        self._said[server_id] = observation
+        if not known or self._news.qsize() < len(self._said):
+            self._news.put(server_id)
+
+    def _run(self) -> None:
+        while True:
+            try:
+                board = self._connect()
+                for server_id in list(self._said):
+                    board.report(self._observer, server_id, self._said[server_id])
+                while True:
+                    server_id = self._news.get() or ""
+                    board.report(self._observer, server_id, self._said[server_id])
+            except (OSError, EOFError):
+                threading.Event().wait(_RETRY_S)
+
+    def _connect(self) -> Any:
+        class Manager(_BoardManager):
+            """A manager that reaches the board."""
+
+        Manager.register("board", exposed=("report",))
+        manager = Manager(address=str(self._path), authkey=self._authkey)
+        manager.connect()
+        return manager.board()  # type: ignore[attr-defined]

@@ -1,0 +1,58 @@
+"""What the host says of one server."""
+
+import enum
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from only1mcp.registry.catalogue import Catalogue
+
+
+class ServerState(enum.StrEnum):
+    """Where a server stands."""
+
+    STARTING = "starting"
+    UP = "up"
+    DOWN = "down"
+    PARKED = "parked"
+    STOPPED = "stopped"
+
+
+@dataclass(slots=True)
+class ServerStatus:
+    """A server's state with its reason; what `only1mcp status` shows."""
+
+    id: str
+    transport: str
+    state: ServerState = ServerState.STARTING
+    detail: str = ""
+    """Why it is not up, in words for a person."""
+    pid: int = 0
+    restarts: int = 0
+    eras: tuple[str, ...] = ()
+    version: str = ""
+    """The server's own name and version."""
+    tools: int = 0
+    prompts: int = 0
+    resources: int = 0
+
+    def to_plain(self) -> dict[str, Any]:
+        """Give the status a form that JSON can carry."""
+        return {**asdict(self), "state": self.state.value}
+
+    def note(self, catalogue: Catalogue) -> None:
+        """Take over what a catalogue says."""
+        info = catalogue.info
+        self.eras = tuple(sorted(era.value for era in catalogue.eras))
+        self.version = f"{info.get('name', '')} {info.get('version', '')}".strip()[:100]
+        self.tools = len(catalogue.tools)
+        self.prompts = len(catalogue.prompts)
+        self.resources = len(catalogue.resources)
+
+
+@dataclass(frozen=True, slots=True)
+class Observer:
+    """Whom a server's watcher tells."""
+
+    on_status: Callable[[ServerStatus], None]
+    on_catalogue: Callable[[Catalogue], None]

@@ -1,0 +1,156 @@
+"""Stands between the socket and the HTTP parser: refuses what is malformed, too large or too slow.
+
+One guard per connection. It is the transport's protocol; the parser behind it (aiohttp's handler)
+gets the same transport and only those bytes that passed.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from http import HTTPStatus
+from typing import Protocol, cast
+
+from only1mcp.errors import ClientError
+from only1mcp.ingress.http1 import Framer, Refused
+from only1mcp.ingress.limits import Limits
+from only1mcp.protocol import jsonrpc
+
+_log = logging.getLogger(__name__)
+_SLOW, _FULL = 408, 503
+
+
+class Connections:
+    """Counts a worker's connections against its bound."""
+
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+        self.open = 0
+
+
+class Inner(Protocol):
+    """The parser behind the guard, as far as the guard needs it."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Take over the transport."""
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        """Learn that it is gone."""
+
+    def data_received(self, data: bytes) -> None:
+        """Take bytes that passed."""
+
+    def pause_writing(self) -> None:
+        """Stop writing for now."""
+
+    def resume_writing(self) -> None:
+        """Write again."""
+
+
+class Guard(asyncio.Protocol):
+    """Watches one connection."""
+
+    def __init__(
+        self, make_inner: Callable[[], Inner], limits: Limits, connections: Connections
+    ) -> None:
+        self._make_inner = make_inner
+        self._limits = limits
+        self._connections = connections
+        self._framer = Framer(limits.max_header, limits.max_body)
+        self._inner: Inner | None = None
+        self._transport: asyncio.Transport | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._refused = False
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Let the connection in, unless there are too many."""
+        self._transport = cast("asyncio.Transport", transport)
+        self._connections.open += 1
+        if self._connections.open > self._connections.limit:
+            self._refuse(Refused(_FULL, "too many connections"))
+            return
+        self._inner = self._make_inner()
+        self._inner.connection_made(transport)
+
+    def data_received(self, data: bytes) -> None:
+        """Pass on what is in order."""
+        if self._refused or self._inner is None:
+            return
+        try:
+            passed = self._framer.feed(data)
+        except Refused as refused:
+            self._refuse(refused)
+            return
+        if passed:
+            self._inner.data_received(passed)
+        self._watch(progress=bool(passed))
+
+    def _watch(self, *, progress: bool) -> None:
+        """Give a request that has begun its time to come in whole, each stage anew."""
+        if self._timer is not None and (progress or self._framer.idle):
+            self._timer.cancel()
+            self._timer = None
+        if self._timer is None and not self._framer.idle:
+            loop = asyncio.get_running_loop()
+            self._timer = loop.call_later(self._limits.header_timeout_s, self._too_slow)
+
+    def _too_slow(self) -> None:
+        self._timer = None
+        self._refuse(Refused(_SLOW, "the request comes in too slowly"))
+
+    def _refuse(self, refused: Refused) -> None:
+        """Answer and close; silently when an earlier request still has its answer to come."""
+        self._refused = True
+        transport = self._transport
+        if transport is None:
+            return
+        _log.info(
+            "refused: %s", refused,
+            extra={"status": refused.status, "client": _peer(transport)},
+        )  # fmt: skip
+        busy = getattr(self._inner, "_request_in_progress", False)
+        if not busy:
+            transport.write(_response(refused))
+            transport.close()
+        else:
+            transport.abort()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Let the parser know."""
+        self._connections.open -= 1
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._inner is not None:
+            self._inner.connection_lost(exc)
+        self._transport = None
+
+    def eof_received(self) -> bool:
+        """Close after the client's half: a caller that wants answers keeps listening."""
+        return False
+
+    def pause_writing(self) -> None:
+        """Pass backpressure on."""
+        if self._inner is not None:
+            self._inner.pause_writing()
+
+    def resume_writing(self) -> None:
+        """Pass the end of backpressure on."""
+        if self._inner is not None:
+            self._inner.resume_writing()
+
+
+def _peer(transport: asyncio.BaseTransport) -> str:
+    peer = transport.get_extra_info("peername")
+    return str(peer[0]) if peer else ""
+
+
+def _response(refused: Refused) -> bytes:
+    error = ClientError(str(refused))
+    error.code = -32600
+    body = jsonrpc.error_from(None, error)
+    head = (
+        f"HTTP/1.1 {refused.status} {HTTPStatus(refused.status).phrase}\r\n"
+        f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\nConnection: close\r\n"
+    )
+    if refused.status == _FULL:
+        head += "Retry-After: 1\r\n"
+    return head.encode() + b"\r\n" + body

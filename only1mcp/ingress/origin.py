@@ -1,0 +1,54 @@
+"""May this Host and Origin speak to us? The defence against DNS rebinding and foreign web pages.
+
+Source: 2026-07-28 and 2025-11-25, basic/transports (Security Warning).
+"""
+
+from collections.abc import Iterable
+from urllib.parse import urlsplit
+
+from only1mcp.errors import Forbidden
+
+_LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
+
+
+class MisdirectedHost(Forbidden):
+    """The Host header names somebody else."""
+
+    http_status = 421
+    reason = "misdirected_host"
+
+
+class OriginCheck:
+    """Knows the hosts by which we may be called and the web origins that may call."""
+
+    def __init__(self, hosts: Iterable[str], origins: Iterable[str]) -> None:
+        self._hosts = {*_LOOPBACK, *(host.lower() for host in hosts)}
+        self._origins = {origin.lower().rstrip("/") for origin in origins}
+
+    def check(self, host: str, origin: str | None) -> None:
+        """Let the request pass.
+
+        Raises:
+            MisdirectedHost: the Host header is not one of ours.
+            Forbidden: a web page of another origin sent the request.
+        """
+        if _hostname(host) not in self._hosts:
+            raise MisdirectedHost(
+                f"this gateway is not {host[:100]!r}", hint="add it to proxy.allowed_hosts"
+            )
+        if origin is None or origin.lower() in self._origins:
+            return
+        parts = urlsplit(origin.lower())
+        if parts.scheme in ("http", "https") and _hostname(parts.netloc) in self._hosts:
+            return
+        raise Forbidden(
+            f"web origin {origin[:100]!r} may not call", hint="add it to proxy.allowed_origins"
+        )
+
+
+def _hostname(authority: str) -> str:
+    """Return the host of `host:port`, an IPv6 address in its brackets."""
+    authority = authority.lower()
+    if authority.startswith("["):
+        return authority.partition("]")[0] + "]"
+    return authority.partition(":")[0]

@@ -1,0 +1,1 @@
+"""Unix sockets between our own processes: length-prefixed frames, the peer's uid checked."""

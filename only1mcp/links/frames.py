@@ -1,0 +1,64 @@
+"""The frames of a link: a length, a kind, a token, a payload."""
+
+import enum
+import struct
+
+_HEAD = struct.Struct("<IBQ")
+HEAD_BYTES = _HEAD.size
+MAX_PAYLOAD_BYTES = 64 * 1024 * 1024
+
+
+class Kind(enum.IntEnum):
+    """What a frame is."""
+
+    CALL = 1
+    """Worker to host: a header line of JSON, then the parameters."""
+    CANCEL = 2
+    """Worker to host: the caller of this token has gone."""
+    REPLY = 3
+    """Host to worker: the backend's response to the call of this token."""
+    FAILED = 4
+    """Host to worker: the call of this token failed; the payload says how."""
+    EVENT = 5
+    """Host to worker: something that concerns no single call."""
+
+
+class FrameError(ValueError):
+    """The bytes are no frame of ours."""
+
+
+def encode(kind: Kind, token: int, payload: bytes) -> bytes:
+    """Write one frame."""
+    return _HEAD.pack(len(payload), kind, token) + payload
+
+
+class FrameReader:
+    """Cuts a stream of bytes into frames."""
+
+    def __init__(self) -> None:
+        self._buffer = bytearray()
+
+    def feed(self, data: bytes) -> list[tuple[Kind, int, bytes]]:
+        """Return the frames that these bytes complete.
+
+        Raises:
+            FrameError: the stream is not one of ours; the link must be closed.
+        """
+        buffer = self._buffer
+        buffer += data
+        frames, at = [], 0
+        while len(buffer) - at >= HEAD_BYTES:
+            length, kind, token = _HEAD.unpack_from(buffer, at)
+            if length > MAX_PAYLOAD_BYTES:
+                raise FrameError(f"a frame of {length} bytes")
+            end = at + HEAD_BYTES + length
+            if len(buffer) < end:
+                break
+            try:
+                frames.append((Kind(kind), token, bytes(buffer[at + HEAD_BYTES : end])))
+            except ValueError:
+                raise FrameError(f"a frame of kind {kind}") from None
+            at = end
+        if at:
+            del buffer[:at]
+        return frames

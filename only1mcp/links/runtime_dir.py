@@ -1,0 +1,134 @@
+"""Where a running gateway keeps its sockets and its lock, and how others find it."""
+
+import fcntl
+import json
+import os
+import shutil
+import stat
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+_LOCK_TRIES = 10
+GENERATION = "g"
+"""Folders of this name and a number hold the sockets of one edition of the configuration."""
+
+
+class RuntimeDirError(OSError):
+    """The directory cannot be used safely."""
+
+
+class AlreadyRunning(RuntimeDirError):
+    """Another gateway holds the directory."""
+
+
+def base_dir() -> Path:
+    """Return the parent of all instances' directories."""
+    for variable in ("ONLY1MCP_RUNTIME_DIR", "RUNTIME_DIRECTORY"):
+        if os.environ.get(variable):
+            return Path(os.environ[variable])
+    if os.environ.get("XDG_RUNTIME_DIR"):
+        return Path(os.environ["XDG_RUNTIME_DIR"]) / "only1mcp"
+    return Path("/run/only1mcp") if os.getuid() == 0 else Path(f"/tmp/only1mcp-{os.getuid()}")  # noqa: S108 - owner and mode are checked
+
+
+@dataclass(frozen=True, slots=True)
+class RuntimeDir:
+    """The files of one instance, named after its port."""
+
+    path: Path
+
+    @property
+    def control_socket(self) -> Path:
+        """The admin API over HTTP."""
+        return self.path / "control.sock"
+
+    @property
+    def host_socket(self) -> Path:
+        """Links to the host."""
+        return self.path / "host.sock"
+
+    @property
+    def board_socket(self) -> Path:
+        """The multiprocessing manager with the health board."""
+        return self.path / "board.sock"
+
+    @property
+    def record(self) -> Path:
+        """Who runs here, for the command line."""
+        return self.path / "supervisor.json"
+
+    def create(self) -> int:
+        """Make the directory ours alone and lock it; returns the descriptor of the lock.
+
+        Raises:
+            AlreadyRunning: another gateway runs here.
+            RuntimeDirError: somebody else owns the directory.
+        """
+        _make_private(self.path.parent)
+        _make_private(self.path)
+        lock = os.open(self.path / "lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+        for _ in range(_LOCK_TRIES):  # `read_record` may hold it for an instant
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                time.sleep(0.02)
+            else:
+                return lock
+        os.close(lock)
+        raise AlreadyRunning(f"another gateway runs in {self.path}")
+
+    def write_record(self, record: dict[str, Any]) -> None:
+        """Publish who runs here, atomically."""
+        draft = self.record.with_suffix(".new")
+        draft.write_text(json.dumps(record))
+        draft.replace(self.record)
+
+    def read_record(self) -> dict[str, Any] | None:
+        """Return who runs here; None when nobody does."""
+        try:
+            lock = os.open(self.path / "lock", os.O_RDWR | os.O_CLOEXEC)
+        except OSError:
+            return None
+        try:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            try:
+                record: dict[str, Any] = json.loads(self.record.read_text())
+            except (OSError, ValueError):
+                return None
+            return record
+        finally:
+            os.close(lock)
+        return None
+
+    def clear(self) -> None:
+        """Remove what a gateway leaves; the lock stays, whoever waits for it needs it."""
+        self.record.unlink(missing_ok=True)
+        for folder in self.path.glob(f"{GENERATION}*"):
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def for_port(port: int) -> RuntimeDir:
+    """Return the directory of the instance on this port."""
+    return RuntimeDir(base_dir() / str(port))
+
+
+def running() -> list[RuntimeDir]:
+    """Return the directories of all instances that run now."""
+    try:
+        names = sorted(base_dir().iterdir())
+    except OSError:
+        return []
+    found = (RuntimeDir(path) for path in names if path.is_dir())
+    return [instance for instance in found if instance.read_record() is not None]
+
+
+def _make_private(path: Path) -> None:
+    path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    status = path.lstat()
+    if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.getuid():
+        raise RuntimeDirError(f"{path} is not a directory of ours")
+    if stat.S_IMODE(status.st_mode) & 0o077:
+        path.chmod(0o700)

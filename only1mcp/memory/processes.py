@@ -1,0 +1,88 @@
+"""The process table: pid, state and heartbeat of every process of this gateway."""
+
+import enum
+from dataclasses import dataclass
+
+from only1mcp.memory.layout import ROLES, SharedMemory
+
+_PID, _STATE, _BEAT, _STARTS = range(4)
+
+
+class State(enum.IntEnum):
+    """What a process is doing."""
+
+    ABSENT = 0
+    STARTING = 1
+    READY = 2
+    DRAINING = 3
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessStatus:
+    """One row as a person reads it."""
+
+    role: str
+    index: int
+    pid: int
+    state: State
+    starts: int
+    """How often it was started, the first time included."""
+    beat_ns: int
+    """Monotonic nanoseconds of its last heartbeat."""
+
+
+class ProcessRow:
+    """One process's own row; it is the only writer but for `clear`."""
+
+    def __init__(self, words: "memoryview[int]") -> None:
+        self._words = words
+
+    def begin(self, pid: int, now_ns: int) -> None:
+        """Register a process that was just forked."""
+        self._words[_PID] = pid
+        self._words[_STATE] = State.STARTING
+        self._words[_BEAT] = now_ns
+        self._words[_STARTS] += 1
+
+    def clear(self) -> None:
+        """Note that the process is gone."""
+        self._words[_PID] = 0
+        self._words[_STATE] = State.ABSENT
+
+    def beat(self, now_ns: int) -> None:
+        """Say that the process is alive."""
+        self._words[_BEAT] = now_ns
+
+    @property
+    def state(self) -> State:
+        """What the process says of itself."""
+        return State(self._words[_STATE])
+
+    @state.setter
+    def state(self, state: State) -> None:
+        self._words[_STATE] = state
+
+    @property
+    def beat_ns(self) -> int:
+        """Monotonic nanoseconds of the last heartbeat."""
+        return self._words[_BEAT]
+
+
+def row_index(role: str, worker: int = 0) -> int:
+    """Return the row of a role; workers follow the fixed roles."""
+    return len(ROLES) + worker if role == "worker" else ROLES.index(role)
+
+
+def read_processes(memory: SharedMemory) -> list[ProcessStatus]:
+    """Return the rows of all processes that live."""
+    found = []
+    for index in range(memory.layout.processes):
+        words = memory.process_row(index)
+        role, number = (ROLES[index], 0) if index < len(ROLES) else ("worker", index - len(ROLES))
+        if words[_PID]:
+            found.append(
+                ProcessStatus(
+                    role, number, words[_PID], State(words[_STATE]), words[_STARTS], words[_BEAT]
+                )
+            )
+    return found

@@ -1,0 +1,206 @@
+"""Counters and histograms in shared memory: every process writes its own row, any of them sums all.
+
+A row has one writer, so an increment is a plain addition without a lock. A process that is replaced
+goes on in its predecessor's row; counters never fall.
+"""
+
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+    InfoMetricFamily,
+    Metric,
+)
+
+from only1mcp import __version__
+from only1mcp._speedups import ACCEL
+from only1mcp.errors import Only1MCPError
+from only1mcp.memory.health_words import Health, HealthWords
+from only1mcp.memory.layout import SharedMemory
+from only1mcp.memory.processes import State, read_processes
+from only1mcp.protocol.methods import METHOD_LABELS
+
+BUCKETS_S = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
+_HISTOGRAM = len(BUCKETS_S) + 2
+"""A count for each bucket, one for +Inf, and the sum in microseconds."""
+
+
+def _reasons(kind: type[Only1MCPError]) -> Iterator[str]:
+    yield kind.reason
+    for child in kind.__subclasses__():
+        yield from _reasons(child)
+
+
+STATUSES = ("ok", "error", "cancelled", *sorted(set(_reasons(Only1MCPError))))
+"""Values of the `status` label: a result, the backend's own error, and our failures by reason."""
+_STATUS_INDEX = {status: index for index, status in enumerate(STATUSES)}
+_SERVER_SLOTS = len(STATUSES) + _HISTOGRAM + 2
+
+
+@dataclass(frozen=True, slots=True)
+class MetricsPlan:
+    """Which slot of a row counts what."""
+
+    server_ids: tuple[str, ...]
+
+    @property
+    def durations(self) -> int:
+        """First slot of the request durations, by method."""
+        return len(METHOD_LABELS) * len(STATUSES)
+
+    @property
+    def servers(self) -> int:
+        """First slot of the servers: outcomes, latency, tools, restarts."""
+        return self.durations + len(METHOD_LABELS) * _HISTOGRAM
+
+    @property
+    def size(self) -> int:
+        """Slots in a row."""
+        return self.servers + len(self.server_ids) * _SERVER_SLOTS
+
+    def server(self, index: int) -> int:
+        """First slot of one server."""
+        return self.servers + index * _SERVER_SLOTS
+
+
+def _observe(row: "memoryview[int]", at: int, seconds: float) -> None:
+    for bucket in BUCKETS_S:
+        if seconds <= bucket:
+            break
+        at += 1
+    row[at] += 1
+
+
+class MetricsWriter:
+    """One process's own row."""
+
+    def __init__(self, plan: MetricsPlan, row: "memoryview[int]") -> None:
+        self._plan = plan
+        self._row = row
+
+    def request(self, method_index: int, status: str, seconds: float) -> None:
+        """Count one request of a client."""
+        row = self._row
+        row[method_index * len(STATUSES) + _STATUS_INDEX[status]] += 1
+        at = self._plan.durations + method_index * _HISTOGRAM
+        _observe(row, at, seconds)
+        row[at + _HISTOGRAM - 1] += int(seconds * 1e6)
+
+    def upstream(self, server_index: int, status: str, seconds: float) -> None:
+        """Count one call to a server."""
+        row = self._row
+        at = self._plan.server(server_index)
+        row[at + _STATUS_INDEX[status]] += 1
+        at += len(STATUSES)
+        _observe(row, at, seconds)
+        row[at + _HISTOGRAM - 1] += int(seconds * 1e6)
+
+    def tools(self, server_index: int, count: int) -> None:
+        """Note how many tools a server offers; the host is the only caller."""
+        self._row[self._plan.server(server_index) + _SERVER_SLOTS - 2] = count
+
+    def restart(self, server_index: int) -> None:
+        """Count a restart of a server's process; the host is the only caller."""
+        self._row[self._plan.server(server_index) + _SERVER_SLOTS - 1] += 1
+
+
+class MetricsReader:
+    """Sums the rows of all processes and writes them in Prometheus' text format."""
+
+    def __init__(self, plan: MetricsPlan, memory: SharedMemory) -> None:
+        self._plan = plan
+        self._memory = memory
+        self._health = HealthWords(memory)
+        self._registry = CollectorRegistry(auto_describe=False)
+        self._registry.register(self)
+
+    def text(self) -> bytes:
+        """Return the whole exposition."""
+        return generate_latest(self._registry)
+
+    def totals(self) -> list[int]:
+        """Return each slot summed over all processes."""
+        rows = [self._memory.metrics_row(i).tolist() for i in range(self._memory.layout.processes)]
+        return [sum(column) for column in zip(*rows, strict=True)]
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield every metric family; called by prometheus_client."""
+        totals = self.totals()
+        yield from self._requests(totals)
+        yield from self._upstreams(totals)
+        yield from self._processes()
+
+    def _requests(self, totals: Sequence[int]) -> Iterator[Metric]:
+        requests = CounterMetricFamily(
+            "only1mcp_requests", "Requests of clients.", labels=["method", "status"]
+        )
+        durations = HistogramMetricFamily(
+            "only1mcp_request_duration_seconds", "From the request to its answer.",
+            labels=["method"],
+        )  # fmt: skip
+        for number, method in enumerate(METHOD_LABELS):
+            first = number * len(STATUSES)
+            for offset, status in enumerate(STATUSES):
+                if totals[first + offset]:
+                    requests.add_metric([method, status], totals[first + offset])
+            _add_histogram(durations, [method], totals, self._plan.durations + number * _HISTOGRAM)
+        yield requests
+        yield durations
+
+    def _upstreams(self, totals: Sequence[int]) -> Iterator[Metric]:
+        calls = CounterMetricFamily(
+            "only1mcp_upstream_requests", "Calls to servers.", labels=["server_id", "status"]
+        )
+        latency = HistogramMetricFamily(
+            "only1mcp_backend_latency_seconds", "From a call to the server's answer.",
+            labels=["server_id"],
+        )  # fmt: skip
+        health = GaugeMetricFamily(
+            "only1mcp_backend_health_status", "1 when the server is up.", labels=["server_id"]
+        )
+        tools = GaugeMetricFamily("only1mcp_tools", "Tools offered.", labels=["server_id"])
+        restarts = CounterMetricFamily(
+            "only1mcp_stdio_restarts", "Restarts of a server's process.", labels=["server_id"]
+        )
+        for index, server_id in enumerate(self._plan.server_ids):
+            at = self._plan.server(index)
+            for offset, status in enumerate(STATUSES):
+                if totals[at + offset]:
+                    calls.add_metric([server_id, status], totals[at + offset])
+            _add_histogram(latency, [server_id], totals, at + len(STATUSES))
+            health.add_metric([server_id], int(self._health.read(index) is Health.UP))
+            tools.add_metric([server_id], totals[at + _SERVER_SLOTS - 2])
+            restarts.add_metric([server_id], totals[at + _SERVER_SLOTS - 1])
+        yield from (calls, latency, health, tools, restarts)
+
+    def _processes(self) -> Iterator[Metric]:
+        build = InfoMetricFamily("only1mcp_build", "What runs here.")
+        python = f"{sys.version_info.major}.{sys.version_info.minor}.{sys.version_info.micro}"
+        build.add_metric([], {"version": __version__, "python": python, "accel": ACCEL})
+        up = GaugeMetricFamily("only1mcp_worker_up", "1 when the worker serves.", labels=["worker"])
+        starts = CounterMetricFamily(
+            "only1mcp_process_starts", "Starts of a process.", labels=["role", "index"]
+        )
+        for row in read_processes(self._memory):
+            starts.add_metric([row.role, str(row.index)], row.starts)
+            if row.role == "worker":
+                up.add_metric([str(row.index)], int(row.state is State.READY))
+        yield from (build, up, starts)
+
+
+def _add_histogram(
+    family: HistogramMetricFamily, labels: list[str], totals: Sequence[int], at: int
+) -> None:
+    counts = totals[at : at + _HISTOGRAM - 1]
+    if not any(counts):
+        return
+    running, buckets = 0, []
+    for bound, count in zip((*map(str, BUCKETS_S), "+Inf"), counts, strict=True):
+        running += count
+        buckets.append((bound, running))
+    family.add_metric(labels, buckets, sum_value=totals[at + _HISTOGRAM - 1] / 1e6)

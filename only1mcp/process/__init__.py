@@ -1,0 +1,1 @@
+"""One process of ours, from its fork to its exit: what all roles have in common."""

@@ -1,0 +1,84 @@
+"""Runs one child process: event loop, heartbeat, signals, and the lifeline to the supervisor."""
+
+import asyncio
+import faulthandler
+import logging
+import os
+import signal
+import sys
+import time
+from collections.abc import Awaitable, Callable
+from typing import NoReturn
+
+import uvloop
+
+from only1mcp.memory.processes import State
+from only1mcp.observability.logs import setup_logging
+from only1mcp.process import prctl
+from only1mcp.process.context import Context
+
+_log = logging.getLogger(__name__)
+HEARTBEAT_S = 0.25
+
+
+class Lifecycle:
+    """Tells a role's code when to stop, and the supervisor that it is ready and alive."""
+
+    def __init__(self, context: Context) -> None:
+        self.stopping = asyncio.Event()
+        """Set when the process is to finish what it does and end."""
+        self.orphaned = False
+        """True when the supervisor is gone: there is no time to lose."""
+        self._context = context
+        self._row = context.row
+        loop = asyncio.get_running_loop()
+        loop.add_signal_handler(signal.SIGTERM, self.stop)
+        loop.add_reader(context.shared.lifeline, self._on_lifeline)
+        self._beat()
+
+    def ready(self) -> None:
+        """Say that the process serves."""
+        self._row.state = State.READY
+
+    def stop(self) -> None:
+        """Begin to stop."""
+        self._row.state = State.DRAINING
+        self.stopping.set()
+
+    def _on_lifeline(self) -> None:
+        asyncio.get_running_loop().remove_reader(self._context.shared.lifeline)
+        _log.error("the supervisor is gone; stopping")
+        self.orphaned = True
+        self.stop()
+
+    def _beat(self) -> None:
+        self._row.beat(time.monotonic_ns())
+        asyncio.get_running_loop().call_later(HEARTBEAT_S, self._beat)
+
+
+def run_child(context: Context, serve: Callable[[Context, Lifecycle], Awaitable[None]]) -> NoReturn:
+    """Be the child until its work ends; never returns to the supervisor's code."""
+    code = 1
+    try:
+        signal.set_wakeup_fd(-1)
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all; the supervisor leads
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        faulthandler.enable()
+        settings = context.shared.settings
+        setup_logging(settings.log_level, settings.log_format, context.name)
+        prctl.set_name(f"only1mcp:{context.name.replace('worker-', 'w')}")
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(_main(context, serve))
+        code = 0
+    except BaseException:  # noqa: BLE001 - the last line of defence: nothing may unwind into the fork's parent code
+        _log.exception("the process failed")
+    finally:
+        logging.shutdown()
+        sys.stdout.flush()
+        os._exit(code)
+
+
+async def _main(context: Context, serve: Callable[[Context, Lifecycle], Awaitable[None]]) -> None:
+    await serve(context, Lifecycle(context))

@@ -1,0 +1,114 @@
+"""Headers and message → what the client wants, in which era; or the error that the rules demand.
+
+The order of the checks is that of 2026-07-28, basic/transports/streamable-http (Server validation)
+and basic/versioning; the first failure wins.
+"""
+
+from dataclasses import dataclass
+
+from only1mcp._speedups import BATCH, NOTIFICATION, RESPONSE, Envelope
+from only1mcp.errors import (
+    HeaderMismatch,
+    InvalidParams,
+    InvalidRequest,
+    MethodNotFound,
+    UnsupportedProtocolVersion,
+)
+from only1mcp.protocol.headers import McpHeaders, decode_value
+from only1mcp.protocol.methods import METHODS, Method
+from only1mcp.protocol.versions import LEGACY_VERSIONS, MODERN_VERSIONS, Era
+
+
+@dataclass(slots=True)
+class Inbound:
+    """One classified message from a client."""
+
+    envelope: Envelope
+    era: Era
+    method: Method | None
+    """The row of the method table; None for notifications and responses."""
+
+
+def classify(envelope: Envelope, headers: McpHeaders) -> Inbound:
+    """Tell the era of a message and check it against that era's rules.
+
+    Raises:
+        ClientError: the message breaks a rule; the class names which.
+    """
+    if envelope.kind == BATCH:
+        raise InvalidRequest("batches are not supported", hint="send one message per request")
+    if _claims_modern(envelope, headers):
+        return _modern(envelope, headers)
+    return _legacy(envelope, headers)
+
+
+def _claims_modern(envelope: Envelope, headers: McpHeaders) -> bool:
+    if envelope.version_start:
+        return True
+    return headers.version is not None and headers.version not in LEGACY_VERSIONS
+
+
+def _legacy(envelope: Envelope, headers: McpHeaders) -> Inbound:
+    if "mcp-session-id" in headers.repeated or "mcp-protocol-version" in headers.repeated:
+        raise InvalidRequest("a session or version header stands more than once")
+    if envelope.kind in (NOTIFICATION, RESPONSE):
+        return Inbound(envelope, Era.LEGACY, None)
+    return Inbound(envelope, Era.LEGACY, _method(envelope, Era.LEGACY))
+
+
+def _modern(envelope: Envelope, headers: McpHeaders) -> Inbound:
+    if envelope.kind == RESPONSE:
+        raise InvalidRequest("clients of 2026-07-28 do not send responses")
+    if envelope.kind == NOTIFICATION:
+        return Inbound(envelope, Era.MODERN, None)
+    _check_meta(envelope)
+    _check_headers(envelope, headers)
+    if envelope.version not in MODERN_VERSIONS:
+        raise UnsupportedProtocolVersion(
+            f"protocol version {envelope.version} is not supported",
+            data={"supported": list(MODERN_VERSIONS), "requested": envelope.version},
+        )
+    method = _method(envelope, Era.MODERN)
+    _check_name(envelope, method, headers)
+    return Inbound(envelope, Era.MODERN, method)
+
+
+def _check_meta(envelope: Envelope) -> None:
+    if not envelope.meta_end:
+        raise InvalidParams("params._meta is missing or not an object")
+    if envelope.version is None:
+        raise InvalidParams("params._meta must name io.modelcontextprotocol/protocolVersion")
+    if not envelope.capabilities_end:
+        raise InvalidParams("params._meta must hold io.modelcontextprotocol/clientCapabilities")
+
+
+def _check_headers(envelope: Envelope, headers: McpHeaders) -> None:
+    if headers.repeated:
+        raise HeaderMismatch(f"header {headers.repeated[0]} stands more than once")
+    if headers.version is None:
+        raise HeaderMismatch("header MCP-Protocol-Version is missing")
+    if headers.version != envelope.version:
+        raise HeaderMismatch("header MCP-Protocol-Version differs from params._meta")
+    if headers.method is None:
+        raise HeaderMismatch("header Mcp-Method is missing")
+    if headers.method != envelope.method:
+        raise HeaderMismatch("header Mcp-Method differs from the body")
+
+
+def _check_name(envelope: Envelope, method: Method, headers: McpHeaders) -> None:
+    """Compare Mcp-Name with the target, where the method has one (Standard headers)."""
+    if method.target not in ("name", "uri"):
+        return
+    target = envelope.name if method.target == "name" else envelope.uri
+    if headers.name is None:
+        raise HeaderMismatch("header Mcp-Name is missing")
+    if target is not None and decode_value(headers.name) != target:
+        raise HeaderMismatch(f"header Mcp-Name differs from params.{method.target}")
+
+
+def _method(envelope: Envelope, era: Era) -> Method:
+    assert envelope.method is not None
+    method = METHODS.get(envelope.method)
+    if method is None or era not in method.eras:
+        raise MethodNotFound(f"method {envelope.method[:100]!r} is not known here")
+    return method

@@ -1,0 +1,44 @@
+"""JSON-RPC 2.0 messages as bytes. Ids and results are spliced in as they were received."""
+
+from typing import Any
+
+import orjson
+
+from only1mcp.errors import Only1MCPError
+
+
+def request(request_id: bytes, method: str, params: bytes) -> bytes:
+    """Write a request; `params` is a JSON object or empty."""
+    if not params:
+        return b'{"jsonrpc":"2.0","id":%b,"method":"%b"}' % (request_id, method.encode())
+    return b'{"jsonrpc":"2.0","id":%b,"method":"%b","params":%b}' % (
+        request_id, method.encode(), params,
+    )  # fmt: skip
+
+
+def notification(method: str, params: bytes = b"") -> bytes:
+    """Write a notification; `params` is a JSON object or empty."""
+    if not params:
+        return b'{"jsonrpc":"2.0","method":"%b"}' % method.encode()
+    return b'{"jsonrpc":"2.0","method":"%b","params":%b}' % (method.encode(), params)
+
+
+def result(request_id: bytes, value: bytes) -> bytes:
+    """Write a successful response around a result that is JSON already."""
+    return b'{"jsonrpc":"2.0","id":%b,"result":%b}' % (request_id, value)
+
+
+def error(request_id: bytes | None, value: bytes) -> bytes:
+    """Write an error response around an error object that is JSON already."""
+    return b'{"jsonrpc":"2.0","id":%b,"error":%b}' % (request_id or b"null", value)
+
+
+def error_from(request_id: bytes | None, failure: Only1MCPError) -> bytes:
+    """Write an error response for one of our own failures; the hint ends the message."""
+    message = str(failure)
+    if failure.hint:
+        message = f"{message}. hint: {failure.hint}"
+    value: dict[str, Any] = {"code": failure.code, "message": message}
+    if failure.data is not None:
+        value["data"] = failure.data
+    return error(request_id, orjson.dumps(value))

@@ -1,0 +1,61 @@
+"""The method table: for each method of MCP, who answers it and which parameter names the target."""
+
+from dataclasses import dataclass
+from enum import Enum
+
+from only1mcp.protocol.versions import Era
+
+
+class Kind(Enum):
+    """How a method is answered."""
+
+    LOCAL = "local"
+    """By us alone."""
+    LIST = "list"
+    """From the catalogue merged over all backends."""
+    TARGET = "target"
+    """By the one backend that owns the target."""
+
+
+@dataclass(frozen=True, slots=True)
+class Method:
+    """One row of the table."""
+
+    name: str
+    kind: Kind
+    eras: frozenset[Era]
+    target: str | None = None
+    """The parameter that names the target: `name`, `uri` or `ref`."""
+    result_key: str | None = None
+    """Where a list result holds its items."""
+    safe: bool = True
+    """Whether running it twice does no harm."""
+    index: int = 0
+    """The row's number, for metric slots."""
+
+
+_BOTH = frozenset(Era)
+_LEGACY = frozenset({Era.LEGACY})
+_MODERN = frozenset({Era.MODERN})
+
+_ROWS = [
+    Method("initialize", Kind.LOCAL, _LEGACY),
+    Method("ping", Kind.LOCAL, _LEGACY),
+    Method("server/discover", Kind.LOCAL, _MODERN),
+    Method("tools/list", Kind.LIST, _BOTH, result_key="tools"),
+    Method("resources/list", Kind.LIST, _BOTH, result_key="resources"),
+    Method("resources/templates/list", Kind.LIST, _BOTH, result_key="resourceTemplates"),
+    Method("prompts/list", Kind.LIST, _BOTH, result_key="prompts"),
+    Method("tools/call", Kind.TARGET, _BOTH, target="name", safe=False),
+    Method("resources/read", Kind.TARGET, _BOTH, target="uri"),
+    Method("prompts/get", Kind.TARGET, _BOTH, target="name"),
+    Method("completion/complete", Kind.TARGET, _BOTH, target="ref"),
+]
+METHODS: dict[str, Method] = {
+    row.name: Method(row.name, row.kind, row.eras, row.target, row.result_key, row.safe, index)
+    for index, row in enumerate(_ROWS)
+}
+LIST_METHODS = tuple(row for row in METHODS.values() if row.kind is Kind.LIST)
+OTHER_INDEX = len(METHODS)
+"""The metric slot of everything that is not in the table."""
+METHOD_LABELS = (*METHODS, "other")

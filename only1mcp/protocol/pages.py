@@ -1,0 +1,40 @@
+"""Pages of a merged list: cursors of our own, opaque to clients (server/utilities/pagination)."""
+
+import base64
+import binascii
+from collections.abc import Sequence
+
+from only1mcp.errors import InvalidParams
+
+
+def encode_cursor(offset: int) -> str:
+    """Name the item at which the next page starts."""
+    return base64.urlsafe_b64encode(b"o%d" % offset).decode().rstrip("=")
+
+
+def decode_cursor(cursor: object, total: int) -> int:
+    """Return the offset that a cursor of ours names.
+
+    Raises:
+        InvalidParams: the cursor is not one that we gave for a list of this length.
+    """
+    if isinstance(cursor, str):
+        try:
+            raw = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4))
+        except (binascii.Error, ValueError):
+            raw = b""
+        if raw[:1] == b"o" and raw[1:].isdigit() and 0 < int(raw[1:]) < total:
+            return int(raw[1:])
+    raise InvalidParams("the cursor is not valid", hint="list again from the start")
+
+
+def render(
+    items: Sequence[bytes], key: str, offset: int, page_size: int, extra: bytes = b""
+) -> bytes:
+    """Write the list result that starts at `offset`; `extra` is members to add, with no comma."""
+    parts = [b'"%b":[%b]' % (key.encode(), b",".join(items[offset : offset + page_size]))]
+    if offset + page_size < len(items):
+        parts.append(b'"nextCursor":"%b"' % encode_cursor(offset + page_size).encode())
+    if extra:
+        parts.append(extra)
+    return b"{%b}" % b",".join(parts)

@@ -1,0 +1,98 @@
+"""What we answer ourselves: the greeting in both eras, and the lists."""
+
+from typing import Any
+
+import orjson
+
+from only1mcp import __version__
+from only1mcp._speedups import Envelope, members
+from only1mcp.errors import InvalidParams
+from only1mcp.protocol.pages import decode_cursor
+from only1mcp.protocol.versions import MODERN_VERSIONS, Era, negotiate
+from only1mcp.registry.snapshot import Snapshot
+from only1mcp.sessions.session import Session, SessionSealer
+
+SERVER_INFO = {"name": "only1mcp", "title": "Only1MCP", "version": __version__}
+_MAX_INSTRUCTIONS = 16_000
+
+
+def capabilities(snapshot: Snapshot) -> dict[str, Any]:
+    """Return what all servers together can do, as far as we pass it on."""
+    offered: dict[str, Any] = {}
+    for catalogue in snapshot.catalogues.values():
+        for name in ("tools", "resources", "prompts", "completions"):
+            if name in catalogue.capabilities:
+                offered[name] = {}
+    return offered
+
+
+def instructions(snapshot: Snapshot) -> str:
+    """Return the servers' instructions, each under its server's id."""
+    said = [
+        f"## {catalogue.server_id}\n{catalogue.instructions}"
+        for catalogue in snapshot.catalogues.values()
+        if catalogue.instructions
+    ]
+    return "\n\n".join(said)[:_MAX_INSTRUCTIONS]
+
+
+def discover(snapshot: Snapshot) -> bytes:
+    """Write the result of `server/discover` (2026-07-28, server/discover)."""
+    result: dict[str, Any] = {
+        "resultType": "complete",
+        "supportedVersions": list(MODERN_VERSIONS),
+        "capabilities": capabilities(snapshot),
+        "ttlMs": 0,
+        "cacheScope": "private",
+        "_meta": {"io.modelcontextprotocol/serverInfo": SERVER_INFO},
+    }
+    if text := instructions(snapshot):
+        result["instructions"] = text
+    return orjson.dumps(result)
+
+
+def initialize(
+    envelope: Envelope, snapshot: Snapshot, sealer: SessionSealer, now: int
+) -> tuple[bytes, Session]:
+    """Open a legacy session: returns the result and the session to seal.
+
+    Raises:
+        InvalidParams: the client says nothing, or too much, about itself.
+    """
+    params = _params(envelope)
+    requested = orjson.loads(params.get("protocolVersion", b"null"))
+    if not isinstance(requested, str):
+        raise InvalidParams("params.protocolVersion must be a string")
+    version = negotiate(requested)
+    own = params.get("capabilities", b"{}")
+    if not own.startswith(b"{"):
+        raise InvalidParams("params.capabilities must be an object")
+    session = sealer.create(version, own, params.get("clientInfo", b""), now)
+    result: dict[str, Any] = {
+        "protocolVersion": version,
+        "capabilities": capabilities(snapshot),
+        "serverInfo": SERVER_INFO,
+    }
+    if text := instructions(snapshot):
+        result["instructions"] = text
+    return orjson.dumps(result), session
+
+
+def list_page(envelope: Envelope, key: str, era: Era, snapshot: Snapshot) -> bytes:
+    """Return one page of a merged list.
+
+    Raises:
+        InvalidParams: the cursor is not one of ours.
+    """
+    cursor = _params(envelope).get("cursor")
+    if cursor is None:
+        return snapshot.page(key, era, 0)
+    return snapshot.page(key, era, decode_cursor(orjson.loads(cursor), len(snapshot.lists[key])))
+
+
+def _params(envelope: Envelope) -> dict[str, bytes]:
+    """Return the raw members of the parameters."""
+    if not envelope.params_end:
+        return {}
+    body: bytes = envelope.body
+    return {key: body[a:b] for key, a, b in members(body, envelope.params_start)}

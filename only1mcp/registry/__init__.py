@@ -1,0 +1,1 @@
+"""What exists: the declared servers, what each offers, and the immutable snapshot of both."""

@@ -1,0 +1,72 @@
+"""What one server offers, as its own bytes."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import orjson
+
+from only1mcp.protocol.versions import Era
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One tool, prompt, resource or template."""
+
+    key: str
+    """What calls it: a name, a URI or a URI template."""
+    raw: bytes
+    """The server's own JSON object."""
+
+
+@dataclass(frozen=True, slots=True)
+class Catalogue:
+    """The last known offer of one server."""
+
+    server_id: str
+    eras: frozenset[Era] = frozenset()
+    """The eras it was seen to speak; empty before the first contact."""
+    capabilities: dict[str, Any] = field(default_factory=dict)
+    info: dict[str, Any] = field(default_factory=dict)
+    instructions: str = ""
+    tools: tuple[Item, ...] = ()
+    prompts: tuple[Item, ...] = ()
+    resources: tuple[Item, ...] = ()
+    templates: tuple[Item, ...] = ()
+    completions: bool = False
+
+    def to_plain(self) -> dict[str, Any]:
+        """Give the catalogue a form that JSON can carry between our processes."""
+        plain: dict[str, Any] = {
+            "server_id": self.server_id,
+            "eras": sorted(era.value for era in self.eras),
+            "capabilities": self.capabilities,
+            "info": self.info,
+            "instructions": self.instructions,
+            "completions": self.completions,
+        }
+        for kind in ("tools", "prompts", "resources", "templates"):
+            plain[kind] = [[item.key, item.raw.decode()] for item in getattr(self, kind)]
+        return plain
+
+    @classmethod
+    def from_plain(cls, plain: dict[str, Any]) -> "Catalogue":
+        """Undo `to_plain`."""
+        kinds = {
+            kind: tuple(Item(key, raw.encode()) for key, raw in plain[kind])
+            for kind in ("tools", "prompts", "resources", "templates")
+        }
+        eras = frozenset(Era(value) for value in plain["eras"])
+        return cls(**{**plain, **kinds, "eras": eras})
+
+
+def items(raws: list[bytes], key: str) -> tuple[Item, ...]:
+    """Make items of the raw objects of a list, leaving out those without their key."""
+    found = []
+    for raw in raws:
+        try:
+            value = orjson.loads(raw)
+        except orjson.JSONDecodeError:
+            continue
+        if isinstance(value, dict) and isinstance(value.get(key), str):
+            found.append(Item(value[key], raw))
+    return tuple(found)

@@ -1,0 +1,50 @@
+"""The current snapshot of one process, rebuilt when the host tells of a change."""
+
+import logging
+from collections.abc import Callable
+
+from only1mcp.registry.catalogue import Catalogue
+from only1mcp.registry.registry import Registry
+from only1mcp.registry.snapshot import Snapshot, build
+
+_log = logging.getLogger(__name__)
+
+
+class Edition:
+    """Holds the snapshot; whoever reads `current` keeps a whole and unchanging one."""
+
+    def __init__(self, registry: Registry, page_size: int) -> None:
+        self._registry = registry
+        self._page_size = page_size
+        self._known: dict[str, Catalogue] = {}
+        self._waiting: list[Callable[[], None]] = []
+        self.settled = False
+        """Whether every server has answered or failed once since the start."""
+        self.current: Snapshot = build(0, registry.list(), {}, page_size)
+
+    def update(self, catalogue: Catalogue) -> None:
+        """Take over what one server offers now."""
+        self._known[catalogue.server_id] = catalogue
+        before = self.current
+        self.current = build(
+            before.version + 1, self._registry.list(), self._known, self._page_size
+        )
+        for collision in self.current.collisions:
+            if collision not in before.collisions:
+                _log.warning("name collision: %s", collision)
+
+    def settle(self) -> None:
+        """Note that there is nothing more to wait for."""
+        self.settled = True
+        waiting, self._waiting = self._waiting, []
+        for resume in waiting:
+            resume()
+
+    def when_settled(self, resume: Callable[[], None]) -> Callable[[], None]:
+        """Call back once settled; the returned function takes that back."""
+        self._waiting.append(resume)
+        return lambda: self._forget(resume)
+
+    def _forget(self, resume: Callable[[], None]) -> None:
+        if resume in self._waiting:
+            self._waiting.remove(resume)

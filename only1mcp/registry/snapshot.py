@@ -1,0 +1,152 @@
+"""One immutable edition of everything offered: merged lists, and whose each name is.
+
+Built whole whenever a catalogue changes, then swapped in by one assignment. Names that collide
+never drop or hijack anything: the first configured keeps the name, the next one stays reachable
+under its prefixed name, and `collisions` says so.
+"""
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+import orjson
+
+from only1mcp._speedups import members
+from only1mcp.protocol.names import qualify
+from only1mcp.protocol.pages import render
+from only1mcp.protocol.translate import splice
+from only1mcp.protocol.uri_template import compile_template
+from only1mcp.protocol.versions import Era
+from only1mcp.registry.catalogue import Catalogue, Item
+from only1mcp.registry.server import Server
+
+HINTS = b'"resultType":"complete","ttlMs":0,"cacheScope":"private"'
+"""What 2026-07-28 requires of list results (server/utilities/caching)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Who owns a name, and what the owner calls it."""
+
+    server_id: str
+    name: str
+    raw_name: bytes
+    """The same as a JSON string."""
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """What clients see at one moment."""
+
+    version: int
+    catalogues: Mapping[str, Catalogue]
+    """By server id, in configuration order."""
+    lists: Mapping[str, tuple[bytes, ...]]
+    """The merged items under each result key: tools, prompts, resources, resourceTemplates."""
+    tools: Mapping[str, Target]
+    prompts: Mapping[str, Target]
+    resources: Mapping[str, str]
+    """URI to server id."""
+    templates: tuple[tuple[str, re.Pattern[str], str], ...]
+    """Template, its pattern, server id."""
+    collisions: tuple[str, ...]
+    page_size: int
+    _pages: dict[tuple[str, Era, int], bytes] = field(default_factory=dict, repr=False)
+
+    def page(self, key: str, era: Era, offset: int) -> bytes:
+        """Return the list result that starts at `offset`, rendered once for each era."""
+        place = (key, era, offset)
+        ready = self._pages.get(place)
+        if ready is None:
+            extra = HINTS if era is Era.MODERN else b""
+            ready = render(self.lists[key], key, offset, self.page_size, extra)
+            self._pages[place] = ready
+        return ready
+
+
+class _Names:
+    """Gives each tool or prompt of every server a name of its own."""
+
+    def __init__(self, kind: str) -> None:
+        self._kind = kind
+        self.index: dict[str, Target] = {}
+        self.raws: list[bytes] = []
+        self.collisions: list[str] = []
+
+    def add(self, server: Server, item: Item) -> None:
+        name = qualify(server.prefix, item.key)
+        if name in self.index:
+            owner = self.index[name].server_id
+            name = self._free(server, item)
+            self.collisions.append(
+                f"{self._kind} {item.key!r} of {server.id!r} is served as {name!r}: "
+                f"{owner!r} has the name"
+            )
+        self.index[name] = Target(server.id, item.key, orjson.dumps(item.key))
+        self.raws.append(_renamed(item, name))
+
+    def _free(self, server: Server, item: Item) -> str:
+        name = qualify(server.id, item.key)
+        number = 2
+        while name in self.index:
+            name = qualify(server.id, f"{item.key}_{number}")
+            number += 1
+        return name
+
+
+def _renamed(item: Item, name: str) -> bytes:
+    """Write the item with its new name, every other byte as it was."""
+    if name == item.key:
+        return item.raw
+    for key, start, end in members(item.raw):
+        if key == "name":
+            return splice(item.raw, start, end, orjson.dumps(name))
+    return item.raw
+
+
+def build(
+    version: int, servers: Iterable[Server], known: Mapping[str, Catalogue], page_size: int
+) -> Snapshot:
+    """Merge what is known of each server, in configuration order."""
+    tools, prompts = _Names("tool"), _Names("prompt")
+    resources: dict[str, str] = {}
+    resource_raws: list[bytes] = []
+    templates: list[tuple[str, re.Pattern[str], str]] = []
+    template_raws: list[bytes] = []
+    collisions: list[str] = []
+    catalogues: dict[str, Catalogue] = {}
+    for server in servers:
+        catalogue = known.get(server.id) or Catalogue(server.id)
+        catalogues[server.id] = catalogue
+        for item in catalogue.tools:
+            tools.add(server, item)
+        for item in catalogue.prompts:
+            prompts.add(server, item)
+        for item in catalogue.resources:
+            if item.key in resources:
+                collisions.append(
+                    f"resource {item.key!r} of {server.id!r} is hidden: "
+                    f"{resources[item.key]!r} has the URI"
+                )
+                continue
+            resources[item.key] = server.id
+            resource_raws.append(item.raw)
+        for item in catalogue.templates:
+            templates.append((item.key, compile_template(item.key), server.id))
+            template_raws.append(item.raw)
+    return Snapshot(
+        version=version,
+        catalogues=catalogues,
+        lists={
+            "tools": tuple(tools.raws),
+            "prompts": tuple(prompts.raws),
+            "resources": tuple(resource_raws),
+            "resourceTemplates": tuple(template_raws),
+        },
+        tools=tools.index,
+        prompts=prompts.index,
+        resources=resources,
+        templates=tuple(templates),
+        collisions=(*tools.collisions, *prompts.collisions, *collisions),
+        page_size=page_size,
+    )

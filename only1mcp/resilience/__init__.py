@@ -1,0 +1,1 @@
+"""Judgements about failure. Pure: each takes `now` in monotonic seconds."""

@@ -1,0 +1,1 @@
+"""[4] Where a message goes. Pure: no IO, no clock."""

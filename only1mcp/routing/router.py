@@ -1,0 +1,93 @@
+"""A classified message and a snapshot → the servers to ask, in order, and the name to use there."""
+
+from dataclasses import dataclass
+
+import orjson
+
+from only1mcp._speedups import Envelope, members
+from only1mcp.errors import InvalidParams, UnknownTarget
+from only1mcp.protocol.inbound import Inbound
+from only1mcp.registry.snapshot import Snapshot, Target
+
+
+@dataclass(slots=True)
+class Route:
+    """Where a call goes."""
+
+    server_ids: tuple[str, ...]
+    """Asked one after the other, the next only if the one before does not know the resource."""
+    target: str
+    """The owner's own name of the target, for the Mcp-Name header."""
+    name: bytes | None = None
+    """What replaces the span below; None to send the message as it is."""
+    name_start: int = 0
+    name_end: int = 0
+
+
+def route(inbound: Inbound, snapshot: Snapshot) -> Route:
+    """Find who owns the target of a call.
+
+    Raises:
+        InvalidParams: the parameter that names the target is missing.
+        UnknownTarget: nobody owns it.
+    """
+    method, envelope = inbound.method, inbound.envelope
+    assert method is not None
+    if method.target == "uri":
+        return _by_uri(_required(envelope.uri, "uri"), snapshot)
+    if method.target == "ref":
+        return _by_ref(envelope, snapshot)
+    name = _required(envelope.name, "name")
+    kind, index = ("tool", snapshot.tools) if method.name == "tools/call" else (
+        "prompt", snapshot.prompts)  # fmt: skip
+    target = index.get(name)
+    if target is None:
+        raise UnknownTarget(f"unknown {kind}: {name[:200]}", hint=f"list the {kind}s again")
+    return _to(target, envelope.name_start, envelope.name_end)
+
+
+def _to(target: Target, start: int, end: int) -> Route:
+    return Route((target.server_id,), target.name, target.raw_name, start, end)
+
+
+def _required(value: str | None, key: str) -> str:
+    if value is None:
+        raise InvalidParams(f"params.{key} must be a string")
+    return value
+
+
+def _by_uri(uri: str, snapshot: Snapshot) -> Route:
+    owner = snapshot.resources.get(uri)
+    if owner is not None:
+        return Route((owner,), uri)
+    servers = [server for _, pattern, server in snapshot.templates if pattern.fullmatch(uri)]
+    scheme = uri.partition(":")[0] + ":"
+    servers += [owner for known, owner in snapshot.resources.items() if known.startswith(scheme)]
+    servers += [
+        server for server, catalogue in snapshot.catalogues.items()
+        if "resources" in catalogue.capabilities
+    ]  # fmt: skip
+    if not servers:
+        raise UnknownTarget(f"unknown resource: {uri[:200]}", data={"uri": uri})
+    return Route(tuple(dict.fromkeys(servers)), uri)
+
+
+def _by_ref(envelope: Envelope, snapshot: Snapshot) -> Route:
+    """Route completion/complete by what its `ref` refers to (server/utilities/completion)."""
+    body: bytes = envelope.body
+    params = members(body, envelope.params_start) if envelope.params_end else []
+    span = next(((a, b) for key, a, b in params if key == "ref"), None)
+    if span is None or body[span[0] : span[0] + 1] != b"{":
+        raise InvalidParams("params.ref must be an object")
+    ref = {key: (a, b) for key, a, b in members(body, span[0])}
+    values = {key: orjson.loads(body[a:b]) for key, (a, b) in ref.items()}
+    if values.get("type") == "ref/prompt" and isinstance(values.get("name"), str):
+        target = snapshot.prompts.get(values["name"])
+        if target is None:
+            raise UnknownTarget(f"unknown prompt: {values['name'][:200]}")
+        return _to(target, *ref["name"])
+    if values.get("type") == "ref/resource" and isinstance(values.get("uri"), str):
+        template = values["uri"]
+        owners = [server for known, _, server in snapshot.templates if known == template]
+        return Route((owners[0],), template) if owners else _by_uri(template, snapshot)
+    raise InvalidParams("params.ref must be a ref/prompt with a name or a ref/resource with a uri")

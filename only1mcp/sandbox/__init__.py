@@ -1,0 +1,1 @@
+"""What confines a child process before it becomes somebody else's program."""

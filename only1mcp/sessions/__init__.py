@@ -1,0 +1,1 @@
+"""Legacy sessions that no process has to remember."""

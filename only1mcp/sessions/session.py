@@ -1,0 +1,103 @@
+"""A legacy session, sealed into its own id.
+
+The id that a client carries is the whole session, encrypted and authenticated (AES-256-GCM). Any
+worker opens it, and it outlives restarts as long as the key file does. It is not a credential.
+Source of the id's form: 2025-11-25, basic/transports (visible ASCII).
+"""
+
+import base64
+import binascii
+import os
+from collections import OrderedDict
+from dataclasses import dataclass
+
+import orjson
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from only1mcp.errors import InvalidParams, SessionNotFound
+
+MAX_AGE_S = 7 * 24 * 3600
+MAX_CLIENT_BYTES = 4096
+"""Bound on capabilities and client info together: they travel in a header with every request."""
+_KEY_ID = b"1"
+_NONCE_BYTES = 12
+_REMEMBERED = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """What `initialize` settled."""
+
+    serial: int
+    """A random number that names the session; never 0."""
+    created: int
+    """Whole seconds of the wall clock."""
+    version: str
+    capabilities: bytes
+    """The client's capabilities, as its own JSON."""
+    client_info: bytes
+    """The client's name and version, as its own JSON; may be empty."""
+
+    @property
+    def expires(self) -> int:
+        """When the id stops being valid, in seconds of the wall clock."""
+        return self.created + MAX_AGE_S
+
+
+class SessionSealer:
+    """Turns sessions into ids and back."""
+
+    def __init__(self, key: bytes) -> None:
+        self._cipher = AESGCM(key)
+        self._opened: OrderedDict[str, Session] = OrderedDict()
+
+    def create(self, version: str, capabilities: bytes, client_info: bytes, now: int) -> Session:
+        """Make a new session.
+
+        Raises:
+            InvalidParams: the client says more about itself than a header can carry.
+        """
+        if len(capabilities) + len(client_info) > MAX_CLIENT_BYTES:
+            raise InvalidParams(
+                f"capabilities and clientInfo together pass {MAX_CLIENT_BYTES} bytes"
+            )
+        serial = int.from_bytes(os.urandom(8)) | 1
+        return Session(serial, now, version, capabilities, client_info)
+
+    def seal(self, session: Session) -> str:
+        """Return the id that carries the session."""
+        plain = orjson.dumps(
+            [session.serial, session.created, session.version,
+             session.capabilities.decode(), session.client_info.decode()]
+        )  # fmt: skip
+        nonce = os.urandom(_NONCE_BYTES)
+        sealed = nonce + self._cipher.encrypt(nonce, plain, _KEY_ID)
+        return (_KEY_ID + b"." + base64.urlsafe_b64encode(sealed).rstrip(b"=")).decode()
+
+    def open(self, session_id: str, now: int) -> Session:
+        """Return the session that an id carries.
+
+        Raises:
+            SessionNotFound: the id was not made with our key, was altered, or has expired.
+        """
+        session = self._opened.get(session_id)
+        if session is None:
+            session = self._unseal(session_id)
+            self._opened[session_id] = session
+            if len(self._opened) > _REMEMBERED:
+                self._opened.popitem(last=False)
+        if session.expires <= now:
+            raise SessionNotFound("the session has expired", hint="initialize again")
+        return session
+
+    def _unseal(self, session_id: str) -> Session:
+        try:
+            key_id, _, text = session_id.partition(".")
+            sealed = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
+            nonce, secret = sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:]
+            plain = orjson.loads(self._cipher.decrypt(nonce, secret, key_id.encode()))
+        except (InvalidTag, binascii.Error, ValueError) as error:
+            raise SessionNotFound("unknown session", hint="initialize again") from error
+        serial, created, version, capabilities, client_info = plain
+        return Session(serial, created, version, capabilities.encode(), client_info.encode())

@@ -1,0 +1,33 @@
+"""The supervisor's view of one child."""
+
+import contextlib
+import os
+import signal
+from dataclasses import dataclass, field
+
+from only1mcp.process.context import Context
+from only1mcp.resilience.restart_policy import RestartPolicy
+
+
+def _policy() -> RestartPolicy:
+    return RestartPolicy(first_s=0.1, longest_s=5.0, park_after=1_000_000)
+
+
+@dataclass(slots=True)
+class ChildHandle:
+    """A child that is to run: which, and whether it does."""
+
+    context: Context
+    pid: int = 0
+    """0 while it does not run."""
+    restart_at: float = 0.0
+    """Monotonic seconds at which it is to be started again; only while it does not run."""
+    aborted_at: float = 0.0
+    """When it was found hanging; 0 while it is not."""
+    policy: RestartPolicy = field(default_factory=_policy)
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send the child a signal, if it runs."""
+        if self.pid:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.pid, number)

@@ -1,0 +1,157 @@
+"""All children that run on one edition of the configuration."""
+
+import contextlib
+import logging
+import os
+import signal
+import socket
+import time
+from collections.abc import Callable, Sequence
+from typing import NoReturn
+
+from only1mcp.memory.processes import State
+from only1mcp.process.context import Context, Shared
+from only1mcp.supervisor.child_handle import ChildHandle
+
+_log = logging.getLogger(__name__)
+HANG_S = 10.0
+DUMP_S = 1.0
+HOST_STOP_S = 6.0
+"""Time for the host to end its children properly: close input, wait, SIGTERM, wait, SIGKILL."""
+Run = Callable[[Context], NoReturn]
+STOP_ORDER = (("worker",), ("host",), ("control", "demo"))
+"""Workers first: what they finish may need the host."""
+
+
+class Generation:
+    """Starts its children, starts them again when they end, and stops them in order."""
+
+    def __init__(
+        self, shared: Shared, listeners: Sequence[socket.socket],
+        demo: socket.socket | None, run: Run,
+    ) -> None:  # fmt: skip
+        self.shared = shared
+        self._run = run
+        self._stopping_stage = -1
+        self._stage_deadline = 0.0
+        self.children = [
+            ChildHandle(Context(shared, "control")),
+            ChildHandle(Context(shared, "host")),
+        ]
+        if demo is not None:
+            self.children.append(ChildHandle(Context(shared, "demo", 0, demo)))
+        self.children += [
+            ChildHandle(Context(shared, "worker", index, listener))
+            for index, listener in enumerate(listeners)
+        ]
+
+    def start(self) -> None:
+        """Fork all children."""
+        for child in self.children:
+            self._fork(child)
+
+    def _fork(self, child: ChildHandle) -> None:
+        now_ns = time.monotonic_ns()
+        pid = os.fork()
+        if pid == 0:
+            self._run(child.context)
+        child.pid = pid
+        child.aborted_at = 0.0
+        child.context.row.begin(pid, now_ns)
+        child.policy.started(now_ns / 1e9)
+
+    @property
+    def ready(self) -> bool:
+        """Whether every child serves."""
+        return all(child.pid and child.context.row.state is State.READY for child in self.children)
+
+    @property
+    def pids(self) -> set[int]:
+        """Pids of the children that run."""
+        return {child.pid for child in self.children if child.pid}
+
+    @property
+    def stopping(self) -> bool:
+        """Whether it was told to stop."""
+        return self._stopping_stage >= 0
+
+    def ended(self, pid: int, status: int) -> bool:
+        """Note that a process was reaped; False when it is none of ours."""
+        child = next((child for child in self.children if child.pid == pid), None)
+        if child is None:
+            return False
+        child.pid = 0
+        child.context.row.clear()
+        code = os.waitstatus_to_exitcode(status)
+        if self.stopping:
+            return True
+        wait_s = child.policy.ended(time.monotonic())
+        child.restart_at = time.monotonic() + wait_s
+        _log.error(
+            "%s ended; it starts again in %g s", child.context.name, wait_s,
+            extra={"pid": pid, "exit_code": code},
+        )  # fmt: skip
+        return True
+
+    def tick(self, now: float) -> None:
+        """Do what is due: restarts, hung children, the next stage of a stop."""
+        if self.stopping:
+            self._advance(now)
+            return
+        for child in self.children:
+            if not child.pid and child.restart_at <= now:
+                self._fork(child)
+            elif child.pid:
+                self._check_heart(child, now)
+
+    def _check_heart(self, child: ChildHandle, now: float) -> None:
+        age_s = now - child.context.row.beat_ns / 1e9
+        if child.aborted_at and now - child.aborted_at > DUMP_S:
+            child.signal(signal.SIGKILL)
+        elif age_s > HANG_S and not child.aborted_at:
+            _log.error(
+                "%s hangs; its stacks follow, then it is replaced", child.context.name,
+                extra={"pid": child.pid},
+            )  # fmt: skip
+            child.aborted_at = now
+            child.signal(signal.SIGABRT)
+            child.signal(signal.SIGCONT)
+
+    def stop(self, now: float) -> None:
+        """Begin to stop."""
+        if not self.stopping:
+            self._enter(0, now)
+
+    def _enter(self, stage: int, now: float) -> None:
+        self._stopping_stage = stage
+        drain_s = self.shared.settings.shutdown_timeout_s + 2.0
+        self._stage_deadline = now + (drain_s if stage == 0 else HOST_STOP_S)
+        for child in self._of_stage():
+            child.signal(signal.SIGTERM)
+
+    def _of_stage(self) -> list[ChildHandle]:
+        roles = STOP_ORDER[self._stopping_stage]
+        return [child for child in self.children if child.context.role in roles]
+
+    def _advance(self, now: float) -> None:
+        alive = [child for child in self._of_stage() if child.pid]
+        if alive and now > self._stage_deadline:
+            for child in alive:
+                _log.error("%s does not stop; it is killed", child.context.name)
+                child.signal(signal.SIGKILL)
+            self._stage_deadline = now + 1.0
+        elif not alive and self._stopping_stage + 1 < len(STOP_ORDER):
+            self._enter(self._stopping_stage + 1, now)
+
+    @property
+    def stopped(self) -> bool:
+        """Whether all has come to its end."""
+        last = len(STOP_ORDER) - 1
+        return self._stopping_stage == last and not self.pids
+
+    def kill(self) -> None:
+        """End all children at once; the host goes last, so that it is not asked to restart."""
+        self._stopping_stage = len(STOP_ORDER) - 1
+        for pid in self.pids:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)

@@ -1,0 +1,190 @@
+"""A child process that speaks MCP on its standard input and output (basic/transports/stdio).
+
+The child is started through `only1mcp.sandbox.launcher`, in a session of its own, without a shell.
+Its standard error is always drained, so that a chatty child never blocks.
+"""
+
+import asyncio
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Protocol, cast
+
+from only1mcp.errors import BackendUnreachable
+from only1mcp.protocol.lines import LineReader, LineTooLong
+from only1mcp.sandbox import launcher
+
+MAX_LINE_BYTES = 16 * 1024 * 1024
+MAX_UNSENT_BYTES = 32 * 1024 * 1024
+_STDERR_LINE_BYTES = 16 * 1024
+
+
+class ChildObserver(Protocol):
+    """Who hears from a child."""
+
+    def on_line(self, line: bytes) -> None:
+        """Take one line of standard output."""
+
+    def on_stderr(self, line: bytes) -> None:
+        """Take one line of standard error."""
+
+    def on_exit(self, reason: str) -> None:
+        """Learn, once, that the child is gone and why."""
+
+
+class ChildProcess:
+    """One running child."""
+
+    def __init__(self, process: subprocess.Popen[bytes], observer: ChildObserver) -> None:
+        self.pid = process.pid
+        self.exited = asyncio.Event()
+        self._process = process
+        self._observer = observer
+        self._stdin: asyncio.WriteTransport | None = None
+        self._pidfd = os.pidfd_open(process.pid)
+        self._fault: str | None = None
+
+    @classmethod
+    async def spawn(
+        cls, command: Sequence[str], env: Mapping[str, str], cwd: str | None,
+        observer: ChildObserver,
+    ) -> "ChildProcess":  # fmt: skip
+        """Start a child.
+
+        Raises:
+            BackendUnreachable: the program or its directory cannot be used.
+        """
+        try:
+            process = subprocess.Popen(  # noqa: ASYNC220, S603 - vfork takes a millisecond; argument list, no shell
+                [sys.executable, "-I", "-S", launcher.__file__, str(os.getpid()), *command],
+                stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                env=dict(env), cwd=cwd, start_new_session=True,
+            )  # fmt: skip
+        except OSError as error:
+            raise BackendUnreachable(f"cannot start {command[0]}: {error.strerror}") from error
+        child = cls(process, observer)
+        await child._connect()
+        return child
+
+    async def _connect(self) -> None:
+        loop = asyncio.get_running_loop()
+        process = self._process
+        out = _Pipe(LineReader(MAX_LINE_BYTES), self._observer.on_line, self._overlong)
+        err = _Pipe(LineReader(_STDERR_LINE_BYTES), self._observer.on_stderr, None)
+        await loop.connect_read_pipe(lambda: out, process.stdout)
+        await loop.connect_read_pipe(lambda: err, process.stderr)
+        self._stdin, _ = await loop.connect_write_pipe(asyncio.BaseProtocol, process.stdin)
+        loop.add_reader(self._pidfd, self._reap)
+
+    def write(self, message: bytes) -> bool:
+        """Send one message; False when the child no longer takes any."""
+        stdin = self._stdin
+        if stdin is None or stdin.is_closing():
+            return False
+        if stdin.get_write_buffer_size() > MAX_UNSENT_BYTES:
+            return False
+        stdin.write(message + b"\n")
+        return True
+
+    async def stop(self, grace_s: float) -> None:
+        """End the child as the specification says: close its input, wait, SIGTERM, SIGKILL."""
+        if self._stdin is not None:
+            self._stdin.close()
+        for number in (None, signal.SIGTERM):
+            if number is not None:
+                self._signal(number)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self.exited.wait(), grace_s)
+                break
+        self.kill()
+        await self.exited.wait()
+
+    def kill(self) -> None:
+        """Kill the child and all processes below it at once."""
+        for pid in descendants(self.pid):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        self._signal(signal.SIGKILL)
+
+    def _signal(self, number: int) -> None:
+        """Signal the child's whole process group; it leads one of its own."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.pid, number)
+
+    def _overlong(self) -> None:
+        self._fault = f"a line of more than {MAX_LINE_BYTES} bytes"
+        self.kill()
+
+    def _reap(self) -> None:
+        loop = asyncio.get_running_loop()
+        loop.remove_reader(self._pidfd)
+        os.close(self._pidfd)
+        code = self._process.wait()
+        if self._stdin is not None:
+            self._stdin.abort()
+        # What it wrote before it ended is still in the pipes: read that first.
+        loop.call_later(0.05, self._report, _reason(code) if self._fault is None else self._fault)
+
+    def _report(self, reason: str) -> None:
+        for pipe in (self._process.stdout, self._process.stderr):
+            if pipe is not None:
+                pipe.close()
+        self._signal(signal.SIGKILL)  # what is left of its group
+        self.exited.set()
+        self._observer.on_exit(reason)
+
+
+class _Pipe(asyncio.Protocol):
+    """Reads lines from one of the child's pipes."""
+
+    def __init__(
+        self, reader: LineReader, on_line: Callable[[bytes], None],
+        on_overlong: Callable[[], None] | None,
+    ) -> None:  # fmt: skip
+        self._reader = reader
+        self._on_line = on_line
+        self._on_overlong = on_overlong
+        self._transport: asyncio.ReadTransport | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast("asyncio.ReadTransport", transport)
+
+    def data_received(self, data: bytes) -> None:
+        try:
+            lines = self._reader.feed(data)
+        except LineTooLong:
+            if self._on_overlong is not None and self._transport is not None:
+                self._transport.close()
+                self._on_overlong()
+            return
+        for line in lines:
+            self._on_line(line)
+
+
+def _reason(code: int) -> str:
+    if code >= 0:
+        return f"exited with code {code}"
+    return f"killed by {signal.Signals(-code).name}"
+
+
+def descendants(pid: int) -> list[int]:
+    """Return the pids of all processes below one, as far as their parents still live."""
+    children: dict[int, list[int]] = {}
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                stat = (entry / "stat").read_text()
+            except OSError:
+                continue
+            parent = int(stat.rsplit(")", 1)[1].split()[1])
+            children.setdefault(parent, []).append(int(entry.name))
+    found, todo = [], [pid]
+    while todo:
+        below = children.get(todo.pop(), [])
+        found += below
+        todo += below
+    return found

@@ -1,0 +1,144 @@
+"""One POST to a Streamable HTTP server and what it answers (basic/transports/streamable-http).
+
+Knows HTTP and framing; sessions, eras and ids are `only1mcp.backends.http_session`'s.
+"""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import aiohttp
+
+from only1mcp import __version__
+from only1mcp._speedups import RESPONSE, Envelope, scan
+from only1mcp.errors import (
+    BackendLost,
+    BackendProtocolError,
+    BackendTimeout,
+    BackendUnreachable,
+    Only1MCPError,
+)
+from only1mcp.protocol.event_stream import EventReader, EventTooLong
+
+MAX_MESSAGE_BYTES = 64 * 1024 * 1024
+_CHUNK_BYTES = 64 * 1024
+_BASE_HEADERS = {
+    "Content-Type": "application/json",
+    "Accept": "application/json, text/event-stream",
+    "Accept-Encoding": "identity",
+    "User-Agent": f"only1mcp/{__version__}",
+}
+
+
+@dataclass(slots=True)
+class HttpAnswer:
+    """What came back from one POST."""
+
+    status: int
+    session_id: str | None
+    message: Envelope | None
+    """The JSON-RPC response; None when the body held none."""
+
+
+def make_client() -> aiohttp.ClientSession:
+    """Return a client whose connections live on between calls; call it on the loop."""
+    return aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(limit=0, limit_per_host=256, keepalive_timeout=30),
+        cookie_jar=aiohttp.DummyCookieJar(),
+        timeout=aiohttp.ClientTimeout(total=None),
+        headers=_BASE_HEADERS,
+        auto_decompress=False,
+    )
+
+
+class StreamableHttp:
+    """The wire to one URL."""
+
+    def __init__(
+        self, client: aiohttp.ClientSession, name: str, url: str, headers: Mapping[str, str]
+    ) -> None:
+        self._client = client
+        self._name = name
+        self._url = url
+        self._headers = dict(headers)
+
+    async def post(self, body: bytes, headers: Mapping[str, str], timeout_s: float) -> HttpAnswer:
+        """Send one message and read up to its response.
+
+        Raises:
+            BackendUnreachable: no connection; nothing was sent.
+            BackendTimeout: no response in time.
+            BackendLost: the connection ended first.
+            BackendProtocolError: what came is not MCP.
+        """
+        try:
+            async with (
+                asyncio.timeout(timeout_s),
+                self._client.post(
+                    self._url, data=body, headers={**self._headers, **headers},
+                    allow_redirects=False,
+                ) as response,
+            ):  # fmt: skip
+                message = await self._read(response)
+                session_id = response.headers.get("Mcp-Session-Id")
+                return HttpAnswer(response.status, session_id, message)
+        except TimeoutError:
+            raise BackendTimeout(
+                f"server {self._name} did not answer within {timeout_s:g} s"
+            ) from None
+        except (aiohttp.ClientConnectorError, aiohttp.InvalidURL) as error:
+            raise BackendUnreachable(
+                f"server {self._name} cannot be reached", detail=str(error)
+            ) from error
+        except aiohttp.ClientError as error:
+            raise BackendLost(
+                f"server {self._name} closed the connection during the call", detail=str(error)
+            ) from error
+
+    async def delete(self, headers: Mapping[str, str], timeout_s: float) -> None:
+        """End a legacy session; a server that does not want to know is fine."""
+        async with asyncio.timeout(timeout_s):
+            await (await self._client.delete(
+                self._url, headers={**self._headers, **headers}, allow_redirects=False
+            )).release()  # fmt: skip
+
+    async def _read(self, response: aiohttp.ClientResponse) -> Envelope | None:
+        if response.status == 202:
+            return None
+        if response.content_type == "text/event-stream":
+            return await self._read_events(response)
+        body = await response.content.read(MAX_MESSAGE_BYTES + 1)
+        pieces = [body]
+        while not response.content.at_eof():
+            pieces.append(await response.content.read(_CHUNK_BYTES))
+            if sum(map(len, pieces)) > MAX_MESSAGE_BYTES:
+                raise BackendProtocolError(
+                    f"server {self._name} answered with more than {MAX_MESSAGE_BYTES} bytes"
+                )
+        return self._scan(b"".join(pieces), ok=response.status < 300)
+
+    async def _read_events(self, response: aiohttp.ClientResponse) -> Envelope | None:
+        """Read the stream up to the response; what comes before it is not for anybody yet."""
+        reader = EventReader(MAX_MESSAGE_BYTES)
+        try:
+            async for chunk in response.content.iter_any():
+                for event in reader.feed(chunk):
+                    if event.data and event.event == "message":
+                        message = self._scan(event.data, ok=True)
+                        if message is not None and message.kind == RESPONSE:
+                            return message
+        except EventTooLong as error:
+            raise BackendProtocolError(f"server {self._name}: {error}") from None
+        raise BackendLost(f"server {self._name} ended the stream without a response")
+
+    def _scan(self, body: bytes, *, ok: bool) -> Envelope | None:
+        """Read a message; the body of an HTTP error need not be one."""
+        try:
+            return scan(body)
+        except Only1MCPError as error:
+            if not ok or not body:
+                return None
+            raise BackendProtocolError(
+                f"server {self._name} answered with something that is not JSON-RPC",
+                detail=f"{error}: {body[:200]!r}",
+            ) from error

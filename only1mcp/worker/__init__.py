@@ -1,0 +1,1 @@
+"""One serving process: it accepts clients, runs the pipeline, and reaches the backends."""

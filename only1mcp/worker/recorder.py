@@ -1,0 +1,56 @@
+"""Writes down how requests ended: metrics, log, and failures for the health board."""
+
+import logging
+import time
+
+from only1mcp.errors import (
+    BackendLost,
+    BackendProtocolError,
+    BackendTimeout,
+    BackendUnreachable,
+)
+from only1mcp.health.manager import HealthReporter
+from only1mcp.observability.metrics import MetricsWriter
+from only1mcp.proxy.pipeline import Outcome
+
+_log = logging.getLogger("only1mcp.access")
+_BACKEND_FAULTS = frozenset(
+    kind.reason for kind in (BackendLost, BackendProtocolError, BackendTimeout, BackendUnreachable)
+)
+
+
+class Recorder:
+    """One worker's book-keeping."""
+
+    def __init__(
+        self, metrics: MetricsWriter, server_ids: tuple[str, ...], reporter: HealthReporter
+    ) -> None:
+        self._metrics = metrics
+        self._index = {server_id: index for index, server_id in enumerate(server_ids)}
+        self._reporter = reporter
+        self._failures: dict[str, int] = {}
+
+    def attempt(self, server_id: str, status: str, seconds: float) -> None:
+        """Count one attempt on a server."""
+        self._metrics.upstream(self._index[server_id], status, seconds)
+        if status in _BACKEND_FAULTS:
+            count = self._failures[server_id] = self._failures.get(server_id, 0) + 1
+            self._reporter.say(
+                server_id, {"failures": count, "last": status, "at": time.monotonic()}
+            )
+
+    def record(self, outcome: Outcome) -> None:
+        """Count and log the end of one request."""
+        self._metrics.request(outcome.method_index, outcome.status, outcome.seconds)
+        level = logging.INFO if outcome.status in ("ok", "error") else logging.WARNING
+        if outcome.method == "ping":
+            level = logging.DEBUG
+        if _log.isEnabledFor(level):
+            _log.log(
+                level, outcome.method[:100] or "request",
+                extra={
+                    "request_id": outcome.request_id, "server": outcome.server_id,
+                    "tool": outcome.target, "outcome": outcome.status, "client": outcome.client,
+                    "duration_ms": round(outcome.seconds * 1e3, 2), "detail": outcome.detail,
+                },
+            )  # fmt: skip

@@ -1,0 +1,87 @@
+"""What the doors of a worker lead to: the pipeline, and what is told about the gateway."""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from pathlib import Path
+
+import aiohttp
+import orjson
+
+from only1mcp.backends.call import Cancel
+from only1mcp.errors import Only1MCPError
+from only1mcp.memory.ended_sessions import EndedSessions
+from only1mcp.memory.health_words import HealthWords
+from only1mcp.observability.metrics import MetricsReader
+from only1mcp.proxy.exchange import Exchange, Request
+from only1mcp.proxy.pipeline import Pipeline
+from only1mcp.registry.edition import Edition
+
+_ADMIN_TIMEOUT_S = 5.0
+_log = logging.getLogger(__name__)
+
+
+class ControlGone(Only1MCPError):
+    """The control process does not answer; it is being replaced."""
+
+    http_status = 503
+    reason = "control_gone"
+
+
+class WorkerService:
+    """Implements `only1mcp.ingress.http_door.Service`."""
+
+    def __init__(
+        self, pipeline: Pipeline, ended: EndedSessions, wall: Callable[[], int],
+        health: HealthWords, metrics: MetricsReader, edition: Edition, control_socket: Path,
+    ) -> None:  # fmt: skip
+        self._pipeline = pipeline
+        self._ended = ended
+        self._wall = wall
+        self._health = health
+        self._metrics = metrics
+        self._edition = edition
+        self._control_socket = control_socket
+
+    def handle(self, request: Request, exchange: Exchange) -> Cancel:
+        """Answer one MCP message."""
+        return self._pipeline.handle(request, exchange)
+
+    def end_session(self, request: Request) -> None:
+        """End the legacy session that the request names, in every worker."""
+        session = self._pipeline.open_session(request)
+        self._ended.add(session.serial, session.expires, self._wall())
+
+    def health(self) -> tuple[int, bytes]:
+        """Return the status and body of /health: 503 until a server is usable."""
+        usable = self._health.usable()
+        up, total = self._health.count()
+        body = {
+            "status": "ok" if usable else "unavailable",
+            "servers": {"up": up, "total": total},
+        }
+        return 200 if usable else 503, orjson.dumps(body)
+
+    def ready(self) -> bool:
+        """Say whether requests can be served."""
+        return self._edition.settled
+
+    def metrics(self) -> bytes:
+        """Return the exposition of all metrics."""
+        return self._metrics.text()
+
+    async def admin(self, path: str) -> tuple[int, bytes]:
+        """Fetch from the control process, which alone implements the admin API."""
+        try:
+            async with (
+                asyncio.timeout(_ADMIN_TIMEOUT_S),
+                aiohttp.ClientSession(
+                    connector=aiohttp.UnixConnector(str(self._control_socket))
+                ) as client,
+                client.get(f"http://control{path}") as response,
+            ):
+                return response.status, await response.read()
+        except (aiohttp.ClientError, TimeoutError) as error:
+            raise ControlGone(
+                "the control process does not answer", hint="try again in a second"
+            ) from error

@@ -1,0 +1,116 @@
+"""Builds a worker's object graph from settings; nothing else constructs."""
+
+import asyncio
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import aiohttp
+from aiohttp import web
+
+from only1mcp.backends.call import Backend
+from only1mcp.backends.host_link import HostLink, LinkedBackend
+from only1mcp.backends.http_backend import HttpBackend
+from only1mcp.health.manager import HealthReporter
+from only1mcp.ingress.guard import Connections, Guard
+from only1mcp.ingress.http_door import HttpDoor
+from only1mcp.ingress.origin import OriginCheck
+from only1mcp.memory.ended_sessions import EndedSessions
+from only1mcp.memory.health_words import HealthWords
+from only1mcp.observability.metrics import MetricsReader
+from only1mcp.process.context import Context
+from only1mcp.proxy.pipeline import Clock, Parts, Pipeline
+from only1mcp.registry.edition import Edition
+from only1mcp.registry.registry import Registry
+from only1mcp.sessions.session import SessionSealer
+from only1mcp.tasks import Tasks
+from only1mcp.transports.streamable_http import make_client
+from only1mcp.worker.recorder import Recorder
+from only1mcp.worker.service import WorkerService
+
+SETTLE_S = 10.0
+"""The longest that first requests wait for servers that neither answer nor fail."""
+
+
+@dataclass(slots=True)
+class Graph:
+    """The parts of a running worker that its life touches."""
+
+    door: HttpDoor
+    http: web.Server
+    edition: Edition
+    link: HostLink
+    backends: dict[str, Backend]
+    reporter: HealthReporter
+    tasks: Tasks
+    client: aiohttp.ClientSession
+    connections: Connections
+    context: Context
+
+    def make_guard(self) -> Guard:
+        """Make the protocol of one new connection."""
+        return Guard(self.http, self.context.shared.settings.limits, self.connections)
+
+    def start(self) -> None:
+        """Begin to learn what there is to serve."""
+        self.reporter.start()
+        self.link.start()
+        asyncio.get_running_loop().call_later(SETTLE_S, self.edition.settle)
+
+    async def close(self) -> None:
+        """End what is open towards the backends."""
+        for backend in self.backends.values():
+            await backend.close()
+        await self.tasks.cancel_all()
+        await self.client.close()
+
+
+def wall_seconds() -> int:
+    """Return whole seconds since 1970."""
+    return int(datetime.now(UTC).timestamp())
+
+
+def build(context: Context) -> Graph:
+    """Wire one worker; call it on its running loop."""
+    shared, settings = context.shared, context.shared.settings
+    tasks, client = Tasks(), make_client()
+    edition = Edition(Registry(settings.servers), settings.page_size)
+    link = HostLink(shared.runtime_dir.host_socket, tasks, edition.update, edition.settle)
+    backends: dict[str, Backend] = {
+        server.id: LinkedBackend(server.id, link) if server.transport == "stdio"
+        else HttpBackend(server, client, tasks, settings.virtual_nodes)
+        for server in settings.servers
+    }  # fmt: skip
+    reporter = HealthReporter(context.name, shared.runtime_dir.board_socket, shared.board_key)
+    server_ids = tuple(server.id for server in settings.servers)
+    recorder = Recorder(context.metrics, server_ids, reporter)
+    ended = EndedSessions(shared.memory, shared.ended_lock)
+    pipeline = Pipeline(
+        Parts(
+            edition=edition,
+            backends=backends,
+            timeouts_s={server.id: server.timeout_s for server in settings.servers},
+            sealer=SessionSealer(shared.session_key),
+            is_ended=ended.__contains__,
+            record=recorder.record,
+            on_attempt=recorder.attempt,
+            clock=Clock(time.monotonic, wall_seconds),
+        ),
+        context.name,
+    )
+    service = WorkerService(
+        pipeline, ended, wall_seconds, HealthWords(shared.memory),
+        MetricsReader(shared.metrics_plan, shared.memory), edition,
+        shared.runtime_dir.control_socket,
+    )  # fmt: skip
+    door = HttpDoor(service, OriginCheck((*settings.allowed_hosts, settings.host),
+                                         settings.allowed_origins))  # fmt: skip
+    http = web.Server(
+        door.handle, handler_cancellation=True, access_log=None,
+        keepalive_timeout=settings.limits.idle_timeout_s, auto_decompress=False,
+        max_line_size=settings.limits.max_header, max_field_size=settings.limits.max_header,
+    )  # fmt: skip
+    share = -(-settings.limits.max_connections // settings.workers)
+    return Graph(
+        door, http, edition, link, backends, reporter, tasks, client, Connections(share), context
+    )

@@ -1,0 +1,59 @@
+"""The worker process: accept, serve, drain, exit."""
+
+import asyncio
+import logging
+import socket
+
+from only1mcp.process.child import Lifecycle
+from only1mcp.process.context import Context
+from only1mcp.worker.wiring import Graph, build
+
+_log = logging.getLogger(__name__)
+BACKLOG = 4096
+_ORPHAN_DRAIN_S = 0.5
+
+
+async def serve_worker(context: Context, lifecycle: Lifecycle) -> None:
+    """Be a worker until told to stop, then finish what is under way."""
+    listener = context.listener
+    assert listener is not None
+    loop = asyncio.get_running_loop()
+    graph = build(context)
+    graph.start()
+    server = await loop.create_server(graph.make_guard, sock=listener.dup(), backlog=BACKLOG)
+    lifecycle.ready()
+    await lifecycle.stopping.wait()
+    graph.door.draining = True
+    server.close()
+    await _accept_the_rest(listener, graph)
+    settings = context.shared.settings
+    await _drain(graph, _ORPHAN_DRAIN_S if lifecycle.orphaned else settings.shutdown_timeout_s)
+    await graph.close()
+
+
+async def _accept_the_rest(listener: socket.socket, graph: Graph) -> None:
+    """Take the connections that the kernel has completed already: they are promises."""
+    listener.setblocking(False)
+    loop = asyncio.get_running_loop()
+    while True:
+        try:
+            connection, _ = listener.accept()
+        except (BlockingIOError, OSError):
+            return
+        await loop.connect_accepted_socket(graph.make_guard, connection)
+
+
+async def _drain(graph: Graph, timeout_s: float) -> None:
+    """Let requests finish; connections without one are closed after a moment."""
+    await asyncio.sleep(0.05)  # requests whose bytes have arrived get to be read
+    graph.http.pre_shutdown()
+    try:
+        await asyncio.wait_for(_until_empty(graph), timeout_s)
+    except TimeoutError:
+        _log.warning("requests were cut off: the drain took longer than %g s", timeout_s)
+        await graph.http.shutdown(0.1)
+
+
+async def _until_empty(graph: Graph) -> None:
+    while graph.http.connections:  # noqa: ASYNC110 - aiohttp does not say when the last one goes
+        await asyncio.sleep(0.02)

@@ -1,0 +1,41 @@
+"""Compile the extensions; everything else stands in pyproject.toml.
+
+Each extension is optional: without a compiler the install goes through and the pure twins serve.
+`ONLY1MCP_PURE=1` leaves them out on purpose.
+"""
+
+import os
+
+from setuptools import Extension, setup
+
+MODULES = {
+    "only1mcp._speedups.hash_ring_c": "only1mcp/_speedups/hash_ring_py.py",
+    "only1mcp._speedups.json_scan_c": "only1mcp/_speedups/json_scan_c.pyx",
+}
+DIRECTIVES = {
+    "language_level": 3,
+    "annotation_typing": False,
+    "boundscheck": False,
+    "wraparound": False,
+    "cdivision": True,
+}
+
+
+def extensions():
+    """Return the extension modules, marked optional after cythonize, which drops the mark."""
+    if os.environ.get("ONLY1MCP_PURE") == "1":
+        return []
+    try:
+        from Cython.Build import cythonize  # noqa: PLC0415 - absent where only the pure twins are wanted
+    except ImportError:
+        return []
+    sources = [
+        Extension(name, [path], extra_compile_args=["-O2"]) for name, path in MODULES.items()
+    ]
+    modules = cythonize(sources, compiler_directives=DIRECTIVES, nthreads=2)
+    for module in modules:
+        module.optional = True
+    return modules
+
+
+setup(ext_modules=extensions())
