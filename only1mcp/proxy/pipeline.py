@@ -10,7 +10,13 @@ from dataclasses import dataclass
 
 from only1mcp._speedups import scan
 from only1mcp.backends.call import Backend, Cancel
-from only1mcp.errors import InvalidRequest, Only1MCPError, SessionMissing, SessionNotFound
+from only1mcp.errors import (
+    InvalidRequest,
+    Only1MCPError,
+    SessionMissing,
+    SessionNotFound,
+    UnknownTarget,
+)
 from only1mcp.protocol.inbound import Inbound, classify
 from only1mcp.protocol.methods import OTHER_INDEX, Kind
 from only1mcp.protocol.versions import LEGACY_VERSIONS, Era
@@ -75,13 +81,11 @@ class Pipeline:
 
     def handle(self, request: Request, exchange: Exchange) -> Cancel:
         """Answer one message; the returned function is for a client that goes away first."""
-        if not self._parts.edition.settled:
-            again = _Later(self, request, exchange)
-            again.cancel = self._parts.edition.when_settled(again.run)
-            return again.stop
         journey = _Journey(self._next_id(), self._parts, request, exchange)
         try:
             inbound = journey.inbound = classify(scan(request.body), request.headers)
+            if not self._parts.edition.settled and self._must_wait(inbound):
+                return _Later(self, request, exchange).start(self._parts.edition)
             session = self._session(inbound, request)
             if inbound.method is None:
                 return journey.finish(ACCEPTED)
@@ -90,6 +94,18 @@ class Pipeline:
             return journey.finish(self._answer(inbound, request))
         except Only1MCPError as error:
             return journey.fail(error)
+
+    def _must_wait(self, inbound: Inbound) -> bool:
+        """Say whether a message needs servers that are yet to answer for the first time."""
+        if inbound.method is None or inbound.method.name == "ping":
+            return False
+        if inbound.method.kind is not Kind.TARGET:
+            return True
+        try:
+            route(inbound, self._parts.edition.current)
+        except UnknownTarget:
+            return True
+        return False
 
     def _session(self, inbound: Inbound, request: Request) -> Session | None:
         """Open the session of a legacy request (2025-11-25, basic/transports)."""
@@ -148,18 +164,22 @@ class Pipeline:
 
 
 class _Later:
-    """A request that waits until every server has answered or failed once."""
+    """A request that waits until every server has answered or failed once, or the wait is over."""
 
     def __init__(self, pipeline: Pipeline, request: Request, exchange: Exchange) -> None:
         self._args = (request, exchange)
         self._pipeline = pipeline
-        self.cancel: Cancel = _nothing
+        self._cancel: Cancel = _nothing
 
-    def stop(self) -> None:
-        self.cancel()
+    def start(self, edition: Edition) -> Cancel:
+        self._cancel = edition.when_settled(self._run)
+        return self._stop
 
-    def run(self) -> None:
-        self.cancel = self._pipeline.handle(*self._args)
+    def _stop(self) -> None:
+        self._cancel()
+
+    def _run(self) -> None:
+        self._cancel = self._pipeline.handle(*self._args)
 
 
 class _Journey:

@@ -28,8 +28,8 @@ from only1mcp.transports.streamable_http import make_client
 from only1mcp.worker.recorder import Recorder
 from only1mcp.worker.service import WorkerService
 
-SETTLE_S = 10.0
-"""The longest that first requests wait for servers that neither answer nor fail."""
+SETTLE_S = 3.0
+"""The longest that greetings and lists wait, after a start, for servers that are slow to start."""
 
 
 @dataclass(slots=True)
