@@ -1,0 +1,52 @@
+# Two commands are all a newcomer needs: `make start` and `make test`. Each builds .venv itself.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+SOURCES := pyproject.toml setup.py $(wildcard only1mcp/_speedups/*.py* only1mcp/_speedups/*.pxd)
+
+.PHONY: start test lint test-compiled test-pure test-real bench clean
+
+start: $(VENV)/.core
+	@$(BIN)/only1mcp start
+
+test: lint test-compiled test-pure test-real
+
+lint: $(VENV)/.dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/cython-lint only1mcp
+
+test-compiled: $(VENV)/.dev
+	$(BIN)/pytest -q -m "not real"
+
+test-pure: $(VENV)/.dev
+	ONLY1MCP_PURE=1 $(BIN)/pytest -q tests/speedups tests/unit
+
+test-real: $(VENV)/.real
+	$(BIN)/pytest -q -m real
+
+bench: $(VENV)/.dev
+	$(BIN)/pytest -q benchmarks
+
+clean:
+	rm -rf $(VENV) .real build only1mcp.egg-info
+
+$(VENV)/bin/pip:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo "error: Python 3.11 or newer is needed. hint: make start PYTHON=python3.11" >&2; exit 1; }
+	@$(PYTHON) -m venv $(VENV) \
+	  || { rm -rf $(VENV); echo "hint: on Debian, apt-get install python3-venv" >&2; exit 1; }
+
+$(VENV)/.core: $(VENV)/bin/pip $(SOURCES)
+	$(BIN)/pip install -q -e .
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/bin/pip $(SOURCES)
+	$(BIN)/pip install -q -e '.[dev]'
+	@touch $@ $(VENV)/.core
+
+$(VENV)/.real: $(VENV)/.dev scripts/install_real.py $(wildcard tests/real/*.txt tests/real/*.json)
+	$(BIN)/python scripts/install_real.py
+	@touch $@
