@@ -14,6 +14,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from only1mcp.cli.gateway import control_get
+from only1mcp.cli.output import Failure
 from only1mcp.transports.stdio import descendants
 from tests.support.waiting import wait_until
 
@@ -25,7 +27,8 @@ class Gateway:
     """Runs `only1mcp start`; on leaving the block every process below it has ended.
 
     Args:
-        config: the configuration as plain data, or the text of a YAML file.
+        config: the configuration as plain data, or the text of a YAML file; None for no file at
+            all, which is the demonstration.
         workers: how many workers.
         pure: whether the pure twins serve instead of the compiled ones.
         wait_for: ids of the servers that must be up before the block begins; all when left out.
@@ -38,7 +41,7 @@ class Gateway:
     """
 
     def __init__(
-        self, config: Mapping[str, Any] | str, *, workers: int = 1, pure: bool = False,
+        self, config: Mapping[str, Any] | str | None, *, workers: int = 1, pure: bool = False,
         wait_for: Iterable[str] | None = None, port: int = 0, directory: Path | None = None,
         env: Mapping[str, str] | None = None, options: Iterable[str] = (),
     ) -> None:  # fmt: skip
@@ -53,6 +56,7 @@ class Gateway:
             **inherited,
             "ONLY1MCP_RUNTIME_DIR": str(self.directory / "run"),
             "ONLY1MCP_HOME": str(self.directory / "home"),
+            **(_nobody(self.directory) if config is None else {}),
             **({"ONLY1MCP_PURE": "1"} if pure else {}),
             **(env or {}),
         }
@@ -89,10 +93,25 @@ class Gateway:
         """All that the gateway has said so far."""
         return (self.directory / "log").read_text(errors="replace")
 
+    @property
+    def env(self) -> dict[str, str]:
+        """The environment it runs in; commands given the same one find it."""
+        return dict(self._env)
+
+    @property
+    def runtime_dir(self) -> Path:
+        """Where its sockets and its record are."""
+        return self.directory / "run" / str(self.port)
+
     def status(self) -> dict[str, Any]:
-        """Return what `only1mcp status --json` says."""
-        data: dict[str, Any] = self.command("status", "--json", "--port", str(self.port))["data"]
-        return data
+        """Return what `only1mcp status` shows, asked of the control process directly.
+
+        Raises:
+            Failure: the control process does not answer.
+        """
+        record = json.loads((self.runtime_dir / "supervisor.json").read_text())
+        status: dict[str, Any] = control_get("status", record["control"])
+        return status
 
     def server(self, server_id: str) -> dict[str, Any]:
         """Return the status of one server."""
@@ -131,17 +150,36 @@ class Gateway:
         """Ask the gateway to stop and return its exit code once it has."""
         assert self._process is not None
         self._process.terminate()
+        return self.wait()
+
+    def send(self, number: signal.Signals) -> None:
+        """Send the supervisor a signal."""
+        assert self._process is not None
+        self._process.send_signal(number)
+
+    def interrupt(self) -> None:
+        """Send SIGINT to the whole process group, as a terminal does on Ctrl-C."""
+        os.killpg(self.pid, signal.SIGINT)
+
+    def wait(self) -> int:
+        """Wait for the end of the supervisor and return its exit code."""
+        assert self._process is not None
         return self._process.wait(_STOP_S)
 
-    def _start(self) -> None:
-        text = self._config if isinstance(self._config, str) else json.dumps(self._config)
-        path = self.directory / ("config.yaml" if isinstance(self._config, str) else "config.json")
+    def configure(self, config: Mapping[str, Any] | str) -> Path:
+        """Write the configuration file; a running gateway reads it on SIGHUP."""
+        text = config if isinstance(config, str) else json.dumps(config)
+        path = self.directory / "config.yaml"  # JSON is YAML
         path.write_text(text)
+        return path
+
+    def _start(self) -> None:
+        named = [] if self._config is None else ["--config", str(self.configure(self._config))]
         with (self.directory / "log").open("ab") as log:
             self._process = subprocess.Popen(
-                [*_PROGRAM, "start", "--config", str(path), "--port", str(self.port),
-                 *self._options],
-                env=self._env, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                [*_PROGRAM, "start", *named, "--port", str(self.port), *self._options],
+                env=self._env, cwd=self.directory, start_new_session=True,
+                stdin=subprocess.DEVNULL, stdout=log, stderr=log,
             )  # fmt: skip
         self.port = wait_until(self._read_port, "the gateway's record")
         wait_until(self._is_ready, "the gateway is ready")
@@ -165,7 +203,10 @@ class Gateway:
 
     def _is_up(self, wanted: Iterable[str]) -> bool:
         self._must_live()
-        states = {server["id"]: server["state"] for server in self.status()["servers"]}
+        try:
+            states = {server["id"]: server["state"] for server in self.status()["servers"]}
+        except (Failure, OSError):
+            return False
         return all(states[name] == "up" for name in wanted or states)
 
     def _must_live(self) -> None:
@@ -189,6 +230,11 @@ class Gateway:
             self._process.wait()
         if self._temporary is not None:
             self._temporary.cleanup()
+
+
+def _nobody(directory: Path) -> dict[str, str]:
+    """Be a user whose home is empty: no configuration of this machine is found."""
+    return {"HOME": str(directory), "XDG_CONFIG_HOME": str(directory)}
 
 
 @contextlib.contextmanager

@@ -1,0 +1,164 @@
+"""Stdio servers that behave well in one way and badly in another: `python zoo.py MODE [ARGUMENT]`.
+
+Every animal speaks MCP in both eras and offers the tools `whoami`, `echo` and `act`; what `act`
+does, and what happens around it, depends on the mode. Tests declare one with `animal`.
+"""
+
+import json
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from only1mcp.demo.mcp import DemoServer, Tool
+
+HUGE_BYTES = 17 * 1024 * 1024
+FLOOD_LINES = 5000
+
+
+def animal(server_id: str, mode: str, argument: object = "", **keys: Any) -> dict[str, Any]:
+    """Declare one animal as an entry of `servers`."""
+    return {
+        "id": server_id, "command": sys.executable, "args": [__file__, mode, str(argument)],
+        **keys,
+    }  # fmt: skip
+
+
+def zoo(*animals: Mapping[str, Any], **proxy: Any) -> dict[str, Any]:
+    """Return a configuration with these servers."""
+    return {
+        "proxy": {"shutdown_timeout": "10s", **proxy},
+        "stdio": {"allowed_commands": [sys.executable]},
+        "servers": [dict(entry) for entry in animals],
+    }
+
+
+def _say(line: str) -> None:
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()
+
+
+def _note(argument: str, word: str) -> None:
+    """Write one word into the journal, whole lines only, whoever else writes."""
+    with Path(argument).open("a", encoding="utf-8") as journal:
+        journal.write(f"{word}\n")
+
+
+def _serve(
+    act: Callable[[], str] = lambda: "done", before: Callable[[], None] | None = None
+) -> None:
+    """Answer one line with another until the input ends."""
+    text = {"text": {"type": "string"}}
+    tools = [
+        Tool("whoami", "Tell the process id.", lambda: str(os.getpid()), {}),
+        Tool("echo", "Say it again.", lambda text: text, text, ("text",)),
+        Tool("act", "Do what this server does.", act, {}),
+    ]
+    server = DemoServer("zoo", tools, modern=True)
+    for line in sys.stdin:
+        answer = server.answer(json.loads(line))
+        if before is not None:
+            before()
+        if answer is not None:
+            _say(json.dumps(answer))
+
+
+def tame(argument: str) -> None:
+    """Do nothing bad; note start and orderly end in a journal, if there is one."""
+    if argument:
+        _note(argument, f"start {os.getpid()}")
+    _serve()
+    if argument:
+        _note(argument, "end")
+
+
+def silent(argument: str) -> None:
+    """Read everything and answer nothing."""
+    del argument
+    for _ in sys.stdin:
+        pass
+
+
+def deaf(argument: str) -> None:
+    """Answer the handshake and the lists, but never a call of `act`."""
+    del argument
+
+    def act() -> str:
+        while True:
+            signal.pause()
+
+    _serve(act)
+
+
+def babbler(argument: str) -> None:
+    """Put lines that are not messages before every answer."""
+    del argument
+    _serve(before=lambda: _say("Server listening ...\n{broken json\n[]\n\x00\xff"))
+
+
+def whale(argument: str) -> None:
+    """Answer `act` with a line longer than anybody may send."""
+    del argument
+
+    def act() -> str:
+        return "x" * HUGE_BYTES
+
+    _serve(act)
+
+
+def flood(argument: str) -> None:
+    """Write thousands of lines, and one without an end, to standard error before serving."""
+    del argument
+    for number in range(FLOOD_LINES):
+        sys.stderr.write(f"drop {number}\n")
+    sys.stderr.write("y" * 1024 * 1024)
+    sys.stderr.flush()
+    _serve()
+
+
+def quitter(argument: str) -> None:
+    """Exit in the middle of a call."""
+    del argument
+    _serve(lambda: os._exit(7))
+
+
+def crash(argument: str) -> None:
+    """Exit at start, after a last word."""
+    if argument:
+        _note(argument, f"start {os.getpid()}")
+    sys.exit("no licence found")
+
+
+def parent(argument: str) -> None:
+    """Leave a daemon behind: forked twice, in a session of its own, holding our pipes open."""
+    if os.fork() == 0:
+        os.setsid()
+        if os.fork():
+            os._exit(0)
+        _note(argument, f"daemon {os.getpid()}")
+        while True:
+            time.sleep(3600)
+    os.wait()
+    _serve(lambda: os._exit(7))
+
+
+def stubborn(argument: str) -> None:
+    """Note the end of the input and SIGTERM in a journal, and stay."""
+    signal.signal(signal.SIGTERM, lambda *_: _note(argument, "term"))
+    _note(argument, f"start {os.getpid()}")
+    _serve()
+    _note(argument, "eof")
+    while True:
+        signal.pause()
+
+
+MODES = {
+    mode.__name__: mode
+    for mode in (tame, silent, deaf, babbler, whale, flood, quitter, crash, parent, stubborn)
+}
+
+if __name__ == "__main__":
+    MODES[sys.argv[1]](sys.argv[2] if len(sys.argv) > 2 else "")
