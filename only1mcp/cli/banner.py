@@ -8,6 +8,7 @@ from only1mcp import __version__
 from only1mcp._speedups import ACCEL
 from only1mcp.cli.gateway import control_get
 from only1mcp.cli.output import Failure, say
+from only1mcp.ingress.origin import bracketed
 from only1mcp.process.context import Shared
 
 _WAIT_S = 6.0
@@ -18,7 +19,7 @@ def announce(shared: Shared) -> None:
     settings = shared.settings
     took_s = (time.monotonic_ns() - shared.started_ns) / 1e9
     what = "demonstration: no configuration found" if settings.demo else settings.source
-    base = f"http://{settings.host}:{shared.port}"
+    base = f"http://{bracketed(settings.host)}:{shared.port}"
     say(
         f"only1mcp {__version__}  accel={ACCEL}  workers={settings.workers}  pid {os.getpid()}"
         f"  ({what})\n"

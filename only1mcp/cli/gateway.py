@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 from only1mcp import __version__
 from only1mcp.cli.output import NOT_FOUND, UNREACHABLE, Failure
+from only1mcp.ingress.origin import bracketed
 from only1mcp.links.runtime_dir import RuntimeDir, for_port, running
 
 MODERN = "2026-07-28"
@@ -73,9 +74,8 @@ def endpoint(url: str | None, port: int | None = None) -> str:
     if url is not None:
         return url
     record = find_instance(port).read_record() or {}
-    host = record["host"]
-    host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, f"[{host}]" if ":" in host else host)  # noqa: S104 - replaced, not bound
-    return f"http://{host}:{record['port']}/mcp"
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(record["host"], record["host"])  # noqa: S104 - replaced, not bound
+    return f"http://{bracketed(host)}:{record['port']}/mcp"
 
 
 class McpClient:

@@ -10,6 +10,7 @@ from aiohttp import web
 from only1mcp import __version__
 from only1mcp._speedups import ACCEL
 from only1mcp.health.board import HealthBoard
+from only1mcp.ingress.origin import bracketed
 from only1mcp.memory.health_words import HealthWords
 from only1mcp.memory.processes import read_processes
 from only1mcp.observability.metrics import MetricsReader
@@ -74,7 +75,7 @@ class Admin:
             "version": __version__,
             "accel": ACCEL,
             "pid": os.getppid(),
-            "url": f"http://{settings.host}:{shared.port}/mcp",
+            "url": f"http://{bracketed(settings.host)}:{shared.port}/mcp",
             "config": settings.source or None,
             "demo": settings.demo,
             "uptime_s": round((now - shared.started_ns) / 1e9, 1),

@@ -22,7 +22,7 @@ class OriginCheck:
     """Knows the hosts by which we may be called and the web origins that may call."""
 
     def __init__(self, hosts: Iterable[str], origins: Iterable[str]) -> None:
-        self._hosts = {*_LOOPBACK, *(host.lower() for host in hosts)}
+        self._hosts = {*_LOOPBACK, *(bracketed(host.lower()) for host in hosts)}
         self._origins = {origin.lower().rstrip("/") for origin in origins}
 
     def check(self, host: str, origin: str | None) -> None:
@@ -44,6 +44,11 @@ class OriginCheck:
         raise Forbidden(
             f"web origin {origin[:100]!r} may not call", hint="add it to proxy.allowed_origins"
         )
+
+
+def bracketed(host: str) -> str:
+    """Write a host as a URL does: an IPv6 address stands in brackets."""
+    return f"[{host}]" if ":" in host and not host.startswith("[") else host
 
 
 def _hostname(authority: str) -> str:

@@ -29,28 +29,32 @@ def open_listeners(host: str, port: int, count: int) -> list[socket.socket]:
         OSError: the address is not ours.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    # Sockets with SO_REUSEPORT share a port with each other, even over two gateways of one user;
-    # a probe without it finds anybody who is there before us.
-    with socket.socket(family, socket.SOCK_STREAM) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, port))
-            probe.listen(1)
-        except OSError as error:
-            if error.errno == errno.EADDRINUSE:
-                raise PortBusy(host, port) from None
-            raise
-        chosen = port or probe.getsockname()[1]
-    return [_listener(family, host, chosen) for _ in range(count)]
+    # Sockets with SO_REUSEPORT share a port with anybody's of this user, another gateway included.
+    # So the first one listens without it, which nobody can do twice, and opens up for our others.
+    try:
+        first = _listen(family, host, port)
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            raise PortBusy(host, port) from None
+        raise
+    first.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    chosen = first.getsockname()[1]
+    return [first, *(_listen(family, host, chosen, shared=True) for _ in range(count - 1))]
 
 
-def _listener(family: int, host: str, port: int) -> socket.socket:
+def _listen(
+    family: socket.AddressFamily, host: str, port: int, *, shared: bool = False
+) -> socket.socket:
     sock = socket.socket(family, socket.SOCK_STREAM)
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-    sock.bind((host, port))
-    sock.listen(BACKLOG)
-    sock.setblocking(False)
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, shared)
+        sock.bind((host, port))
+        sock.listen(BACKLOG)
+        sock.setblocking(False)
+    except OSError:
+        sock.close()
+        raise
     return sock
 
 

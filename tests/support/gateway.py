@@ -32,6 +32,7 @@ class Gateway:
         workers: how many workers.
         pure: whether the pure twins serve instead of the compiled ones.
         wait_for: ids of the servers that must be up before the block begins; all when left out.
+        host: where to listen, as it stands in a URL.
         port: where to listen; 0 picks a free port.
         directory: holds configuration, state and sockets. One of its own when left out; give the
             same one twice, with its port, and the second gateway continues for the first. Its path
@@ -42,9 +43,11 @@ class Gateway:
 
     def __init__(
         self, config: Mapping[str, Any] | str | None, *, workers: int = 1, pure: bool = False,
-        wait_for: Iterable[str] | None = None, port: int = 0, directory: Path | None = None,
-        env: Mapping[str, str] | None = None, options: Iterable[str] = (),
+        wait_for: Iterable[str] | None = None, host: str = "127.0.0.1", port: int = 0,
+        directory: Path | None = None, env: Mapping[str, str] | None = None,
+        options: Iterable[str] = (),
     ) -> None:  # fmt: skip
+        self.host = host
         self.port = port
         self._config = config
         self._wait_for = None if wait_for is None else tuple(wait_for)
@@ -80,7 +83,7 @@ class Gateway:
     @property
     def url(self) -> str:
         """The MCP endpoint."""
-        return f"http://127.0.0.1:{self.port}/mcp"
+        return f"http://{self.host}:{self.port}/mcp"
 
     @property
     def pid(self) -> int:
@@ -90,8 +93,13 @@ class Gateway:
 
     @property
     def log(self) -> str:
-        """All that the gateway has said so far."""
+        """All that the gateway has said so far, which is on standard error."""
         return (self.directory / "log").read_text(errors="replace")
+
+    @property
+    def out(self) -> str:
+        """What stands on standard output."""
+        return (self.directory / "out").read_text(errors="replace")
 
     @property
     def env(self) -> dict[str, str]:
@@ -136,7 +144,7 @@ class Gateway:
     def get(self, path: str) -> tuple[int, bytes]:
         """Fetch a path of the data port; returns the status and the body."""
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}") as response:
+            with urllib.request.urlopen(f"http://{self.host}:{self.port}{path}") as response:
                 return response.status, response.read()
         except urllib.error.HTTPError as error:
             with error:
@@ -175,11 +183,12 @@ class Gateway:
 
     def _start(self) -> None:
         named = [] if self._config is None else ["--config", str(self.configure(self._config))]
-        with (self.directory / "log").open("ab") as log:
+        with (self.directory / "log").open("ab") as log, (self.directory / "out").open("ab") as out:
             self._process = subprocess.Popen(
-                [*_PROGRAM, "start", *named, "--port", str(self.port), *self._options],
+                [*_PROGRAM, "start", *named, "--host", self.host.strip("[]"),
+                 "--port", str(self.port), *self._options],
                 env=self._env, cwd=self.directory, start_new_session=True,
-                stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                stdin=subprocess.DEVNULL, stdout=out, stderr=log,
             )  # fmt: skip
         self.port = wait_until(self._read_port, "the gateway's record")
         wait_until(self._is_ready, "the gateway is ready")
