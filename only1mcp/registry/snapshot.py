@@ -5,7 +5,6 @@ never drop or hijack anything: the first configured keeps the name, the next one
 under its prefixed name, and `collisions` says so.
 """
 
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
@@ -15,7 +14,7 @@ from only1mcp._speedups import members
 from only1mcp.protocol.names import qualify
 from only1mcp.protocol.pages import render
 from only1mcp.protocol.translate import splice
-from only1mcp.protocol.uri_template import compile_template
+from only1mcp.protocol.uri_template import UriTemplate, compile_template
 from only1mcp.protocol.versions import Era
 from only1mcp.registry.catalogue import Catalogue, Item
 from only1mcp.registry.server import Server
@@ -47,8 +46,8 @@ class Snapshot:
     prompts: Mapping[str, Target]
     resources: Mapping[str, str]
     """URI to server id."""
-    templates: tuple[tuple[str, re.Pattern[str], str], ...]
-    """Template, its pattern, server id."""
+    templates: tuple[tuple[str, UriTemplate, str], ...]
+    """Template, the same taken apart, server id."""
     collisions: tuple[str, ...]
     page_size: int
     _pages: dict[tuple[str, Era, int], bytes] = field(default_factory=dict, repr=False)
@@ -104,16 +103,43 @@ def _renamed(item: Item, name: str) -> bytes:
     return item.raw
 
 
+class _Resources:
+    """Lists each URI and each template once, as the first server that offers it describes it."""
+
+    def __init__(self) -> None:
+        self.index: dict[str, str] = {}
+        self.raws: list[bytes] = []
+        self.templates: list[tuple[str, UriTemplate, str]] = []
+        self.template_raws: list[bytes] = []
+        self.collisions: list[str] = []
+
+    def add(self, server: Server, item: Item) -> None:
+        owner = self.index.get(item.key)
+        if owner is None:
+            self.index[item.key] = server.id
+            self.raws.append(item.raw)
+        else:
+            self.collisions.append(
+                f"resource {item.key!r} of {server.id!r} is hidden: {owner!r} has the URI"
+            )
+
+    def add_template(self, server: Server, item: Item) -> None:
+        owner = next((owner for known, _, owner in self.templates if known == item.key), None)
+        self.templates.append((item.key, compile_template(item.key), server.id))
+        if owner is None:
+            self.template_raws.append(item.raw)
+        else:
+            self.collisions.append(
+                f"template {item.key!r} of {server.id!r} is listed as {owner!r} has it, "
+                f"which is asked first"
+            )
+
+
 def build(
     version: int, servers: Iterable[Server], known: Mapping[str, Catalogue], page_size: int
 ) -> Snapshot:
     """Merge what is known of each server, in configuration order."""
-    tools, prompts = _Names("tool"), _Names("prompt")
-    resources: dict[str, str] = {}
-    resource_raws: list[bytes] = []
-    templates: list[tuple[str, re.Pattern[str], str]] = []
-    template_raws: list[bytes] = []
-    collisions: list[str] = []
+    tools, prompts, resources = _Names("tool"), _Names("prompt"), _Resources()
     catalogues: dict[str, Catalogue] = {}
     for server in servers:
         catalogue = known.get(server.id) or Catalogue(server.id)
@@ -123,30 +149,22 @@ def build(
         for item in catalogue.prompts:
             prompts.add(server, item)
         for item in catalogue.resources:
-            if item.key in resources:
-                collisions.append(
-                    f"resource {item.key!r} of {server.id!r} is hidden: "
-                    f"{resources[item.key]!r} has the URI"
-                )
-                continue
-            resources[item.key] = server.id
-            resource_raws.append(item.raw)
+            resources.add(server, item)
         for item in catalogue.templates:
-            templates.append((item.key, compile_template(item.key), server.id))
-            template_raws.append(item.raw)
+            resources.add_template(server, item)
     return Snapshot(
         version=version,
         catalogues=catalogues,
         lists={
             "tools": tuple(tools.raws),
             "prompts": tuple(prompts.raws),
-            "resources": tuple(resource_raws),
-            "resourceTemplates": tuple(template_raws),
+            "resources": tuple(resources.raws),
+            "resourceTemplates": tuple(resources.template_raws),
         },
         tools=tools.index,
         prompts=prompts.index,
-        resources=resources,
-        templates=tuple(templates),
-        collisions=(*tools.collisions, *prompts.collisions, *collisions),
+        resources=resources.index,
+        templates=tuple(resources.templates),
+        collisions=(*tools.collisions, *prompts.collisions, *resources.collisions),
         page_size=page_size,
     )
