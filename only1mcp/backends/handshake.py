@@ -119,5 +119,10 @@ def _hello(era: Era, version: str, result: dict[str, Any], info: object) -> Hell
 def _object(body: bytes, start: int, end: int) -> dict[str, Any]:
     if end <= start:
         return {}
-    value = orjson.loads(body[start:end])
+    try:
+        value = orjson.loads(body[start:end])
+    except orjson.JSONDecodeError as error:  # valid JSON, such as 1e400, that orjson refuses
+        raise BackendProtocolError(
+            "the server's greeting cannot be read", detail=str(error)
+        ) from None
     return value if isinstance(value, dict) else {}

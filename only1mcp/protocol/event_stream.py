@@ -22,9 +22,13 @@ class EventReader:
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
-        self._buffer = b""
-        self._reset()
+        self._pieces: list[bytes] = []
+        """The unfinished line, as it came: joined once, however many chunks it takes."""
+        self._held = 0
+        self._after_cr = False
+        """Whether a LF that comes first belongs to the line end before it."""
         self._first = True
+        self._reset()
 
     def _reset(self) -> None:
         self._data: list[bytes] = []
@@ -40,32 +44,36 @@ class EventReader:
         Raises:
             EventTooLong: an unfinished event passes the limit.
         """
-        self._buffer += chunk
-        if self._first and len(self._buffer) >= 3:
-            self._buffer = self._buffer.removeprefix(b"\xef\xbb\xbf")
-            self._first = False
         found: list[Event] = []
-        lines = self._lines()
-        for line in lines:
+        for line in self._lines(chunk):
             if line:
                 self._field(line)
-            elif self._any:
+                continue
+            if self._any:
                 found.append(Event(b"\n".join(self._data), self._event, self._id, self._retry))
-                self._reset()
-        if self._size + len(self._buffer) > self._limit:
+            self._reset()
+        if self._size + self._held > self._limit:
             raise EventTooLong(f"an event passes {self._limit} bytes")
         return found
 
-    def _lines(self) -> list[bytes]:
-        """Take the finished lines from the buffer; a closing CR waits for its possible LF."""
-        text = self._buffer
-        held = b""
-        if text.endswith(b"\r"):
-            text, held = text[:-1], b"\r"
+    def _lines(self, chunk: bytes) -> list[bytes]:
+        """Return the lines that this chunk completes; a CR ends a line without waiting for LF."""
+        if not chunk:
+            return []
+        text = chunk.removeprefix(b"\n") if self._after_cr else chunk
+        self._after_cr = chunk.endswith(b"\r")
         if b"\r" in text:
             text = text.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
         *lines, rest = text.split(b"\n")
-        self._buffer = rest + held
+        if lines:
+            lines[0] = b"".join([*self._pieces, lines[0]])
+            self._pieces.clear()
+            self._held = 0
+            if self._first:
+                lines[0] = lines[0].removeprefix(b"\xef\xbb\xbf")
+                self._first = False
+        self._pieces.append(rest)
+        self._held += len(rest)
         return lines
 
     def _field(self, line: bytes) -> None:
@@ -74,7 +82,7 @@ class EventReader:
         if name == b"data":
             self._any = True
             self._data.append(value)
-            self._size += len(value)
+            self._size += len(value) + 1
         elif name == b"event":
             self._event = value.decode(errors="replace") or "message"
         elif name == b"id" and b"\0" not in value:

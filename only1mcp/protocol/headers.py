@@ -4,7 +4,6 @@ Source: 2026-07-28, basic/transports/streamable-http, Standard headers and Value
 """
 
 import base64
-import binascii
 from dataclasses import dataclass
 
 from only1mcp.errors import HeaderMismatch
@@ -36,7 +35,7 @@ def decode_value(value: str) -> str:
     try:
         raw = base64.b64decode(value[len(_OPEN) : -len(_CLOSE)], validate=True)
         return raw.decode()
-    except (binascii.Error, UnicodeDecodeError) as error:
+    except ValueError as error:
         raise HeaderMismatch(
             "a header value in base64 form is not valid base64 of UTF-8"
         ) from error

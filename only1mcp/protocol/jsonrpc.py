@@ -33,6 +33,14 @@ def error(request_id: bytes | None, value: bytes) -> bytes:
     return b'{"jsonrpc":"2.0","id":%b,"error":%b}' % (request_id or b"null", value)
 
 
+def as_string(raw: bytes) -> str | None:
+    """Return the text of a JSON string that was scanned before; None for any other value.
+
+    Other values are not parsed: `1e400` is JSON, and passes through us, yet orjson refuses it.
+    """
+    return str(orjson.loads(raw)) if raw[:1] == b'"' else None
+
+
 def error_from(request_id: bytes | None, failure: Only1MCPError) -> bytes:
     """Write an error response for one of our own failures; the hint ends the message."""
     message = str(failure)

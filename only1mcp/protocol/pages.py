@@ -1,10 +1,12 @@
 """Pages of a merged list: cursors of our own, opaque to clients (server/utilities/pagination)."""
 
 import base64
-import binascii
+import re
 from collections.abc import Sequence
 
 from only1mcp.errors import InvalidParams
+
+_OFFSET = re.compile(rb"o([1-9][0-9]{0,17})")
 
 
 def encode_cursor(offset: int) -> str:
@@ -21,10 +23,11 @@ def decode_cursor(cursor: object, total: int) -> int:
     if isinstance(cursor, str):
         try:
             raw = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4))
-        except (binascii.Error, ValueError):
+        except ValueError:
             raw = b""
-        if raw[:1] == b"o" and raw[1:].isdigit() and 0 < int(raw[1:]) < total:
-            return int(raw[1:])
+        offset = _OFFSET.fullmatch(raw)
+        if offset is not None and int(offset.group(1)) < total:
+            return int(offset.group(1))
     raise InvalidParams("the cursor is not valid", hint="list again from the start")
 
 

@@ -5,11 +5,13 @@ connection are dropped or supplied, and the members that only modern results hav
 stripped. All else keeps its bytes.
 """
 
+import re
 from collections.abc import Iterable
 
 import orjson
 
 from only1mcp._speedups import Envelope, elements, members
+from only1mcp.protocol.jsonrpc import as_string
 from only1mcp.protocol.versions import NEWEST_MODERN, Era
 
 _OWN = "io.modelcontextprotocol/"
@@ -21,8 +23,10 @@ CACHEABLE_METHODS = frozenset(
     {"server/discover", "tools/list", "prompts/list", "resources/list", "resources/templates/list",
      "resources/read"}
 )  # fmt: skip
+_HINTS = frozenset({"ttlMs", "cacheScope"})
 NOT_CACHED = b'"ttlMs":0,"cacheScope":"private"'
-RESOURCE_NOT_FOUND_LEGACY, INVALID_PARAMS = -32002, -32602
+RESOURCE_NOT_FOUND_LEGACY, INVALID_PARAMS, INTERNAL_ERROR = -32002, -32602, -32603
+_CODE = re.compile(rb"-?[0-9]{1,18}")
 
 
 def splice(data: bytes, start: int, end: int, value: bytes) -> bytes:
@@ -94,11 +98,15 @@ def result_for_modern(envelope: Envelope, method: str) -> bytes:
     if envelope.result_type is not None and not cacheable:
         return raw
     present = {key for key, _, _ in members(body, start)}
-    added = [] if envelope.result_type is not None else [b'"resultType":"complete"']
-    if cacheable and not {"ttlMs", "cacheScope"} <= present:
-        kept = without(body, start, frozenset({"ttlMs", "cacheScope"}))
-        return _prepend(kept, [*added, NOT_CACHED])
-    return _prepend(raw, added)
+    added, dropped = [], set()
+    if envelope.result_type is None:  # absent, or no string
+        added.append(b'"resultType":"complete"')
+        dropped.add("resultType")
+    if cacheable and _HINTS - present:
+        added.append(NOT_CACHED)
+        dropped |= _HINTS
+    kept = without(body, start, frozenset(dropped)) if dropped & present else raw
+    return _prepend(kept, added)
 
 
 def _prepend(raw: bytes, added: list[bytes]) -> bytes:
@@ -145,11 +153,11 @@ def error_for(envelope: Envelope, to: Era) -> tuple[int, bytes]:
 
 def error_code(raw: bytes) -> int:
     """Return the code of an error object; -32603 when it has none."""
-    try:
-        code = orjson.loads(raw).get("code")
-    except (orjson.JSONDecodeError, AttributeError):
-        code = None
-    return code if isinstance(code, int) else -32603
+    if raw[:1] == b"{":
+        code = {key: raw[start:end] for key, start, end in members(raw)}.get("code", b"")
+        if _CODE.fullmatch(code):
+            return int(code)
+    return INTERNAL_ERROR
 
 
 def items_of(envelope: Envelope, key: str) -> tuple[list[bytes], str | None]:
@@ -163,6 +171,5 @@ def items_of(envelope: Envelope, key: str) -> tuple[list[bytes], str | None]:
         if name == key and body[start : start + 1] == b"[":
             found = [body[a:b] for a, b in elements(body, start)]
         elif name == "nextCursor":
-            value = orjson.loads(body[start:end])
-            cursor = value if isinstance(value, str) and value else None
+            cursor = as_string(body[start:end]) or None
     return found, cursor

@@ -7,6 +7,7 @@ import orjson
 from only1mcp import __version__
 from only1mcp._speedups import Envelope, members
 from only1mcp.errors import InvalidParams
+from only1mcp.protocol.jsonrpc import as_string
 from only1mcp.protocol.pages import decode_cursor
 from only1mcp.protocol.versions import MODERN_VERSIONS, Era, negotiate
 from only1mcp.registry.snapshot import Snapshot
@@ -60,8 +61,8 @@ def initialize(
         InvalidParams: the client says nothing, or too much, about itself.
     """
     params = _params(envelope)
-    requested = orjson.loads(params.get("protocolVersion", b"null"))
-    if not isinstance(requested, str):
+    requested = as_string(params.get("protocolVersion", b""))
+    if requested is None:
         raise InvalidParams("params.protocolVersion must be a string")
     version = negotiate(requested)
     own = params.get("capabilities", b"{}")
@@ -87,7 +88,7 @@ def list_page(envelope: Envelope, key: str, era: Era, snapshot: Snapshot) -> byt
     cursor = _params(envelope).get("cursor")
     if cursor is None:
         return snapshot.page(key, era, 0)
-    return snapshot.page(key, era, decode_cursor(orjson.loads(cursor), len(snapshot.lists[key])))
+    return snapshot.page(key, era, decode_cursor(as_string(cursor), len(snapshot.lists[key])))
 
 
 def _params(envelope: Envelope) -> dict[str, bytes]:

@@ -3,8 +3,8 @@
 from dataclasses import dataclass, field
 from typing import Any
 
-import orjson
-
+from only1mcp._speedups import members
+from only1mcp.protocol.jsonrpc import as_string
 from only1mcp.protocol.versions import Era
 
 
@@ -63,10 +63,8 @@ def items(raws: list[bytes], key: str) -> tuple[Item, ...]:
     """Make items of the raw objects of a list, leaving out those without their key."""
     found = []
     for raw in raws:
-        try:
-            value = orjson.loads(raw)
-        except orjson.JSONDecodeError:
-            continue
-        if isinstance(value, dict) and isinstance(value.get(key), str):
-            found.append(Item(value[key], raw))
+        spans = {name: raw[a:b] for name, a, b in members(raw)} if raw[:1] == b"{" else {}
+        value = as_string(spans.get(key, b""))
+        if value is not None:
+            found.append(Item(value, raw))
     return tuple(found)

@@ -2,11 +2,10 @@
 
 from dataclasses import dataclass
 
-import orjson
-
 from only1mcp._speedups import Envelope, members
 from only1mcp.errors import InvalidParams, UnknownTarget
 from only1mcp.protocol.inbound import Inbound
+from only1mcp.protocol.jsonrpc import as_string
 from only1mcp.registry.snapshot import Snapshot, Target
 
 
@@ -60,7 +59,7 @@ def _by_uri(uri: str, snapshot: Snapshot) -> Route:
     owner = snapshot.resources.get(uri)
     if owner is not None:
         return Route((owner,), uri)
-    servers = [server for _, pattern, server in snapshot.templates if pattern.fullmatch(uri)]
+    servers = [server for _, template, server in snapshot.templates if template.matches(uri)]
     scheme = uri.partition(":")[0] + ":"
     servers += [owner for known, owner in snapshot.resources.items() if known.startswith(scheme)]
     servers += [
@@ -80,14 +79,15 @@ def _by_ref(envelope: Envelope, snapshot: Snapshot) -> Route:
     if span is None or body[span[0] : span[0] + 1] != b"{":
         raise InvalidParams("params.ref must be an object")
     ref = {key: (a, b) for key, a, b in members(body, span[0])}
-    values = {key: orjson.loads(body[a:b]) for key, (a, b) in ref.items()}
-    if values.get("type") == "ref/prompt" and isinstance(values.get("name"), str):
-        target = snapshot.prompts.get(values["name"])
+    kind, name, template = (
+        as_string(body[a:b]) for a, b in (ref.get(key, (0, 0)) for key in ("type", "name", "uri"))
+    )
+    if kind == "ref/prompt" and name is not None:
+        target = snapshot.prompts.get(name)
         if target is None:
-            raise UnknownTarget(f"unknown prompt: {values['name'][:200]}")
+            raise UnknownTarget(f"unknown prompt: {name[:200]}", hint="list the prompts again")
         return _to(target, *ref["name"])
-    if values.get("type") == "ref/resource" and isinstance(values.get("uri"), str):
-        template = values["uri"]
+    if kind == "ref/resource" and template is not None:
         owners = [server for known, _, server in snapshot.templates if known == template]
         return Route((owners[0],), template) if owners else _by_uri(template, snapshot)
     raise InvalidParams("params.ref must be a ref/prompt with a name or a ref/resource with a uri")

@@ -1,0 +1,25 @@
+"""The method table holds together."""
+
+from only1mcp.protocol.methods import LIST_METHODS, METHOD_LABELS, METHODS, OTHER_INDEX, Kind
+
+
+def test_each_row_has_a_metric_slot_of_its_own() -> None:
+    """Labels and indexes go together, and what is not in the table has the last slot."""
+    assert [row.index for row in METHODS.values()] == list(range(len(METHODS)))
+    assert METHOD_LABELS[OTHER_INDEX] == "other"
+    assert list(METHOD_LABELS[:-1]) == list(METHODS)
+
+
+def test_lists_name_their_items_and_calls_name_their_target() -> None:
+    """The kind of a method tells which columns of its row are filled."""
+    for row in METHODS.values():
+        assert (row.result_key is not None) == (row.kind is Kind.LIST)
+        assert (row.target is not None) == (row.kind is Kind.TARGET)
+    assert {row.result_key for row in LIST_METHODS} == {
+        "tools", "resources", "resourceTemplates", "prompts",
+    }  # fmt: skip
+
+
+def test_only_tool_calls_may_do_harm_when_repeated() -> None:
+    """Everything else may be sent again when nobody knows whether it ran."""
+    assert [row.name for row in METHODS.values() if not row.safe] == ["tools/call"]
