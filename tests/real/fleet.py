@@ -1,5 +1,6 @@
 """Seven real servers over both transports, with something in them to find."""
 
+import json
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ TOOLS = {
 """How many tools each server offers; their versions are pinned."""
 NOTE = "the note in the file"
 COMMIT = "the one commit"
+ENTITY = "the first entity"
 
 
 class Fleet:
@@ -25,6 +27,8 @@ class Fleet:
         self._http_url = http_url
         self.note.parent.mkdir()
         self.note.write_text(NOTE)
+        entity = {"type": "entity", "name": ENTITY, "entityType": "fact", "observations": []}
+        self._graph.write_text(json.dumps(entity))
         _make_repository(self.repository)
 
     def config(self) -> dict[str, Any]:
