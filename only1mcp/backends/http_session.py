@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from dataclasses import dataclass
 
 from only1mcp._speedups import Envelope
 from only1mcp.backends.call import Outgoing
@@ -27,6 +28,32 @@ _log = logging.getLogger(__name__)
 _CLOSE_TIMEOUT_S = 1.0
 
 
+@dataclass(frozen=True, slots=True)
+class _Opened:
+    """A legacy session that is open; what belongs together is swapped together."""
+
+    hello: Hello
+    session_id: str | None
+    """None when the backend keeps no sessions."""
+
+    @property
+    def headers(self) -> dict[str, str]:
+        headers = {"MCP-Protocol-Version": self.hello.version}
+        if self.session_id is not None:
+            headers["Mcp-Session-Id"] = self.session_id
+        return headers
+
+    def is_forgotten(self, answer: HttpAnswer) -> bool:
+        """Say whether the backend refused a request because it no longer knows the session.
+
+        Such a request did not run. The status is 404 (2025-11-25, basic/transports, Session
+        Management); servers modelled on the TypeScript SDK's examples say 400.
+        """
+        if self.session_id is None:
+            return False
+        return answer.status == 404 or (answer.status == 400 and answer.refused)
+
+
 class HttpSession:
     """Sends requests to one URL in either era; opens a legacy session when first needed."""
 
@@ -38,8 +65,7 @@ class HttpSession:
         self._timeout_s = timeout_s
         self._handshake_timeout_s = handshake_timeout_s
         self._last_id = 0
-        self._hello: Hello | None = None
-        self._session_id: str | None = None
+        self._opened: _Opened | None = None
         self._opening = asyncio.Lock()
 
     async def request(self, outgoing: Outgoing) -> Envelope:
@@ -51,13 +77,11 @@ class HttpSession:
         if outgoing.era is Era.MODERN:
             answer = await self._post(outgoing, _modern_headers(outgoing), self._timeout_s)
             return self._message(answer)
-        hello = await self._open()
-        answer = await self._post(outgoing, self._legacy_headers(hello), self._timeout_s)
-        if answer.status == 404 and self._session_id is not None:
-            # The server no longer knows the session, so the call did not run (2025-11-25,
-            # basic/transports, Session Management): open a new one, once, and send it again.
-            hello = await self._open(instead_of=hello)
-            answer = await self._post(outgoing, self._legacy_headers(hello), self._timeout_s)
+        opened = await self._open()
+        answer = await self._post(outgoing, opened.headers, self._timeout_s)
+        if opened.is_forgotten(answer):
+            opened = await self._open(instead_of=opened)
+            answer = await self._post(outgoing, opened.headers, self._timeout_s)
         return self._message(answer)
 
     async def probe(self) -> Hello:
@@ -71,7 +95,7 @@ class HttpSession:
         self._refuse_outages(answer)
         modern = judge_probe(answer.message) if answer.message is not None else None
         try:
-            legacy: Hello | None = await self._open()
+            legacy: Hello | None = (await self._open()).hello
         except BackendError:
             if modern is None:
                 raise
@@ -92,35 +116,35 @@ class HttpSession:
 
     async def close(self) -> None:
         """End the legacy session, if one is open."""
-        if self._session_id is None or self._hello is None:
+        opened, self._opened = self._opened, None
+        if opened is None or opened.session_id is None:
             return
         try:
-            await self._wire.delete(self._legacy_headers(self._hello), _CLOSE_TIMEOUT_S)
+            await self._wire.delete(opened.headers, _CLOSE_TIMEOUT_S)
         except (OSError, TimeoutError) as error:
             _log.debug("session not ended: %s", error, extra={"server": self._name})
-        self._session_id = self._hello = None
 
-    async def _open(self, instead_of: Hello | None = None) -> Hello:
-        """Return the open legacy session's greeting; concurrent callers open it once."""
-        hello = self._hello
-        if hello is not None and hello is not instead_of:
-            return hello
+    async def _open(self, instead_of: _Opened | None = None) -> _Opened:
+        """Return the open legacy session; concurrent callers open it once.
+
+        A session that was found forgotten stays in place until its successor is ready.
+        """
+        opened = self._opened
+        if opened is not None and opened is not instead_of:
+            return opened
         async with self._opening:
-            if self._hello is not None and self._hello is not instead_of:
-                return self._hello
-            self._hello = await self._initialize()
-            return self._hello
+            if self._opened is None or self._opened is instead_of:
+                self._opened = await self._initialize()
+            return self._opened
 
-    async def _initialize(self) -> Hello:
-        self._session_id = None
+    async def _initialize(self) -> _Opened:
         answer = await self._post(initialize(), {}, self._handshake_timeout_s)
-        hello = read_initialize(self._message(answer))
-        self._session_id = answer.session_id
+        opened = _Opened(read_initialize(self._message(answer)), answer.session_id)
         await self._wire.post(
-            jsonrpc.notification("notifications/initialized"),
-            self._legacy_headers(hello), self._handshake_timeout_s,
+            jsonrpc.notification("notifications/initialized"), opened.headers,
+            self._handshake_timeout_s,
         )  # fmt: skip
-        return hello
+        return opened
 
     async def _post(
         self, outgoing: Outgoing, headers: dict[str, str], timeout_s: float
@@ -129,7 +153,11 @@ class HttpSession:
         request_id = b"%d" % self._last_id
         body = jsonrpc.request(request_id, outgoing.method, outgoing.params)
         answer = await self._wire.post(body, headers, timeout_s)
-        if answer.message is not None and answer.message.id not in (None, request_id):
+        if answer.message is not None and answer.message.id == request_id:
+            return answer
+        # A refusal bears no id, or one of the server's own: Python servers say "server-error".
+        answer.refused = answer.status >= 400
+        if not answer.refused and answer.message is not None and answer.message.id is not None:
             raise BackendProtocolError(f"server {self._name} answered another request")
         return answer
 
@@ -156,12 +184,6 @@ class HttpSession:
                 f"server {self._name} redirects (HTTP {answer.status})",
                 hint="configure the address that it redirects to",
             )
-
-    def _legacy_headers(self, hello: Hello) -> dict[str, str]:
-        headers = {"MCP-Protocol-Version": hello.version}
-        if self._session_id is not None:
-            headers["Mcp-Session-Id"] = self._session_id
-        return headers
 
 
 def _modern_headers(outgoing: Outgoing) -> dict[str, str]:

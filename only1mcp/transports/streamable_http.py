@@ -38,6 +38,8 @@ class HttpAnswer:
     session_id: str | None
     message: Envelope | None
     """The JSON-RPC response; None when the body held none."""
+    refused: bool = False
+    """Whether the server's transport answers, which has not read the request."""
 
 
 def make_client() -> aiohttp.ClientSession:
