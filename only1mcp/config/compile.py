@@ -91,8 +91,6 @@ class _Compiler:
     def check_exposure(self) -> None:
         """Refuse to be reachable from elsewhere while nobody has to authenticate."""
         proxy = self._config.proxy
-        if proxy.workers != "auto" and not 1 <= proxy.workers <= 64:
-            self._problem(("proxy", "workers"), "must be 1 to 64, or auto", "")
         if not proxy.allow_unauthenticated and not is_loopback(proxy.host):
             self._problem(
                 ("proxy", "host"), f"{proxy.host} is reachable from other machines",

@@ -41,8 +41,12 @@ def load_text(file: str, text: str, environment: Mapping[str, str]) -> Settings:
     Raises:
         ConfigInvalid: it cannot be used.
     """
-    document = read(file, text)
-    data = substitute(document, environment)
+    try:
+        document = read(file, text)
+        data = substitute(document, environment)
+    except RecursionError:
+        problem = Problem(file, NOWHERE, "", "is nested too deeply", "an alias may hold itself")
+        raise ConfigInvalid([problem]) from None
     if data is None:
         data = {}
     if not isinstance(data, dict):
@@ -54,7 +58,7 @@ def load_text(file: str, text: str, environment: Mapping[str, str]) -> Settings:
     try:
         parsed = ConfigFile.model_validate(data)
     except ValidationError as error:
-        found = [_explain(detail, document, overridden) for detail in error.errors()]
+        found = [_explain(detail, document, data, overridden) for detail in error.errors()]
         problems += [problem for problem in found if problem.path not in unresolved]
         raise ConfigInvalid(_shortened(problems)) from None
     if problems:
@@ -67,10 +71,11 @@ def _shortened(problems: list[Problem]) -> list[Problem]:
 
 
 def _explain(
-    detail: ErrorDetails, document: Document, overridden: Mapping[tuple[str, ...], str]
-) -> Problem:
+    detail: ErrorDetails, document: Document, data: Any,
+    overridden: Mapping[tuple[str, ...], str],
+) -> Problem:  # fmt: skip
     """Say what pydantic found in a person's words, at its place."""
-    path = _in_file(detail["loc"], document)
+    path = _in_data(detail["loc"], data, missing=detail["type"] == "missing")
     unknown = detail["type"] == "extra_forbidden"
     if unknown:
         what, hint = "unknown key", _suggest_key(path)
@@ -79,21 +84,33 @@ def _explain(
         path = path[:-1]
     else:
         what, hint = _reason(detail), _hint(detail)
-    variable = overridden.get(tuple(str(part) for part in path))
+    variable = _variable(path, document, overridden)
     if variable is not None:
         return Problem(variable, NOWHERE, dotted(path), what, hint)
     return Problem(document.file, document.place(path, key=unknown), dotted(path), what, hint)
 
 
-def _in_file(loc: tuple[int | str, ...], document: Document) -> KeyPath:
-    """Drop from pydantic's location what names a branch of a union and not a key of the file."""
+def _in_data(loc: tuple[int | str, ...], data: Any, *, missing: bool) -> KeyPath:
+    """Drop from pydantic's location what names a branch of a union and not a key."""
     path: KeyPath = ()
     for part in loc:
-        if isinstance(part, int) or (*path, part) in document.keys or part == loc[-1]:
-            path = (*path, part)
-    while path and len(path) > 1 and path[-1] in ("int", "str", "float"):
-        path = path[:-1]
-    return path if not str(path[-1]).startswith(("literal[", "function-")) else path[:-1]
+        known = part in data if isinstance(data, dict) else isinstance(data, list)
+        if known:
+            data = data[part]
+        elif not missing:
+            break
+        path = (*path, part)
+    return path
+
+
+def _variable(
+    path: KeyPath, document: Document, overridden: Mapping[tuple[str, ...], str]
+) -> str | None:
+    """Return the environment variable to blame; None when the key stands in the file."""
+    keys = tuple(str(part) for part in path)
+    if keys in overridden or path in document.keys:
+        return overridden.get(keys)
+    return next((name for at, name in overridden.items() if keys == at[: len(keys)] != ()), None)
 
 
 def _reason(detail: ErrorDetails) -> str:

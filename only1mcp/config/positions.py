@@ -94,16 +94,32 @@ def _yaml_value(document: Document, loader: Any, node: yaml.Node, path: Path) ->
         ]
     if not isinstance(node, yaml.MappingNode):
         return loader.construct_object(node)
-    loader.flatten_mapping(node)
+    _merge(loader, node)
     mapping: dict[str, Any] = {}
     for key_node, value_node in node.value:
-        key = str(loader.construct_object(key_node, deep=True))
+        key = _yaml_key(loader, key_node)
         place = Place(key_node.start_mark.line + 1, key_node.start_mark.column + 1)
         if key in mapping:
             document.repeated((*path, key), place)
         document.keys[(*path, key)] = place
         mapping[key] = _yaml_value(document, loader, value_node, (*path, key))
     return mapping
+
+
+def _merge(loader: Any, node: yaml.MappingNode) -> None:
+    """Resolve merge keys; what the mapping says itself hides what is merged into it."""
+    own = [pair for pair in node.value if pair[0].tag != "tag:yaml.org,2002:merge"]
+    loader.flatten_mapping(node)
+    said = {str(key.value) for key, _ in own}
+    merged = {str(pair[0].value): pair for pair in node.value[: len(node.value) - len(own)]}
+    node.value = [*(pair for name, pair in merged.items() if name not in said), *own]
+
+
+def _yaml_key(loader: Any, node: yaml.Node) -> str:
+    """Return a key as it is written: the name `ON` of a variable is no truth value."""
+    if isinstance(node, yaml.ScalarNode):
+        return str(node.value)
+    return str(loader.construct_object(node, deep=True))
 
 
 class _JsonReader:

@@ -1,13 +1,15 @@
 """Durations and sizes as people write them."""
 
 import re
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, WithJsonSchema
 
-_DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
+_DURATION = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|s|m|h|d)")
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
-_SIZE = re.compile(r"(\d+)(B|KiB|MiB|GiB|kB|MB|GB)?")
+_SIZE = re.compile(r"([0-9]+)(B|KiB|MiB|GiB|kB|MB|GB)?")
+_COUNT = re.compile(r"[0-9]{1,4}")
+MAX_WORKERS = 64
 _BYTES = {None: 1, "B": 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30,
           "kB": 10**3, "MB": 10**6, "GB": 10**9}  # fmt: skip
 
@@ -36,6 +38,20 @@ def parse_size(value: object) -> int:
     return int(match.group(1)) * _BYTES[match.group(2)]
 
 
+def parse_workers(value: object) -> int | str:
+    """Return a number of worker processes, or `auto`.
+
+    Raises:
+        ValueError: it is neither.
+    """
+    if value == "auto":
+        return "auto"
+    match = _COUNT.fullmatch(str(value).strip()) if isinstance(value, str | int) else None
+    if match is None or not 1 <= int(match.group()) <= MAX_WORKERS:
+        raise ValueError(f"must be 1 to {MAX_WORKERS}, or auto")
+    return int(match.group())
+
+
 Duration = Annotated[
     float, BeforeValidator(parse_duration), Field(gt=0),
     WithJsonSchema({"type": "string", "pattern": r"^\d+(\.\d+)?(ms|s|m|h|d)$"}),
@@ -46,3 +62,4 @@ Size = Annotated[
     WithJsonSchema({"type": ["string", "integer"], "pattern": r"^\d+(B|KiB|MiB|GiB|kB|MB|GB)?$"}),
 ]  # fmt: skip
 """Bytes."""
+Workers = Annotated[int | Literal["auto"], BeforeValidator(parse_workers)]

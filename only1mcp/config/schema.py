@@ -10,9 +10,10 @@ from pydantic import (
     Field,
     SecretStr,
     StringConstraints,
+    WithJsonSchema,
 )
 
-from only1mcp.config.quantities import Duration, Size
+from only1mcp.config.quantities import Duration, Size, Workers
 
 ServerId = Annotated[
     str, StringConstraints(pattern=r"^[A-Za-z0-9](?:[A-Za-z0-9_.-]*[A-Za-z0-9])?$", max_length=64)
@@ -20,6 +21,10 @@ ServerId = Annotated[
 Prefix = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.-]{0,64}$")]
 HttpUrl = Annotated[str, StringConstraints(pattern=r"^https?://[^\s/?#]+[^\s#]*$")]
 Algorithm = Literal["round_robin", "consistent_hash"]
+Version = Annotated[
+    Literal["1.0", "1"], BeforeValidator(str), WithJsonSchema({"enum": ["1.0", "1", 1]})
+]
+"""YAML reads an unquoted 1.0 as a number."""
 DEFAULT_COMMANDS = ("node", "npx", "python", "python3", "uvx")
 
 
@@ -57,7 +62,7 @@ class ProxySection(Section):
 
     host: str = Field("127.0.0.1", min_length=1, description="Address to listen on.")
     port: int = Field(8080, ge=0, le=65535, description="Port to listen on; 0 picks a free one.")
-    workers: int | Literal["auto"] = Field(
+    workers: Workers = Field(
         "auto", description="Worker processes; auto is one for each core, four at most."
     )
     timeout: Duration = Field(30.0, description="Time for a call.")
@@ -160,9 +165,7 @@ class ClientServerSection(BaseModel):
 class ConfigFile(Section):
     """The whole file."""
 
-    version: Annotated[Literal["1.0", "1"], BeforeValidator(str)] = Field(
-        "1.0", description="Of this format."
-    )
+    version: Version = Field("1.0", description="Of this format.")
     proxy: ProxySection = ProxySection()
     log: LogSection = LogSection()
     stdio: StdioSection = StdioSection()
