@@ -35,6 +35,9 @@ class HealthBoard:
                 verdict = _VERDICT.get(str(observation.get("state")), Health.UNKNOWN)
                 self._words.write(index, verdict)
 
+    def ping(self) -> None:
+        """Do nothing: an observer with no news learns from the call that the board is there."""
+
     def servers(self) -> list[dict[str, Any]]:
         """Return what is known of each server, in configuration order."""
         with self._lock:

@@ -4,11 +4,13 @@ import queue
 import threading
 from multiprocessing.managers import BaseManager
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from only1mcp.health.board import HealthBoard
 
 _RETRY_S = 0.25
+_PING_S = 0.5
+_METHODS = ("report", "ping")
 
 
 class _BoardManager(BaseManager):
@@ -22,7 +24,7 @@ def serve_board(board: HealthBoard, path: Path, authkey: bytes) -> None:
     class Manager(_BoardManager):
         """A manager that holds this board."""
 
-    Manager.register("board", callable=lambda: board, exposed=("report",))
+    Manager.register("board", callable=lambda: board, exposed=_METHODS)
     server = Manager(address=str(path), authkey=authkey).get_server()
     threading.Thread(target=server.serve_forever, name="health-board", daemon=True).start()
 
@@ -31,15 +33,18 @@ class HealthReporter:
     """Tells the board what this process sees, from one thread, never from the event loop.
 
     Only the last word on each server matters, so nothing queues up while the board is gone; once
-    it is back it hears everything again.
+    it is back it hears everything again, also what was said long ago.
     """
 
     def __init__(self, observer: str, path: Path, authkey: bytes) -> None:
         self._observer = observer
         self._path = path
         self._authkey = authkey
+        self._lock = threading.Lock()
         self._said: dict[str, dict[str, Any]] = {}
-        self._news: queue.SimpleQueue[str | None] = queue.SimpleQueue()
+        self._untold: set[str] = set()
+        """The servers whose ids stand in `_news`, each once."""
+        self._news: queue.SimpleQueue[str] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="health-reporter", daemon=True)
 
     def start(self) -> None:
@@ -48,28 +53,42 @@ class HealthReporter:
 
     def say(self, server_id: str, observation: dict[str, Any]) -> None:
         """Have the board told; returns at once."""
-        known = server_id in self._said and self._said[server_id] is not None
-        self._said[server_id] = observation
-        if not known or self._news.qsize() < len(self._said):
+        with self._lock:
+            self._said[server_id] = observation
+            known = server_id in self._untold
+            self._untold.add(server_id)
+        if not known:
             self._news.put(server_id)
 
     def _run(self) -> None:
         while True:
             try:
-                board = self._connect()
-                for server_id in list(self._said):
-                    board.report(self._observer, server_id, self._said[server_id])
-                while True:
-                    server_id = self._news.get() or ""
-                    board.report(self._observer, server_id, self._said[server_id])
+                self._tell(self._connect())
             except (OSError, EOFError):
                 threading.Event().wait(_RETRY_S)
+
+    def _tell(self, board: Any) -> NoReturn:
+        """Say everything, then what is new; raises when the board has gone."""
+        for server_id in list(self._said):
+            board.report(self._observer, server_id, self._take(server_id))
+        while True:
+            try:
+                server_id = self._news.get(timeout=_PING_S)
+            except queue.Empty:
+                board.ping()
+            else:
+                board.report(self._observer, server_id, self._take(server_id))
+
+    def _take(self, server_id: str) -> dict[str, Any]:
+        with self._lock:
+            self._untold.discard(server_id)
+            return self._said[server_id]
 
     def _connect(self) -> Any:
         class Manager(_BoardManager):
             """A manager that reaches the board."""
 
-        Manager.register("board", exposed=("report",))
+        Manager.register("board", exposed=_METHODS)
         manager = Manager(address=str(self._path), authkey=self._authkey)
         manager.connect()
         return manager.board()  # type: ignore[attr-defined]
