@@ -46,6 +46,7 @@ class StdioServer:
         self._stderr_lines = 0
         self._relisting: asyncio.Task[None] | None = None
         self._loop_task: asyncio.Task[None] | None = None
+        self._stopping = False
 
     def start(self) -> None:
         """Begin; returns at once."""
@@ -53,11 +54,10 @@ class StdioServer:
 
     async def stop(self) -> None:
         """End the child properly."""
+        self._stopping = True
         if self._loop_task is not None:
             self._loop_task.cancel()
-        child = self._child
-        if child is not None:
-            await child.stop(STOP_GRACE_S)
+            await asyncio.wait([self._loop_task])
         self._set_state(ServerState.STOPPED)
         self._fail_waiting()
 
@@ -125,7 +125,9 @@ class StdioServer:
             await self._end(child)
 
     async def _end(self, child: ChildProcess) -> None:
-        if not child.exited.is_set():
+        if self._stopping:
+            await child.stop(STOP_GRACE_S)
+        elif not child.exited.is_set():
             child.kill()
             await child.exited.wait()
         self.status.pid = 0

@@ -1,6 +1,7 @@
 """The worker process: accept, serve, drain, exit."""
 
 import asyncio
+import contextlib
 import logging
 import socket
 
@@ -32,15 +33,16 @@ async def serve_worker(context: Context, lifecycle: Lifecycle) -> None:
 
 
 async def _accept_the_rest(listener: socket.socket, graph: Graph) -> None:
-    """Take the connections that the kernel has completed already: they are promises."""
-    listener.setblocking(False)
+    """Take the connections that the kernel has completed already: they are promises.
+
+    Then let go of the socket. With its last holder's end nobody can connect any more; when a next
+    generation of workers holds it too, they go on with it.
+    """
     loop = asyncio.get_running_loop()
-    while True:
-        try:
+    with contextlib.suppress(OSError), listener:
+        for _ in range(BACKLOG):  # new ones may come as fast as these are taken
             connection, _ = listener.accept()
-        except (BlockingIOError, OSError):
-            return
-        await loop.connect_accepted_socket(graph.make_guard, connection)
+            await loop.connect_accepted_socket(graph.make_guard, connection)
 
 
 async def _drain(graph: Graph, timeout_s: float) -> None:
