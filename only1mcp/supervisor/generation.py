@@ -75,23 +75,22 @@ class Generation:
         """Whether it was told to stop."""
         return self._stopping_stage >= 0
 
-    def ended(self, pid: int, status: int) -> bool:
-        """Note that a process was reaped; False when it is none of ours."""
+    def ended(self, pid: int, status: int) -> None:
+        """Note that a process was reaped; it need not be one of ours."""
         child = next((child for child in self.children if child.pid == pid), None)
         if child is None:
-            return False
+            return
         child.pid = 0
         child.context.row.clear()
         code = os.waitstatus_to_exitcode(status)
         if self.stopping:
-            return True
+            return
         wait_s = child.policy.ended(time.monotonic())
         child.restart_at = time.monotonic() + wait_s
         _log.error(
             "%s ended; it starts again in %g s", child.context.name, wait_s,
             extra={"pid": pid, "exit_code": code},
         )  # fmt: skip
-        return True
 
     def tick(self, now: float) -> None:
         """Do what is due: restarts, hung children, the next stage of a stop."""

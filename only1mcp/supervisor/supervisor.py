@@ -170,14 +170,15 @@ class Supervisor:
             self._reap()
 
     def _reap(self) -> None:
+        """Note who ended; what such a process leaves behind can itself leave something behind."""
         with contextlib.suppress(ChildProcessError):
             while True:
                 pid, status = os.waitpid(-1, os.WNOHANG)
                 if not pid:
                     return
-                generations = (self._current, *self._draining)
-                if any(generation.ended(pid, status) for generation in generations):
-                    self._end_strays()
+                for generation in (self._current, *self._draining):
+                    generation.ended(pid, status)
+                self._end_strays()
 
     def _end_strays(self) -> None:
         """Kill what a dead child of ours left behind: the kernel made it our child."""

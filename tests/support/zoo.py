@@ -99,6 +99,16 @@ def babbler(argument: str) -> None:
     _serve(before=lambda: _say("Server listening ...\n{broken json\n[]\n\x00\xff"))
 
 
+def clerk(argument: str) -> None:
+    """Enter every `act` in a journal."""
+
+    def act() -> str:
+        _note(argument, "act")
+        return "done"
+
+    _serve(act)
+
+
 def whale(argument: str) -> None:
     """Answer `act` with a line longer than anybody may send."""
     del argument
@@ -157,7 +167,7 @@ def stubborn(argument: str) -> None:
 
 MODES = {
     mode.__name__: mode
-    for mode in (tame, silent, deaf, babbler, whale, flood, quitter, crash, parent, stubborn)
+    for mode in (tame, silent, deaf, babbler, clerk, whale, flood, quitter, crash, parent, stubborn)
 }
 
 if __name__ == "__main__":
