@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.real.everything_http import EverythingHttp
+from tests.real.http_server import HttpServer, everything
 from tests.real.installed import is_complete
 
 
@@ -19,7 +19,7 @@ def _installed() -> None:
 
 
 @pytest.fixture(scope="session")
-def everything_http() -> Iterator[EverythingHttp]:
+def everything_http() -> Iterator[HttpServer]:
     """Run server-everything over HTTP."""
-    with EverythingHttp() as server:
+    with everything() as server:
         yield server

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from tests.real.everything_http import EverythingHttp
 from tests.real.fleet import COMMIT, ENTITY, NOTE, TOOLS, Fleet
+from tests.real.http_server import HttpServer
 from tests.real.installed import CLIENTS, FOLDER, NODE, PY1, PY2, ROOT, program
 from tests.support.gateway import Gateway
 
@@ -87,7 +87,7 @@ class Seen:
 )
 def journeys(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory,
-    everything_http: EverythingHttp,
+    everything_http: HttpServer,
 ) -> dict[str, Seen]:  # fmt: skip
     """Have all clients take the journey through one gateway, at the same time."""
     workers, pure = request.param

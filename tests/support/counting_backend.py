@@ -1,0 +1,116 @@
+"""An HTTP server of either era that counts what it is asked, in a thread of this process."""
+
+import asyncio
+import threading
+import uuid
+from collections import Counter
+from types import TracebackType
+from typing import Any, Self
+
+from aiohttp import web
+
+MODERN, LEGACY = "2026-07-28", "2025-11-25"
+_INFO = {"name": "counting", "version": "1"}
+_ECHO = {
+    "name": "echo", "description": "Say it again.",
+    "inputSchema": {"type": "object", "properties": {"text": {"type": "string"}}},
+}  # fmt: skip
+_HINTS = {"resultType": "complete", "ttlMs": 0, "cacheScope": "private"}
+_SLOWEST_S = 0.02
+_TURNS = 8
+
+
+class CountingBackend:
+    """Offers the tool `echo`, whose answers overtake one another.
+
+    Args:
+        eras: of `legacy` and `modern`, those that it speaks.
+    """
+
+    def __init__(self, *eras: str) -> None:
+        self.counts: Counter[str] = Counter()
+        """How often each method came in."""
+        self.sessions: set[str] = set()
+        """Ids of the legacy sessions that are open."""
+        self.texts: Counter[str] = Counter()
+        """How often each text was echoed."""
+        self.forget_at = 0
+        """At the call of this number all sessions are forgotten, that call's included; 0: never."""
+        self.url = ""
+        self._eras = eras
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever)
+        self._runner: web.ServerRunner | None = None
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        asyncio.run_coroutine_threadsafe(self._start(), self._loop).result()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:  # fmt: skip
+        asyncio.run_coroutine_threadsafe(self._stop(), self._loop).result()
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+    async def _start(self) -> None:
+        self._runner = web.ServerRunner(web.Server(self._handle))
+        await self._runner.setup()
+        await web.TCPSite(self._runner, "127.0.0.1", 0).start()
+        self.url = f"http://127.0.0.1:{self._runner.addresses[0][1]}/mcp"
+
+    async def _stop(self) -> None:
+        assert self._runner is not None
+        await self._runner.cleanup()
+
+    async def _handle(self, request: web.BaseRequest) -> web.Response:
+        if request.method != "POST":
+            self.sessions.discard(request.headers.get("Mcp-Session-Id", ""))
+            return web.Response(status=200 if request.method == "DELETE" else 405)
+        message = await request.json()
+        method: str = message["method"]
+        self.counts[method] += 1
+        modern = request.headers.get("MCP-Protocol-Version") == MODERN
+        if ("modern" if modern else "legacy") not in self._eras:
+            return _refuse(400, "this era is not spoken here")
+        if method == "tools/call" and self.counts[method] == self.forget_at:
+            self.sessions.clear()
+        if not modern and method != "initialize":
+            if "Mcp-Session-Id" not in request.headers:
+                return _refuse(400, "the session id is missing")
+            if request.headers["Mcp-Session-Id"] not in self.sessions:
+                return _refuse(404, "the session is not known")
+        if "id" not in message:
+            return web.Response(status=202)
+        return await self._answer(message, modern=modern)
+
+    async def _answer(self, message: dict[str, Any], *, modern: bool) -> web.Response:
+        headers = {}
+        result: dict[str, Any] = {}
+        match message["method"]:
+            case "initialize":
+                headers["Mcp-Session-Id"] = uuid.uuid4().hex
+                self.sessions.add(headers["Mcp-Session-Id"])
+                result = {"protocolVersion": LEGACY, "capabilities": {"tools": {}},
+                          "serverInfo": _INFO}  # fmt: skip
+            case "server/discover":
+                result = {"supportedVersions": [MODERN], "capabilities": {"tools": {}}}
+            case "tools/list":
+                result = {"tools": [_ECHO]}
+            case "tools/call":
+                turn = self.counts["tools/call"] % _TURNS
+                await asyncio.sleep(_SLOWEST_S * (1 - turn / _TURNS))  # the later ones are faster
+                text = message["params"]["arguments"]["text"]
+                self.texts[text] += 1
+                result = {"content": [{"type": "text", "text": text}]}
+        body = {"jsonrpc": "2.0", "id": message["id"],
+                "result": {**result, **(_HINTS if modern else {})}}  # fmt: skip
+        return web.json_response(body, headers=headers)
+
+
+def _refuse(status: int, message: str) -> web.Response:
+    error = {"code": -32000, "message": message}
+    return web.json_response({"jsonrpc": "2.0", "id": None, "error": error}, status=status)
