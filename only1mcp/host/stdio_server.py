@@ -88,6 +88,8 @@ class StdioServer:
             self._policy.started(time.monotonic())
             try:
                 await self._live()
+            except BackendLost:
+                pass  # the child ended, and `on_exit` has said why
             except Only1MCPError as error:
                 self._set_detail(str(error))
             wait_s = self._policy.ended(time.monotonic())
