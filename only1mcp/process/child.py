@@ -65,6 +65,7 @@ def run_child(context: Context, serve: Callable[[Context, Lifecycle], Awaitable[
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        prctl.continue_as_orphan()
         faulthandler.enable()
         settings = context.shared.settings
         setup_logging(settings.log_level, settings.log_format, context.name)

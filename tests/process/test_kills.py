@@ -10,11 +10,9 @@ import threading
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from only1mcp.cli.output import Failure
 from tests.support.gateway import Gateway
 from tests.support.mcp_client import CallFailed, McpClient
 from tests.support.processes import Herd
@@ -31,22 +29,13 @@ def gateway() -> Iterator[Gateway]:
         yield gateway
 
 
-def _processes(gateway: Gateway) -> dict[tuple[str, int], dict[str, Any]]:
-    """Return the rows of the process table by role and index; none while control is away."""
-    try:
-        rows = gateway.status()["processes"]
-    except (Failure, OSError):
-        return {}
-    return {(row["role"], row["index"]): row for row in rows}
-
-
 def _kill(gateway: Gateway, role: str, index: int = 0) -> int:
     """Kill one process and wait for its successor to be ready; returns the new pid."""
-    old = _processes(gateway)[role, index]
+    old = gateway.processes()[role, index]
     os.kill(old["pid"], signal.SIGKILL)
 
     def successor() -> int:
-        row = _processes(gateway).get((role, index))
+        row = gateway.processes().get((role, index))
         replaced = row is not None and row["pid"] != old["pid"] and row["state"] == "ready"
         return int(row["pid"]) if row is not None and replaced else 0
 
@@ -60,10 +49,10 @@ def test_a_killed_process_is_replaced_and_the_others_stay(
     gateway: Gateway, role: str, index: int
 ) -> None:
     """The successor serves, one restart is counted, and every other process keeps its pid."""
-    before = _processes(gateway)
+    before = gateway.processes()
     _kill(gateway, role, index)
     gateway.wait_up()
-    after = _processes(gateway)
+    after = gateway.processes()
     assert {k: row["pid"] for k, row in after.items() if k != (role, index)} == {
         k: row["pid"] for k, row in before.items() if k != (role, index)
     }

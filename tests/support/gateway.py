@@ -126,6 +126,14 @@ class Gateway:
         servers: list[dict[str, Any]] = self.status()["servers"]
         return next(server for server in servers if server["id"] == server_id)
 
+    def processes(self) -> dict[tuple[str, int], dict[str, Any]]:
+        """Return the process table by role and index; an empty one while control is away."""
+        try:
+            rows = self.status()["processes"]
+        except (Failure, OSError):
+            return {}
+        return {(row["role"], row["index"]): row for row in rows}
+
     def pids(self, role: str) -> list[int]:
         """Return the pids of our processes with this role: worker, host, control or demo."""
         return [row["pid"] for row in self.status()["processes"] if row["role"] == role]
