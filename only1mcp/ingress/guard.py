@@ -11,12 +11,14 @@ from http import HTTPStatus
 from typing import Protocol, cast
 
 from only1mcp.errors import ClientError
-from only1mcp.ingress.http1 import Framer, Refused
+from only1mcp.ingress.http1 import Framer, Refused, Stage
 from only1mcp.ingress.limits import Limits
 from only1mcp.protocol import jsonrpc
 
 _log = logging.getLogger(__name__)
 _SLOW, _FULL = 408, 503
+LINGER_S = 1.0
+"""How long a refused client may go on to send: closed at once, it might never see the answer."""
 
 
 class Connections:
@@ -59,17 +61,21 @@ class Guard(asyncio.Protocol):
         self._inner: Inner | None = None
         self._transport: asyncio.Transport | None = None
         self._timer: asyncio.TimerHandle | None = None
+        self._stage: tuple[int, bool] | None = None
+        """The request that comes in, and whether it is its head; None before the first byte."""
         self._refused = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Let the connection in, unless there are too many."""
         self._transport = cast("asyncio.Transport", transport)
-        self._connections.open += 1
-        if self._connections.open > self._connections.limit:
+        if self._connections.open >= self._connections.limit:
             self._refuse(Refused(_FULL, "too many connections"))
             return
+        self._connections.open += 1
         self._inner = self._make_inner()
         self._inner.connection_made(transport)
+        loop = asyncio.get_running_loop()
+        self._timer = loop.call_later(self._limits.idle_timeout_s, self._transport.close)
 
     def data_received(self, data: bytes) -> None:
         """Pass on what is in order."""
@@ -80,26 +86,36 @@ class Guard(asyncio.Protocol):
         except Refused as refused:
             self._refuse(refused)
             return
+        self._watch(self._framer)
         if passed:
             self._inner.data_received(passed)
-        self._watch(progress=bool(passed))
 
-    def _watch(self, *, progress: bool) -> None:
-        """Give a request that has begun its time to come in whole, each stage anew."""
-        if self._timer is not None and (progress or self._framer.idle):
-            self._timer.cancel()
-            self._timer = None
-        if self._timer is None and not self._framer.idle:
+    def _watch(self, framer: Framer) -> None:
+        """Give a request that has begun its time: its head, then again its body.
+
+        More bytes alone buy no more time, or one byte now and then would do for ever.
+        """
+        stage = (framer.requests, framer.stage is Stage.HEAD)
+        if self._timer is not None and stage == self._stage:
+            return
+        self._stop_timer()
+        self._stage = stage
+        if not framer.idle:
             loop = asyncio.get_running_loop()
             self._timer = loop.call_later(self._limits.header_timeout_s, self._too_slow)
 
+    def _stop_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
     def _too_slow(self) -> None:
-        self._timer = None
         self._refuse(Refused(_SLOW, "the request comes in too slowly"))
 
     def _refuse(self, refused: Refused) -> None:
         """Answer and close; silently when an earlier request still has its answer to come."""
         self._refused = True
+        self._stop_timer()
         transport = self._transport
         if transport is None:
             return
@@ -107,19 +123,25 @@ class Guard(asyncio.Protocol):
             "refused: %s", refused,
             extra={"status": refused.status, "client": _peer(transport)},
         )  # fmt: skip
-        busy = getattr(self._inner, "_request_in_progress", False)
-        if not busy:
-            transport.write(_response(refused))
-            transport.close()
-        else:
+        if self._answers_another():
             transport.abort()
+            return
+        transport.write(_response(refused))
+        transport.write_eof()
+        self._timer = asyncio.get_running_loop().call_later(LINGER_S, transport.abort)
+
+    def _answers_another(self) -> bool:
+        """Say whether the parser owes an answer to a request other than the one that comes in."""
+        inner = self._inner
+        owed = len(getattr(inner, "_messages", ())) + getattr(inner, "_request_in_progress", False)
+        has_seen_its_head = self._stage is not None and not self._stage[1]
+        return owed > has_seen_its_head
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Let the parser know."""
-        self._connections.open -= 1
-        if self._timer is not None:
-            self._timer.cancel()
+        self._stop_timer()
         if self._inner is not None:
+            self._connections.open -= 1
             self._inner.connection_lost(exc)
         self._transport = None
 

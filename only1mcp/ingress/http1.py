@@ -7,6 +7,7 @@ sections 2.2, 3.2, 5, 6.1, 6.3 and 11.2). Pure: bytes in, verdicts out.
 import re
 from dataclasses import dataclass
 from enum import Enum
+from typing import ClassVar
 
 _REQUEST_LINE = re.compile(rb"([A-Z]{1,16}) (/[\x21-\x7e]*) HTTP/1\.([01])")
 _NAME = re.compile(rb"[A-Za-z0-9!#$%&'*+.^`|~-]+")
@@ -15,7 +16,7 @@ _CHUNK_SIZE = re.compile(rb"([0-9A-Fa-f]{1,8})[ \t]*(?:;[\t\x20-\x7e\x80-\xff]*)
 _DIGITS = re.compile(rb"[0-9]{1,12}")
 _ONCE = frozenset(
     {b"host", b"content-length", b"transfer-encoding", b"content-type", b"authorization",
-     b"origin", b"cookie"}
+     b"origin", b"cookie", b"upgrade"}
 )  # fmt: skip
 _MAX_CHUNK_LINE = 256
 _MAX_TRAILERS = 8192
@@ -37,7 +38,6 @@ class Head:
     target: bytes
     content_length: int
     chunked: bool
-    upgrade: bool
 
 
 def parse_head(block: bytes) -> Head:
@@ -59,9 +59,11 @@ def parse_head(block: bytes) -> Head:
     minor = line.group(3)
     if minor == b"1" and b"host" not in fields:
         raise Refused(400, "header Host is missing")
+    if line.group(1) == b"CONNECT" or b"websocket" in fields.get(b"upgrade", b"").lower():
+        # What follows would no longer be HTTP, and nobody behind us reads anything else.
+        raise Refused(501, "tunnels and WebSocket are not offered")
     length, chunked = _framing(fields, minor)
-    upgrade = b"upgrade" in fields and b"upgrade" in fields.get(b"connection", b"").lower()
-    return Head(line.group(1), line.group(2), length, chunked, upgrade)
+    return Head(line.group(1), line.group(2), length, chunked)
 
 
 def _field(raw: bytes) -> tuple[bytes, bytes]:
@@ -94,19 +96,25 @@ class Stage(Enum):
 
     HEAD = "head"
     BODY = "body"
+    CHUNK_SIZE = "chunk size"
     CHUNK = "chunk"
+    CHUNK_END = "chunk end"
     TRAILER = "trailer"
-    TUNNEL = "tunnel"
-    """After an upgrade: no longer HTTP."""
 
 
 class Framer:
-    """Follows the requests on one connection and passes on the bytes of those that are in order."""
+    """Follows the requests on one connection and passes on the bytes of those that are in order.
+
+    What passes is what came, from the first byte on: a step only moves the mark up to which the
+    buffer is in order, so that many small pieces cost no more than a few large ones.
+    """
 
     def __init__(self, max_header: int, max_body: int) -> None:
         self._max_header = max_header
         self._max_body = max_body
         self._buffer = b""
+        self._at = 0
+        """The mark; 0 between two feeds."""
         self._left = 0
         self._size = 0
         self.stage = Stage.HEAD
@@ -124,98 +132,107 @@ class Framer:
         Raises:
             Refused: the request must not be served; nothing of these bytes may go on.
         """
-        if self.stage is Stage.TUNNEL:
-            return data
         self._buffer += data
-        passed: list[bytes] = []
-        while self._buffer:
-            piece = self._step()
-            if piece is None:
-                break
-            passed.append(piece)
-        return b"".join(passed)
+        while self._at < len(self._buffer) and self._STEPS[self.stage](self):
+            pass
+        passed, self._buffer = self._buffer[: self._at], self._buffer[self._at :]
+        self._at = 0
+        return passed
 
-    def _step(self) -> bytes | None:
-        """Take one piece from the buffer; None when more must come first."""
-        if self.stage is Stage.HEAD:
-            return self._head()
-        if self.stage is Stage.BODY:
-            return self._body()
-        if self.stage is Stage.CHUNK:
-            return self._chunk()
-        if self.stage is Stage.TRAILER:
-            return self._trailer()
-        return self._take(len(self._buffer))
+    def _line(self, limit: int) -> bytes | None:
+        """Return the line at the mark and step over it; None when its end has not come."""
+        last = self._at + limit + 2
+        end = self._buffer.find(b"\r\n", self._at, last)
+        if end < 0:
+            if self._buffer.find(b"\n", self._at, last) >= 0:
+                raise Refused(400, "a line ends without CR LF")
+            if len(self._buffer) >= last:
+                raise Refused(431, "a chunk size or a trailer is too long")
+            return None
+        line = self._buffer[self._at : end]
+        self._at = end + 2
+        return line
 
-    def _take(self, count: int) -> bytes:
-        piece, self._buffer = self._buffer[:count], self._buffer[count:]
-        return piece
+    def _skip(self) -> None:
+        """Step over as much of what is left as there is."""
+        count = min(self._left, len(self._buffer) - self._at)
+        self._at += count
+        self._left -= count
 
-    def _head(self) -> bytes | None:
-        end = self._buffer.find(b"\r\n\r\n")
-        if end > self._max_header or (end < 0 and len(self._buffer) > self._max_header):
+    def _head(self) -> bool:
+        end = self._buffer.find(b"\r\n\r\n", self._at)
+        size = (end if end >= 0 else len(self._buffer)) - self._at
+        if size > self._max_header:
             raise Refused(431, f"the headers pass {self._max_header} bytes")
         if end < 0:
-            if b"\n" in self._buffer.replace(b"\r\n", b""):
+            if b"\n" in self._buffer[self._at :].replace(b"\r\n", b""):
                 raise Refused(400, "a line ends without CR LF")
-            return None
-        head = parse_head(self._buffer[:end])
+            return False
+        head = parse_head(self._buffer[self._at : end])
         if head.content_length > self._max_body:
             raise Refused(413, f"the body passes {self._max_body} bytes")
         self.requests += 1
         self._size = 0
         self._left = head.content_length
-        if head.upgrade:
-            self.stage = Stage.TUNNEL
-        elif head.chunked:
-            self.stage = Stage.CHUNK
+        self._at = end + 4
+        if head.chunked:
+            self.stage = Stage.CHUNK_SIZE
         elif head.content_length:
             self.stage = Stage.BODY
-        return self._take(end + 4)
+        return True
 
-    def _body(self) -> bytes:
-        piece = self._take(self._left)
-        self._left -= len(piece)
+    def _body(self) -> bool:
+        self._skip()
         if not self._left:
             self.stage = Stage.HEAD
-        return piece
+        return True
 
-    def _chunk(self) -> bytes | None:
-        """Take the rest of a chunk's data, or the next chunk's size line."""
-        if self._left:
-            piece = self._take(self._left)
-            self._left -= len(piece)
-            if not self._left and not piece.endswith(b"\n"):
-                raise Refused(400, "a chunk does not end with CR LF")
-            return piece
-        end = self._buffer.find(b"\r\n")
-        if end < 0:
-            if len(self._buffer) > _MAX_CHUNK_LINE or b"\n" in self._buffer:
-                raise Refused(400, "a chunk size is malformed")
-            return None
-        line = _CHUNK_SIZE.fullmatch(self._buffer[:end])
-        if line is None or end > _MAX_CHUNK_LINE:
+    def _chunk_size(self) -> bool:
+        line = self._line(_MAX_CHUNK_LINE)
+        if line is None:
+            return False
+        match = _CHUNK_SIZE.fullmatch(line)
+        if match is None:
             raise Refused(400, "a chunk size is malformed")
-        size = int(line.group(1), 16)
-        self._size += size
+        self._left = int(match.group(1), 16)
+        self._size += self._left
         if self._size > self._max_body:
             raise Refused(413, f"the body passes {self._max_body} bytes")
-        self._left = size + 2 if size else 0
-        if not size:
+        self.stage = Stage.CHUNK
+        if not self._left:
             self.stage = Stage.TRAILER
-        return self._take(end + 2)
+            self._left = _MAX_TRAILERS
+        return True
 
-    def _trailer(self) -> bytes | None:
-        end = self._buffer.find(b"\r\n")
-        if end < 0:
-            if len(self._buffer) > _MAX_TRAILERS:
-                raise Refused(431, "the trailers are too long")
-            return None
-        if end == 0:
+    def _chunk(self) -> bool:
+        self._skip()
+        if not self._left:
+            self.stage = Stage.CHUNK_END
+        return True
+
+    def _chunk_end(self) -> bool:
+        end = self._buffer[self._at : self._at + 2]
+        if not b"\r\n".startswith(end):
+            raise Refused(400, "a chunk does not end with CR LF")
+        if len(end) < 2:
+            return False
+        self._at += 2
+        self.stage = Stage.CHUNK_SIZE
+        return True
+
+    def _trailer(self) -> bool:
+        line = self._line(self._left)
+        if line is None:
+            return False
+        if not line:
             self.stage = Stage.HEAD
-            return self._take(2)
-        self._size += end
-        if self._size > self._max_body + _MAX_TRAILERS:
-            raise Refused(431, "the trailers are too long")
-        _field(self._buffer[:end])
-        return self._take(end + 2)
+            return True
+        self._left = max(0, self._left - len(line) - 2)
+        _field(line)
+        return True
+
+    _STEPS: ClassVar = {
+        Stage.HEAD: _head, Stage.BODY: _body, Stage.CHUNK_SIZE: _chunk_size, Stage.CHUNK: _chunk,
+        Stage.CHUNK_END: _chunk_end, Stage.TRAILER: _trailer,
+    }  # fmt: skip
+    """What each stage does with the bytes at the mark; true when it stepped over some."""

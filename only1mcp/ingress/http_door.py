@@ -115,7 +115,8 @@ class HttpDoor:
         _check_types(request)
         if request.headers.get("Expect", "").lower() == "100-continue" and request.transport:
             request.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-        inbound = _read(request, await request.read())
+        # `request.read` has a limit of its own, below ours; the guard has bounded the body.
+        inbound = _read(request, await request.content.read())
         exchange = _Future()
         cancel = self._service.handle(inbound, exchange)
         try:
@@ -192,7 +193,12 @@ def _read(request: web.BaseRequest, body: bytes) -> Request:
 
 
 def _is_loopback(address: str | None) -> bool:
-    return address is not None and ipaddress.ip_address(address).is_loopback
+    try:
+        found = ipaddress.ip_address(address or "")
+    except ValueError:
+        return False
+    mapped = found.ipv4_mapped if isinstance(found, ipaddress.IPv6Address) else None
+    return (mapped or found).is_loopback
 
 
 def _refusal(message: str) -> bytes:

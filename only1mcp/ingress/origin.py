@@ -3,11 +3,12 @@
 Source: 2026-07-28 and 2025-11-25, basic/transports (Security Warning).
 """
 
+import re
 from collections.abc import Iterable
-from urllib.parse import urlsplit
 
 from only1mcp.errors import Forbidden
 
+_AUTHORITY = re.compile(r"(\[[0-9a-f:.]+\]|[^\s:@/?#\[\]]+)(?::[0-9]{1,5})?")
 _LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
 
 
@@ -38,8 +39,8 @@ class OriginCheck:
             )
         if origin is None or origin.lower() in self._origins:
             return
-        parts = urlsplit(origin.lower())
-        if parts.scheme in ("http", "https") and _hostname(parts.netloc) in self._hosts:
+        scheme, _, authority = origin.partition("://")
+        if scheme.lower() in ("http", "https") and _hostname(authority) in self._hosts:
             return
         raise Forbidden(
             f"web origin {origin[:100]!r} may not call", hint="add it to proxy.allowed_origins"
@@ -51,9 +52,7 @@ def bracketed(host: str) -> str:
     return f"[{host}]" if ":" in host and not host.startswith("[") else host
 
 
-def _hostname(authority: str) -> str:
-    """Return the host of `host:port`, an IPv6 address in its brackets."""
-    authority = authority.lower()
-    if authority.startswith("["):
-        return authority.partition("]")[0] + "]"
-    return authority.partition(":")[0]
+def _hostname(authority: str) -> str | None:
+    """Return the host of `host:port`, an IPv6 address in its brackets; None of anything else."""
+    match = _AUTHORITY.fullmatch(authority.lower())
+    return match.group(1) if match is not None else None

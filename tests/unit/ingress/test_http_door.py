@@ -1,0 +1,429 @@
+"""The door: which requests reach the service, and what all others are told."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+from aiohttp import web
+
+from only1mcp.backends.call import Cancel
+from only1mcp.errors import SessionNotFound
+from only1mcp.ingress.http_door import HttpDoor
+from only1mcp.ingress.origin import OriginCheck
+from only1mcp.proxy.exchange import Answer, Exchange, Request
+from tests.support.loop import eventually, on_loop
+from tests.support.wire import Reply, Wire
+
+ACCEPT = b"Accept: application/json, text/event-stream"
+JSON = b"Content-Type: application/json"
+
+
+class FakeService:
+    """Implements `Service`; remembers what it was asked, and answers at once unless told not to."""
+
+    def __init__(self) -> None:
+        self.requests: list[Request] = []
+        self.ended: list[Request] = []
+        self.admin_paths: list[str] = []
+        self.cancelled = 0
+        self.answer: Answer | None = Answer(200, b'{"ok":true}')
+        self.is_ready = True
+
+    def handle(self, request: Request, exchange: Exchange) -> Cancel:
+        """Take one message."""
+        self.requests.append(request)
+        if self.answer is not None:
+            exchange.answer(self.answer)
+        return self._cancel
+
+    def _cancel(self) -> None:
+        self.cancelled += 1
+
+    def end_session(self, request: Request) -> None:
+        """End the session, if it is the one that lives."""
+        self.ended.append(request)
+        if request.headers.session != "alive":
+            raise SessionNotFound("unknown session", hint="initialize again")
+
+    def health(self) -> tuple[int, bytes]:
+        """Say that nothing is up."""
+        return 503, b'{"status":"unavailable"}'
+
+    def ready(self) -> bool:
+        """Say whether requests can be served."""
+        return self.is_ready
+
+    def metrics(self) -> bytes:
+        """Return an exposition."""
+        return b"up 1\n"
+
+    async def admin(self, path: str) -> tuple[int, bytes]:
+        """Answer a read."""
+        self.admin_paths.append(path)
+        return 200, b'{"admin":true}'
+
+
+class Door:
+    """The door with its fake service on a real socket."""
+
+    def __init__(self) -> None:
+        self.service = FakeService()
+        self.door = HttpDoor(self.service, OriginCheck((), ()))
+        self.remote: str | None = None
+        """What the peer's address is made out to be."""
+
+    async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
+        if self.remote is not None:
+            request = request.clone(remote=self.remote)
+        return await self.door.handle(request)
+
+    @asynccontextmanager
+    async def open(self) -> AsyncIterator[Wire]:
+        """Serve; yields a connection."""
+        http = web.Server(self._handle, handler_cancellation=True)
+        server = await asyncio.get_running_loop().create_server(http, "127.0.0.1", 0)
+        try:
+            async with Wire(server.sockets[0].getsockname()[1]) as wire:
+                yield wire
+        finally:
+            server.close()
+            await http.shutdown(0.1)
+
+
+async def send(
+    wire: Wire, method: str, path: str, *lines: bytes, body: bytes = b"", host: bytes = b"localhost"
+) -> Reply:
+    """Send a request with these header lines; return the response."""
+    head = [f"{method} {path} HTTP/1.1".encode(), b"Host: " + host, *lines]
+    if body:
+        head.append(b"Content-Length: %d" % len(body))
+    await wire.send(b"\r\n".join([*head, b"", b""]) + body)
+    return await wire.reply()
+
+
+@on_loop
+async def test_a_message_reaches_the_service_with_the_headers_that_matter() -> None:
+    """And its answer goes back as JSON, with the session id when there is one."""
+    door = Door()
+    door.service.answer = Answer(200, b'{"x":1.0}', session_id="s1")
+    async with door.open() as wire:
+        reply = await send(
+            wire, "POST", "/mcp?ignored=1", ACCEPT, JSON, b"MCP-protocol-VERSION: 2026-07-28",
+            b"mcp-method:  tools/call ", b"Mcp-Name: a__b", b"MCP-SESSION-ID: s0", body=b"{ }",
+        )  # fmt: skip
+    (request,) = door.service.requests
+    assert (request.body, request.client) == (b"{ }", "127.0.0.1")
+    headers = request.headers
+    assert (headers.version, headers.method, headers.name, headers.session, headers.repeated) == (
+        "2026-07-28", "tools/call", "a__b", "s0", (),
+    )  # fmt: skip
+    assert (reply.status, reply.body) == (200, b'{"x":1.0}')
+    assert reply.headers["content-type"] == "application/json"
+    assert reply.headers["mcp-session-id"] == "s1"
+
+
+@on_loop
+async def test_headers_that_stand_twice_are_reported() -> None:
+    """The pipeline decides what that means in which era."""
+    door = Door()
+    async with door.open() as wire:
+        await send(wire, "POST", "/mcp", ACCEPT, JSON, b"Mcp-Name: a", b"mcp-name: b",
+                   b"Mcp-Method: x", b"Mcp-Method: x", body=b"{}")  # fmt: skip
+    headers = door.service.requests[0].headers
+    assert headers.repeated == ("mcp-method", "mcp-name")
+    assert (headers.method, headers.name) == ("x", "a")
+
+
+@on_loop
+async def test_an_answer_without_a_body_has_no_content_type() -> None:
+    """A notification is accepted with 202 and nothing more."""
+    door = Door()
+    door.service.answer = Answer(202, b"")
+    async with door.open() as wire:
+        reply = await send(wire, "POST", "/mcp", ACCEPT, JSON, body=b"{}")
+    assert (reply.status, reply.body) == (202, b"")
+    assert reply.headers["content-length"] == "0"
+    assert "mcp-session-id" not in reply.headers
+
+
+@pytest.mark.parametrize("size", [0, 1, 1_048_576, 1_048_577, 3_000_000])
+@on_loop
+async def test_a_body_of_any_allowed_size_arrives_whole(size: int) -> None:
+    """The guard bounds it; the HTTP library's own limits play no part."""
+    door = Door()
+    async with door.open() as wire:
+        reply = await send(wire, "POST", "/mcp", ACCEPT, JSON, body=b"x" * size)
+    assert reply.status == 200
+    assert len(door.service.requests[0].body) == size
+
+
+@on_loop
+async def test_a_chunked_body_arrives_whole() -> None:
+    """As one message."""
+    door = Door()
+    async with door.open() as wire:
+        await wire.send(
+            b"POST /mcp HTTP/1.1\r\nHost: localhost\r\n"
+            + ACCEPT
+            + b"\r\n"
+            + JSON
+            + b"\r\nTransfer-Encoding: chunked\r\n\r\n1\r\n{\r\n1\r\n}\r\n0\r\n\r\n"
+        )
+        assert (await wire.reply()).status == 200
+    assert door.service.requests[0].body == b"{}"  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        JSON, b"Content-Type: application/json; charset=utf-8",
+        b"Content-Type: application/json;charset=UTF-8", b"Content-Type: Application/JSON",
+        b'content-type: application/json; charset="utf-8"',
+    ],
+)  # fmt: skip
+@on_loop
+async def test_json_in_utf_8_is_taken_however_it_is_declared(line: bytes) -> None:
+    """Case and parameters as HTTP allows."""
+    door = Door()
+    async with door.open() as wire:
+        assert (await send(wire, "POST", "/mcp", ACCEPT, line, body=b"{}")).status == 200
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"X: y", b"Content-Type: text/plain", b"Content-Type: application/json; charset=latin-1",
+        b"Content-Type: application/jsonx", b"Content-Type: application/x-www-form-urlencoded",
+        b"Content-Type: multipart/form-data; boundary=x", b"Content-Type: ",
+        b"Content-Type: nonsense", b"Content-Type: application/json; charset=\xff",
+    ],
+)  # fmt: skip
+@on_loop
+async def test_another_media_type_is_415(line: bytes) -> None:
+    """So that a web form cannot send a message without the browser asking first."""
+    door = Door()
+    async with door.open() as wire:
+        reply = await send(wire, "POST", "/mcp", ACCEPT, line, body=b"{}")
+    assert reply.status == 415
+    assert json.loads(reply.body)["error"]["code"] == -32600
+    assert door.service.requests == []
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        [], [ACCEPT], [b"Accept: */*"], [b"Accept: application/*, text/*"],
+        [b"Accept: text/event-stream;q=0.5,application/json"], [b"accept: Application/JSON, */*"],
+        [b"Accept: application/json", b"Accept: text/event-stream"],
+    ],
+)  # fmt: skip
+@on_loop
+async def test_a_client_that_accepts_both_types_is_served(lines: list[bytes]) -> None:
+    """By name, by pattern, or by saying nothing."""
+    async with Door().open() as wire:
+        assert (await send(wire, "POST", "/mcp", JSON, *lines, body=b"{}")).status == 200
+
+
+@pytest.mark.parametrize(
+    "accept", [b"application/json", b"text/event-stream", b"text/html", b"text/*", b""]
+)
+@on_loop
+async def test_a_client_that_does_not_is_406(accept: bytes) -> None:
+    """With a hint that names what to send."""
+    async with Door().open() as wire:
+        reply = await send(wire, "POST", "/mcp", JSON, b"Accept: " + accept, body=b"{}")
+    assert reply.status == 406
+    assert "send Accept: application/json, text/event-stream" in reply.body.decode()
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "allow"),
+    [
+        ("GET", "/mcp", "POST, DELETE"), ("PUT", "/mcp", "POST, DELETE"),
+        ("HEAD", "/mcp", "POST, DELETE"), ("OPTIONS", "/mcp", "POST, DELETE"),
+        ("POST", "/health", "GET"), ("DELETE", "/metrics", "GET"), ("POST", "/livez", "GET"),
+        ("POST", "/api/v1/admin/servers", "GET"), ("DELETE", "/api/v1/admin/x", "GET"),
+    ],
+)  # fmt: skip
+@on_loop
+async def test_another_method_is_405_and_told_which_are_allowed(
+    method: str, path: str, allow: str
+) -> None:
+    """Modern clients take 405 on GET for "no stream here"."""
+    door = Door()
+    async with door.open() as wire:
+        await wire.send(f"{method} {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+        head = await wire.reader.readuntil(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 405 ")
+    assert f"Allow: {allow}\r\n".encode() in head
+    assert (door.service.requests, door.service.admin_paths) == ([], [])
+
+
+@pytest.mark.parametrize(
+    "path", ["/", "/mcp/", "/MCP", "/mcp/profile", "//mcp", "/health/x", "/api/v1/admin", "/%6dcp",
+             "/.well-known/oauth-protected-resource", "/mcp;x", "/..%2fmcp"]
+)  # fmt: skip
+@on_loop
+async def test_an_unknown_path_is_404_and_told_where_the_endpoint_is(path: str) -> None:
+    """Exactly the known paths exist."""
+    async with Door().open() as wire:
+        reply = await send(wire, "POST", path, ACCEPT, JSON, body=b"{}")
+    assert reply.status == 404
+    assert "the MCP endpoint is /mcp" in reply.body.decode()
+
+
+@on_loop
+async def test_the_gateway_tells_of_itself() -> None:
+    """Health, liveness, readiness and metrics."""
+    door = Door()
+    async with door.open() as wire:
+        health = await send(wire, "GET", "/health")
+        assert (health.status, json.loads(health.body)) == (503, {"status": "unavailable"})
+        live = await send(wire, "GET", "/livez")
+        assert (live.status, live.body) == (200, b"ok\n")
+        assert (await send(wire, "GET", "/readyz")).status == 200
+        door.service.is_ready = False
+        starting = await send(wire, "GET", "/readyz")
+        assert (starting.status, starting.body) == (503, b"starting\n")
+        metrics = await send(wire, "GET", "/metrics")
+        assert metrics.body == b"up 1\n"
+        assert metrics.headers["content-type"].startswith("text/plain; version=0.0.4")
+
+
+@pytest.mark.parametrize("path", ["/health", "/livez", "/metrics"])
+@on_loop
+async def test_head_is_get_without_the_body(path: str) -> None:
+    """Load balancers probe with it; the next request finds the line in order."""
+    async with Door().open() as wire:
+        get = await send(wire, "GET", path)
+        await wire.send(f"HEAD {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+        head = await wire.reader.readuntil(b"\r\n\r\n")
+        assert head.startswith(b"HTTP/1.1 %d " % get.status)
+        assert b"Content-Length: %d\r\n" % len(get.body) in head
+        assert (await send(wire, "GET", "/livez")).body == b"ok\n"
+
+
+@on_loop
+async def test_delete_ends_the_session_it_names() -> None:
+    """An unknown session is told so."""
+    door = Door()
+    async with door.open() as wire:
+        assert (await send(wire, "DELETE", "/mcp", b"Mcp-Session-Id: alive")).status == 200
+        reply = await send(wire, "DELETE", "/mcp", b"Mcp-Session-Id: other")
+    assert reply.status == 404
+    error = json.loads(reply.body)["error"]
+    assert error == {"code": -32600, "message": "unknown session. hint: initialize again"}
+    assert [request.headers.session for request in door.service.ended] == ["alive", "other"]
+
+
+@on_loop
+async def test_other_hosts_and_origins_are_refused_at_every_path() -> None:
+    """Before anything is read or answered."""
+    door = Door()
+    async with door.open() as wire:
+        for method, path in (("POST", "/mcp"), ("GET", "/metrics"), ("GET", "/api/v1/admin/x")):
+            reply = await send(wire, method, path, ACCEPT, JSON, host=b"evil.example.com")
+            assert reply.status == 421
+            reply = await send(wire, method, path, ACCEPT, JSON, b"Origin: https://evil.org")
+            assert reply.status == 403
+            reply = await send(wire, method, path, ACCEPT, JSON, b"Origin: http://[\xff")
+            assert reply.status == 403
+    assert (door.service.requests, door.service.admin_paths) == ([], [])
+
+
+@on_loop
+async def test_the_admin_api_answers_direct_callers_on_this_host() -> None:
+    """Both address families."""
+    door = Door()
+    async with door.open() as wire:
+        for remote in (None, "127.0.0.1", "127.9.9.9", "::1", "::ffff:127.0.0.1"):
+            door.remote = remote
+            reply = await send(wire, "GET", "/api/v1/admin/servers?x=1")
+            assert (reply.status, reply.body) == (200, b'{"admin":true}')
+    assert door.service.admin_paths == ["/api/v1/admin/servers"] * 5
+
+
+@pytest.mark.parametrize("remote", ["10.0.0.7", "192.168.1.1", "::2", "::ffff:10.0.0.7", "", "?"])
+@on_loop
+async def test_the_admin_api_is_forbidden_to_callers_from_elsewhere(remote: str) -> None:
+    """And to those of whom nothing is known."""
+    door = Door()
+    door.remote = remote
+    async with door.open() as wire:
+        assert (await send(wire, "GET", "/api/v1/admin/servers")).status == 403
+        assert (await send(wire, "GET", "/livez")).status == 200
+    assert door.service.admin_paths == []
+
+
+@pytest.mark.parametrize(
+    "line", [b"X-Forwarded-For: 127.0.0.1", b"forwarded: for=127.0.0.1", b"X-Real-IP: 127.0.0.1",
+             b"Via: 1.1 proxy", b"X-Forwarded-Host: localhost"]
+)  # fmt: skip
+@on_loop
+async def test_the_admin_api_is_forbidden_through_a_proxy(line: bytes) -> None:
+    """Behind one, everybody seems to be on this host."""
+    door = Door()
+    async with door.open() as wire:
+        assert (await send(wire, "GET", "/api/v1/admin/servers", line)).status == 403
+    assert door.service.admin_paths == []
+
+
+@on_loop
+async def test_a_client_that_leaves_cancels_its_request() -> None:
+    """In 2026-07-28 that is how a call is cancelled."""
+    door = Door()
+    door.service.answer = None
+    async with door.open() as wire:
+        await wire.send(b"POST /mcp HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2\r\n" + ACCEPT
+                        + b"\r\n" + JSON + b"\r\n\r\n{}")  # fmt: skip
+        await eventually(lambda: door.service.requests, "the request to be under way")
+        wire.writer.transport.abort()
+        await eventually(lambda: door.service.cancelled == 1, "the request to be cancelled")
+
+
+@on_loop
+async def test_a_draining_worker_answers_and_closes() -> None:
+    """The client's next request goes to a worker that stays."""
+    door = Door()
+    door.door.draining = True
+    async with door.open() as wire:
+        reply = await send(wire, "POST", "/mcp", ACCEPT, JSON, body=b"{}")
+        assert (reply.status, reply.headers["connection"]) == (200, "close")
+        assert await wire.ended() == b""
+    async with door.open() as wire:
+        reply = await send(wire, "GET", "/readyz")
+        assert (reply.status, reply.body) == (503, b"draining\n")
+
+
+@on_loop
+async def test_a_client_that_waits_for_permission_gets_it() -> None:
+    """As curl does with larger bodies."""
+    door = Door()
+    head = b"POST /mcp HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2\r\nExpect: 100-continue\r\n"
+    async with door.open() as wire:
+        await wire.send(head + ACCEPT + b"\r\n" + JSON + b"\r\n\r\n")
+        assert await wire.reader.readuntil(b"\r\n\r\n") == b"HTTP/1.1 100 Continue\r\n\r\n"
+        await wire.send(b"{}")
+        assert (await wire.reply()).status == 200
+    async with door.open() as wire:
+        await wire.send(head + ACCEPT + b"\r\nContent-Type: text/plain\r\n\r\n")
+        assert (await wire.reply()).status == 415
+
+
+@on_loop
+async def test_an_answer_that_comes_twice_is_sent_once() -> None:
+    """An exchange is used once, whoever forgets that."""
+    door = Door()
+    async with door.open() as wire:
+        service = door.service
+
+        def handle(request: Request, exchange: Exchange) -> Cancel:
+            exchange.answer(Answer(200, b"1"))
+            exchange.answer(Answer(200, b"2"))
+            return FakeService.handle(service, request, exchange)
+
+        service.handle = handle  # type: ignore[method-assign]
+        assert (await send(wire, "POST", "/mcp", ACCEPT, JSON, body=b"{}")).body == b"1"
+        assert (await send(wire, "GET", "/livez")).body == b"ok\n"
