@@ -30,8 +30,9 @@ class CallFrame:
 
 
 def encode_failure(error: Only1MCPError) -> bytes:
-    """Write one of our failures."""
-    return orjson.dumps([type(error).__name__, str(error), error.hint, error.detail])
+    """Write one of our failures, as the nearest class that the other process knows too."""
+    known = next(kind for kind in type(error).__mro__ if kind.__module__ == errors.__name__)
+    return orjson.dumps([known.__name__, str(error), error.hint, error.detail])
 
 
 def decode_failure(payload: bytes) -> Only1MCPError:

@@ -14,8 +14,11 @@ def encode_cursor(offset: int) -> str:
     return base64.urlsafe_b64encode(b"o%d" % offset).decode().rstrip("=")
 
 
-def decode_cursor(cursor: object, total: int) -> int:
+def decode_cursor(cursor: object, total: int, page_size: int) -> int:
     """Return the offset that a cursor of ours names.
+
+    Only the first item of a page is one: pages are kept once they are written, and a client that
+    makes up cursors must not have us keep one for each item.
 
     Raises:
         InvalidParams: the cursor is not one that we gave for a list of this length.
@@ -25,9 +28,10 @@ def decode_cursor(cursor: object, total: int) -> int:
             raw = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4))
         except ValueError:
             raw = b""
-        offset = _OFFSET.fullmatch(raw)
-        if offset is not None and int(offset.group(1)) < total:
-            return int(offset.group(1))
+        match = _OFFSET.fullmatch(raw)
+        offset = int(match.group(1)) if match is not None else 0
+        if 0 < offset < total and offset % page_size == 0:
+            return offset
     raise InvalidParams("the cursor is not valid", hint="list again from the start")
 
 

@@ -88,7 +88,8 @@ def list_page(envelope: Envelope, key: str, era: Era, snapshot: Snapshot) -> byt
     cursor = _params(envelope).get("cursor")
     if cursor is None:
         return snapshot.page(key, era, 0)
-    return snapshot.page(key, era, decode_cursor(as_string(cursor), len(snapshot.lists[key])))
+    offset = decode_cursor(as_string(cursor), len(snapshot.lists[key]), snapshot.page_size)
+    return snapshot.page(key, era, offset)
 
 
 def _params(envelope: Envelope) -> dict[str, bytes]:

@@ -97,10 +97,8 @@ def _renamed(item: Item, name: str) -> bytes:
     """Write the item with its new name, every other byte as it was."""
     if name == item.key:
         return item.raw
-    for key, start, end in members(item.raw):
-        if key == "name":
-            return splice(item.raw, start, end, orjson.dumps(name))
-    return item.raw
+    spans = {key: (start, end) for key, start, end in members(item.raw)}
+    return splice(item.raw, *spans["name"], orjson.dumps(name))
 
 
 class _Resources:

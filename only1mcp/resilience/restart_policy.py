@@ -1,5 +1,8 @@
 """When to start again what has ended: at once, later, or rarely."""
 
+_MAX_DOUBLINGS = 60
+"""More would one day pass what a float can hold."""
+
 
 class RestartPolicy:
     """Backs off from a process that ends again and again, and forgives one that stays up.
@@ -40,4 +43,5 @@ class RestartPolicy:
             return self._parked_s
         if self.failures == 1:
             return 0.0
-        return min(self._first_s * 2.0 ** (self.failures - 2), self._longest_s)
+        doublings = min(self.failures - 2, _MAX_DOUBLINGS)
+        return min(self._first_s * 2.0**doublings, self._longest_s)

@@ -1,0 +1,54 @@
+"""The current snapshot of a process, and those who wait for the first whole one."""
+
+import logging
+
+import pytest
+
+from only1mcp.registry.edition import Edition
+from only1mcp.registry.registry import Registry
+from tests.support.catalogues import catalogue, server
+
+
+def edition(*server_ids: str) -> Edition:
+    """Return an edition of servers without prefixes."""
+    return Edition(Registry(server(one, "") for one in server_ids), 100)
+
+
+def test_each_change_makes_a_new_snapshot_and_leaves_the_old_one_whole() -> None:
+    """Requests under way go on with theirs."""
+    subject = edition("a", "b")
+    before = subject.current
+    subject.update(catalogue("b", tools="x"))
+    subject.update(catalogue("a", tools="y"))
+    assert (len(before.tools), before.version) == (0, 0)
+    assert (list(subject.current.tools), subject.current.version) == (["y", "x"], 2)
+    subject.update(catalogue("b", tools=""))
+    assert list(subject.current.tools) == ["y"]
+
+
+def test_whoever_waits_is_called_once_when_all_is_settled() -> None:
+    """And not at all if it no longer waits."""
+    subject = edition("a")
+    called: list[str] = []
+    subject.when_settled(lambda: called.append("stays"))
+    forget = subject.when_settled(lambda: called.append("leaves"))
+    forget()
+    forget()
+    states = [subject.settled]
+    subject.settle()
+    subject.settle()
+    assert [*states, subject.settled] == [False, True]
+    assert called == ["stays"]
+    forget()
+
+
+def test_a_collision_is_warned_of_once(caplog: pytest.LogCaptureFixture) -> None:
+    """Not again with every later change."""
+    subject = edition("a", "b")
+    with caplog.at_level(logging.WARNING, "only1mcp"):
+        for _ in range(3):
+            subject.update(catalogue("a", tools="x"))
+            subject.update(catalogue("b", tools="x"))
+    assert [record.getMessage() for record in caplog.records] == [
+        "name collision: tool 'x' of 'b' is served as 'b__x': 'a' has the name"
+    ]
