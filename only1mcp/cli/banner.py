@@ -1,5 +1,6 @@
 """What `start` says once the gateway serves."""
 
+import contextlib
 import os
 import threading
 import time
@@ -14,8 +15,11 @@ from only1mcp.process.context import Shared
 _WAIT_S = 6.0
 
 
-def announce(shared: Shared) -> None:
-    """Say where the gateway is and, from a child of the moment, what it serves."""
+def announce(shared: Shared) -> int:
+    """Say where the gateway is and, from a child of the moment, what it serves.
+
+    Returns the pid of that child; it ends by itself.
+    """
     settings = shared.settings
     took_s = (time.monotonic_ns() - shared.started_ns) / 1e9
     what = "demonstration: no configuration found" if settings.demo else settings.source
@@ -27,29 +31,34 @@ def announce(shared: Shared) -> None:
         f"  Health   {base}/health      metrics {base}/metrics\n"
         f"Ready in {took_s:.1f} s. Ctrl-C to stop."
     )
-    if os.fork() == 0:
+    pid = os.fork()
+    if pid == 0:
         try:
             _tell_servers(shared)
         finally:
             os._exit(0)
+    return pid
+
+
+def _settled_servers(shared: Shared) -> list[dict[str, object]]:
+    """Wait until each server has answered or failed; return what is known by then."""
+    deadline, gateway = time.monotonic() + _WAIT_S, os.getppid()
+    servers: list[dict[str, object]] = []
+    while time.monotonic() < deadline and os.getppid() == gateway:
+        with contextlib.suppress(Failure):
+            servers = control_get("servers", shared.runtime_dir.control_socket)["servers"]
+            if all(server["state"] != "starting" for server in servers):
+                break
+        threading.Event().wait(0.1)
+    return servers
 
 
 def _tell_servers(shared: Shared) -> None:
-    """Wait until each server has answered or failed, then list them."""
-    deadline = time.monotonic() + _WAIT_S
-    servers: list[dict[str, object]] = []
-    while time.monotonic() < deadline:
-        try:
-            servers = control_get("servers", shared.runtime_dir.control_socket, 1.0)["servers"]
-        except Failure:
-            return
-        if all(server["state"] != "starting" for server in servers):
-            break
-        threading.Event().wait(0.1)
+    """List the servers, and for the demonstration say what to do with them."""
     lines = [
         f"  {server['id']:<20} {server['state']:<9} {server.get('tools', 0)} tools"
         f"{'   ' + str(server['detail'])[:100] if server['detail'] else ''}"
-        for server in servers
+        for server in _settled_servers(shared)
     ]
     if shared.settings.demo:
         port = "" if shared.port == 8080 else f" --port {shared.port}"

@@ -114,7 +114,9 @@ def _run(settings: Settings, path: Path | None, environment: Mapping[str, str]) 
             return _with_demo(load_isolated(path, environment), demo)
         except ConfigInvalid as error:
             say(f"the configuration is not valid; nothing was changed:\n{error}")
-            return None
+        except (OSError, RuntimeError) as error:
+            say(f"the configuration cannot be read; nothing was changed: {error}")
+        return None
 
     supervisor = Supervisor(settings, listeners, demo, directory, reread, announce)
     code = 128 + supervisor.run()

@@ -65,7 +65,7 @@ async def serve_demo(context: Context, lifecycle: Lifecycle) -> None:
     runner = web.AppRunner(app, access_log=None)
     await runner.setup()
     assert context.listener is not None
-    await web.SockSite(runner, context.listener.dup(), shutdown_timeout=1.0).start()
+    await web.SockSite(runner, context.listener.dup(), shutdown_timeout=0.2).start()
     lifecycle.ready()
     await lifecycle.stopping.wait()
     await runner.cleanup()

@@ -103,11 +103,15 @@ class RuntimeDir:
             os.close(lock)
         return None
 
+    def remove(self) -> None:
+        """Remove the directory; it was that of an edition which has ended."""
+        shutil.rmtree(self.path, ignore_errors=True)
+
     def clear(self) -> None:
         """Remove what a gateway leaves; the lock stays, whoever waits for it needs it."""
         self.record.unlink(missing_ok=True)
         for folder in self.path.glob(f"{GENERATION}*"):
-            shutil.rmtree(folder, ignore_errors=True)
+            RuntimeDir(folder).remove()
 
 
 def for_port(port: int) -> RuntimeDir:

@@ -17,7 +17,7 @@ class EndedSessions:
     """A set of 64-bit session serials with expiry times (whole seconds of the wall clock)."""
 
     def __init__(self, memory: SharedMemory, lock_file: int) -> None:
-        self._words = memory.section(memory.layout.ended, 2 * ENDED_SLOTS)
+        self._words = memory.ended
         self._lock_file = lock_file
 
     def add(self, serial: int, expires_at: int, now: int) -> None:

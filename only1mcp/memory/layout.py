@@ -33,23 +33,27 @@ class Layout:
         return self.health + self.servers
 
     @property
-    def ended(self) -> int:
-        """First word of the ended sessions: two words for each slot."""
-        return self.metrics + self.processes * self.metric_slots
-
-    @property
     def size_bytes(self) -> int:
         """Size of the whole mapping; pages that nobody touches cost nothing."""
-        return (self.ended + 2 * ENDED_SLOTS) * WORD
+        return (self.metrics + self.processes * self.metric_slots) * WORD
 
 
 class SharedMemory:
-    """The mapping and its sections, each an array of unsigned 64-bit words."""
+    """The mapping and its sections, each an array of unsigned 64-bit words.
 
-    def __init__(self, layout: Layout) -> None:
+    Args:
+        layout: the plan.
+        predecessor: that of the edition before, if there was one.
+    """
+
+    def __init__(self, layout: Layout, predecessor: "SharedMemory | None" = None) -> None:
         self.layout = layout
-        self._map = mmap.mmap(-1, layout.size_bytes)
-        self._words = memoryview(self._map).cast("Q")
+        self._words = _map(layout.size_bytes)
+        self.ended: memoryview[int] = (
+            _map(2 * ENDED_SLOTS * WORD) if predecessor is None else predecessor.ended
+        )
+        """The ended sessions, two words for each slot; all editions share one table, so that what
+        the processes of an old one end while they drain is ended for the new one as well."""
 
     def section(self, start: int, length: int) -> "memoryview[int]":
         """Return a view of some words; writes are seen by every process."""
@@ -64,9 +68,7 @@ class SharedMemory:
         slots = self.layout.metric_slots
         return self.section(self.layout.metrics + index * slots, slots)
 
-    def take_over_ended(self, other: "SharedMemory") -> None:
-        """Copy the ended sessions of another mapping."""
-        length = 2 * ENDED_SLOTS
-        source = other.section(other.layout.ended, length)
-        if any(source):
-            self.section(self.layout.ended, length)[:] = source
+
+def _map(size_bytes: int) -> "memoryview[int]":
+    """Return memory that will be shared with every process forked from now on."""
+    return memoryview(mmap.mmap(-1, size_bytes)).cast("Q")

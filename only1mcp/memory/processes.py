@@ -32,13 +32,13 @@ class ProcessStatus:
 
 
 class ProcessRow:
-    """One process's own row; it is the only writer but for `clear`."""
+    """One process's own row; the supervisor writes only while the process is not there."""
 
     def __init__(self, words: "memoryview[int]") -> None:
         self._words = words
 
     def begin(self, pid: int, now_ns: int) -> None:
-        """Register a process that was just forked."""
+        """Register a process; 0 stands for a pid that is yet to be known."""
         self._words[_PID] = pid
         self._words[_STATE] = State.STARTING
         self._words[_BEAT] = now_ns
@@ -52,6 +52,15 @@ class ProcessRow:
     def beat(self, now_ns: int) -> None:
         """Say that the process is alive."""
         self._words[_BEAT] = now_ns
+
+    @property
+    def pid(self) -> int:
+        """The process; 0 while there is none."""
+        return self._words[_PID]
+
+    @pid.setter
+    def pid(self, pid: int) -> None:
+        self._words[_PID] = pid
 
     @property
     def state(self) -> State:

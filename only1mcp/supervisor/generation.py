@@ -16,6 +16,7 @@ from only1mcp.supervisor.child_handle import ChildHandle
 _log = logging.getLogger(__name__)
 HANG_S = 10.0
 DUMP_S = 1.0
+FORK_RETRY_S = 1.0
 HOST_STOP_S = 6.0
 """Time for the host to end its children properly: close input, wait, SIGTERM, wait, SIGKILL."""
 Run = Callable[[Context], NoReturn]
@@ -52,18 +53,21 @@ class Generation:
 
     def _fork(self, child: ChildHandle) -> None:
         now_ns = time.monotonic_ns()
+        child.context.row.begin(0, now_ns)  # before the child writes there: it may be quick
         pid = os.fork()
         if pid == 0:
             self._run(child.context)
-        child.pid = pid
+        child.pid = child.context.row.pid = pid
         child.aborted_at = 0.0
-        child.context.row.begin(pid, now_ns)
         child.policy.started(now_ns / 1e9)
 
     @property
-    def ready(self) -> bool:
-        """Whether every child serves."""
-        return all(child.pid and child.context.row.state is State.READY for child in self.children)
+    def unready(self) -> list[str]:
+        """Names of the children that do not serve (yet)."""
+        return [
+            child.context.name for child in self.children
+            if not child.pid or child.context.row.state is not State.READY
+        ]  # fmt: skip
 
     @property
     def pids(self) -> set[int]:
@@ -99,9 +103,16 @@ class Generation:
             return
         for child in self.children:
             if not child.pid and child.restart_at <= now:
-                self._fork(child)
+                self._start_again(child, now)
             elif child.pid:
                 self._check_heart(child, now)
+
+    def _start_again(self, child: ChildHandle, now: float) -> None:
+        try:
+            self._fork(child)
+        except OSError:
+            _log.exception("%s cannot be started", child.context.name)
+            child.restart_at = now + FORK_RETRY_S
 
     def _check_heart(self, child: ChildHandle, now: float) -> None:
         age_s = now - child.context.row.beat_ns / 1e9
@@ -151,6 +162,7 @@ class Generation:
     def kill(self) -> None:
         """End all children at once; the host goes last, so that it is not asked to restart."""
         self._stopping_stage = len(STOP_ORDER) - 1
+        self._stage_deadline = time.monotonic() + 1.0
         for pid in self.pids:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)

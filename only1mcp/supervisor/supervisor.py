@@ -30,17 +30,22 @@ from only1mcp.process.context import Context, Shared
 from only1mcp.supervisor.generation import Generation
 from only1mcp.supervisor.keys import session_key, state_dir
 from only1mcp.supervisor.notify import Notifier
-from only1mcp.transports.stdio import descendants
+from only1mcp.transports.stdio import descendants, process_tree
 from only1mcp.worker.worker import serve_worker
 
 _log = logging.getLogger(__name__)
 TICK_S = 0.1
+READY_S = 5.0
+"""How long a new generation may take to serve before it is given up."""
+MAX_OTHERS = 3
+"""Old generations at a time; a further reload waits until one of them has ended."""
 ROLES = {
     "control": serve_control, "host": serve_host, "demo": serve_demo, "worker": serve_worker,
 }  # fmt: skip
 Reread = Callable[[], Settings | None]
 """Reads the configuration again; None when it is not valid, which has been logged."""
-OnReady = Callable[[Shared], None]
+OnReady = Callable[[Shared], int]
+"""Tells the user; returns the pid of a helper that it may have left running, or 0."""
 
 
 class Supervisor:
@@ -59,7 +64,6 @@ class Supervisor:
         self, settings: Settings, listeners: list[socket.socket], demo: socket.socket | None,
         runtime_dir: RuntimeDir, reread: Reread, on_ready: OnReady,
     ) -> None:  # fmt: skip
-        self._settings = settings
         self._listeners = listeners
         self._demo = demo
         self._runtime_dir = runtime_dir
@@ -70,12 +74,16 @@ class Supervisor:
         self._started_ns = time.monotonic_ns()
         self._lifeline, self._lifeline_end = os.pipe()
         self._session_key = session_key(state_dir())
+        self._ended_lock = open_lock_file()
         self._announced = False
+        self._helper = 0
         self._next_alive = 0.0
         self._ended_by = 0
-        self._draining: list[Generation] = []
+        self._reload_wanted = False
+        self._others: list[Generation] = []
+        """Generations beside the current one: those that drain, and the next while it starts."""
         self._number = 0
-        self._current = self._generation(settings, 1)
+        self._current = self._generation(settings, None)
 
     def run(self) -> int:
         """Supervise until the end; returns the signal that asked for it."""
@@ -86,11 +94,12 @@ class Supervisor:
         gc.collect()
         gc.freeze()  # what is shared now stays shared: no collection in a child touches it
         self._current.start()
-        while not self._current.stopped or self._draining:
+        while not self._current.stopped or self._others:
             select.select([wakeup], [], [], TICK_S)
             with contextlib.suppress(BlockingIOError):
                 wakeup.recv(4096)
             self._turn(time.monotonic())
+        self._helper = 0
         self._end_strays()
         self._runtime_dir.clear()
         return self._ended_by
@@ -98,12 +107,17 @@ class Supervisor:
     def _turn(self, now: float) -> None:
         while self._signals:
             self._handle(signal.Signals(self._signals.pop(0)), now)
+        if self._reload_wanted and len(self._others) < MAX_OTHERS and not self._ended_by:
+            self._reload()
         self._reap()
-        for generation in (self._current, *self._draining):
+        for generation in (self._current, *self._others):
             generation.tick(now)
-        self._draining = [old for old in self._draining if not old.stopped]
+        for old in [old for old in self._others if old.stopped]:
+            self._others.remove(old)
+            old.shared.runtime_dir.remove()
         self._row().beat(time.monotonic_ns())
-        self._announce(now)
+        self._announce()
+        self._feed_watchdog(now)
 
     def _catch_signals(self) -> socket.socket:
         wakeup, end = socket.socketpair()
@@ -122,10 +136,10 @@ class Supervisor:
 
     def _handle(self, number: signal.Signals, now: float) -> None:
         if number is signal.SIGHUP:
-            self._reload(now)
+            self._reload_wanted = True
         elif self._ended_by:
             _log.warning("stopping at once", extra={"signal": number.name})
-            for generation in (self._current, *self._draining):
+            for generation in (self._current, *self._others):
                 generation.kill()
             self._end_strays()
         else:
@@ -137,37 +151,55 @@ class Supervisor:
                 listener.close()
             self._current.stop(now)
 
-    def _reload(self, now: float) -> None:
-        """Start the next generation beside this one, and drain this one once the next serves."""
-        if self._ended_by or self._draining:
-            return
+    def _reload(self) -> None:
+        """Let the next generation serve and drain this one; if it fails nothing changes."""
+        self._reload_wanted = False
         self._notifier.reloading()
         settings = self._reread()
-        if settings is None:
-            self._notifier.ready("the configuration is not valid; the old one goes on")
+        following = None if settings is None else self._start_next(self._kept(settings))
+        if following is None:
+            self._notifier.ready("the reload failed; the old configuration goes on")
             return
-        kept = replace(
-            settings, host=self._settings.host, port=self._settings.port,
-            workers=self._settings.workers,
-        )  # fmt: skip
-        if kept != settings:
-            _log.warning("host, port and workers change with a restart only")
-        following = self._generation(kept, self._number + 1)
-        following.shared.memory.take_over_ended(self._current.shared.memory)
-        following.start()
-        self._settings, self._announced = kept, False
-        self._draining.append(self._current)
-        self._current = following
+        old, self._current = self._current, following
+        self._others[self._others.index(following)] = old
         self._register()
-        self._await_ready(now)
-        self._draining[0].stop(time.monotonic())
+        self._row().state = State.READY
+        old.stop(time.monotonic())
+        self._notifier.ready(f"serving on port {following.shared.port}")
         _log.info("reloaded")
 
-    def _await_ready(self, now: float) -> None:
-        """Let the old generation serve until the new one does, or five seconds have passed."""
-        while not self._current.ready and time.monotonic() < now + 5.0:
-            time.sleep(0.01)
-            self._reap()
+    def _kept(self, settings: Settings) -> Settings:
+        """Keep what only a restart can change."""
+        old = self._current.shared.settings
+        asked = replace(settings, port=settings.port or old.port)
+        kept = replace(asked, host=old.host, port=old.port, workers=old.workers)
+        if kept != asked:
+            _log.warning("host, port and workers change with a restart only")
+        return kept
+
+    def _start_next(self, settings: Settings) -> Generation | None:
+        """Start a generation beside the current one; None when it does not come to serve."""
+        try:
+            following = self._generation(settings, self._current)
+        except OSError:
+            _log.exception("the reload failed")
+            return None
+        self._others.append(following)
+        deadline = time.monotonic() + READY_S
+        try:
+            following.start()
+            while following.unready and time.monotonic() < deadline:
+                time.sleep(0.01)
+                self._reap()
+                self._feed_watchdog(time.monotonic())
+        except OSError:
+            _log.exception("no more processes can be started")
+        if not following.unready:
+            return following
+        names = ", ".join(following.unready)
+        _log.error("the reload failed: the new processes do not come to serve: %s", names)
+        following.kill()
+        return None
 
     def _reap(self) -> None:
         """Note who ended; what such a process leaves behind can itself leave something behind."""
@@ -176,24 +208,27 @@ class Supervisor:
                 pid, status = os.waitpid(-1, os.WNOHANG)
                 if not pid:
                     return
-                for generation in (self._current, *self._draining):
+                for generation in (self._current, *self._others):
                     generation.ended(pid, status)
                 self._end_strays()
 
     def _end_strays(self) -> None:
         """Kill what a dead child of ours left behind: the kernel made it our child."""
-        ours = set[int]().union(*(g.pids for g in (self._current, *self._draining)))
-        for pid in _children(os.getpid()) - ours:
+        ours = {self._helper}.union(*(g.pids for g in (self._current, *self._others)))
+        for pid in {*process_tree().get(os.getpid(), ())} - ours:
             for below in (*descendants(pid), pid):
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(below, signal.SIGKILL)
 
-    def _announce(self, now: float) -> None:
-        if not self._announced and self._current.ready:
+    def _announce(self) -> None:
+        """Say, once, that the gateway serves."""
+        if not self._announced and not self._current.unready:
             self._announced = True
             self._row().state = State.READY
             self._notifier.ready(f"serving on port {self._current.shared.port}")
-            self._on_ready(self._current.shared)
+            self._helper = self._on_ready(self._current.shared)
+
+    def _feed_watchdog(self, now: float) -> None:
         if self._notifier.watchdog_s is not None and now >= self._next_alive:
             self._next_alive = now + self._notifier.watchdog_s
             self._notifier.alive()
@@ -208,25 +243,25 @@ class Supervisor:
         self._runtime_dir.write_record(
             {
                 "pid": os.getpid(), "version": __version__, "port": shared.port,
-                "host": self._settings.host, "control": str(shared.runtime_dir.control_socket),
+                "host": shared.settings.host, "control": str(shared.runtime_dir.control_socket),
             }
         )  # fmt: skip
 
-    def _generation(self, settings: Settings, number: int) -> Generation:
+    def _generation(self, settings: Settings, before: Generation | None) -> Generation:
         plan = MetricsPlan(tuple(server.id for server in settings.servers))
         layout = Layout(settings.workers, len(settings.servers), plan.size)
-        self._number = number
-        directory = RuntimeDir(self._runtime_dir.path / f"{GENERATION}{number}")
+        self._number += 1
+        directory = RuntimeDir(self._runtime_dir.path / f"{GENERATION}{self._number}")
         directory.path.mkdir(mode=0o700)
         shared = Shared(
             settings=settings,
-            memory=SharedMemory(layout),
+            memory=SharedMemory(layout, None if before is None else before.shared.memory),
             runtime_dir=directory,
             port=self._listeners[0].getsockname()[1],
             lifeline=self._lifeline,
             session_key=self._session_key,
             board_key=secrets.token_bytes(32),
-            ended_lock=open_lock_file(),
+            ended_lock=self._ended_lock,
             started_ns=self._started_ns,
         )
         return Generation(shared, self._listeners, self._demo, self._become)
@@ -238,8 +273,3 @@ class Supervisor:
             if sock is not None and sock is not context.listener:
                 sock.close()
         run_child(context, ROLES[context.role])
-
-
-def _children(pid: int) -> set[int]:
-    with open(f"/proc/{pid}/task/{pid}/children", encoding="ascii") as file:  # noqa: PTH123 - procfs
-        return {int(word) for word in file.read().split()}

@@ -173,6 +173,17 @@ def _reason(code: int) -> str:
 
 def descendants(pid: int) -> list[int]:
     """Return the pids of all processes below one, as far as their parents still live."""
+    children = process_tree()
+    found, todo = [], [pid]
+    while todo:
+        below = children.get(todo.pop(), [])
+        found += below
+        todo += below
+    return found
+
+
+def process_tree() -> dict[int, list[int]]:
+    """Return the children of every process that has some."""
     children: dict[int, list[int]] = {}
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
@@ -182,9 +193,4 @@ def descendants(pid: int) -> list[int]:
                 continue
             parent = int(stat.rsplit(")", 1)[1].split()[1])
             children.setdefault(parent, []).append(int(entry.name))
-    found, todo = [], [pid]
-    while todo:
-        below = children.get(todo.pop(), [])
-        found += below
-        todo += below
-    return found
+    return children

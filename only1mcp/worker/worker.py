@@ -5,6 +5,7 @@ import contextlib
 import logging
 import socket
 
+from only1mcp.ingress.guard import Connections
 from only1mcp.process.child import Lifecycle
 from only1mcp.process.context import Context
 from only1mcp.worker.wiring import Graph, build
@@ -12,6 +13,7 @@ from only1mcp.worker.wiring import Graph, build
 _log = logging.getLogger(__name__)
 BACKLOG = 4096
 _ORPHAN_DRAIN_S = 0.5
+_CUT_S = 0.1
 
 
 async def serve_worker(context: Context, lifecycle: Lifecycle) -> None:
@@ -46,16 +48,18 @@ async def _accept_the_rest(listener: socket.socket, graph: Graph) -> None:
 
 
 async def _drain(graph: Graph, timeout_s: float) -> None:
-    """Let requests finish; connections without one are closed after a moment."""
+    """Let requests finish and their answers go out; idle connections are closed after a moment."""
     await asyncio.sleep(0.05)  # requests whose bytes have arrived get to be read
     graph.http.pre_shutdown()
     try:
-        await asyncio.wait_for(_until_empty(graph), timeout_s)
+        async with asyncio.timeout(timeout_s):
+            await graph.http.shutdown(2 * timeout_s)
+            await _until_closed(graph.connections)
     except TimeoutError:
         _log.warning("requests were cut off: the drain took longer than %g s", timeout_s)
-        await graph.http.shutdown(0.1)
+        await graph.http.shutdown(_CUT_S)
 
 
-async def _until_empty(graph: Graph) -> None:
-    while graph.http.connections:  # noqa: ASYNC110 - aiohttp does not say when the last one goes
+async def _until_closed(connections: Connections) -> None:
+    while connections.open:  # noqa: ASYNC110 - nobody says when the last answer has gone out
         await asyncio.sleep(0.02)

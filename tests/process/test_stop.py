@@ -123,6 +123,33 @@ def test_a_drain_that_takes_too_long_is_cut_off(tmp_path: Path) -> None:
         assert "requests were cut off" in gateway.log
 
 
+@pytest.mark.parametrize("workers", [1, 4])
+def test_idle_connections_do_not_delay_a_stop(tmp_path: Path, workers: int) -> None:
+    """Clients that keep their connection without a request are let go at once."""
+    config = zoo(animal("a", "tame"), shutdown_timeout="300s")
+    with contextlib.ExitStack() as stack:
+        gateway = stack.enter_context(Gateway(config, workers=workers, directory=tmp_path))
+        clients = [stack.enter_context(McpClient(gateway.port)) for _ in range(8)]
+        for client in clients[:4]:
+            assert client.call("a__echo", text="then nothing more") == "then nothing more"
+        for client in clients[4:]:
+            client.http.connect()
+        assert gateway.stop() == 143
+        assert [client.http.sock.recv(1) for client in clients] == [b""] * 8
+
+
+def test_a_large_answer_goes_out_in_whole_to_a_slow_reader(tmp_path: Path) -> None:
+    """The gateway stays until a client has taken the answer that it was given."""
+    with Gateway(None, directory=tmp_path) as gateway, McpClient(gateway.port) as client:
+        client.http.connect()
+        client.http.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 32 * 1024)
+        client.send("tools/call", name="demo-calc__big", arguments={"kb": 1024})
+        gateway.send(signal.SIGTERM)
+        wait_until(lambda: _refuses(gateway.port), "new connections are refused")
+        assert len(said(*client.receive())) == 1024 * 1024
+        assert gateway.wait() == 143
+
+
 class _Caller(threading.Thread):
     """Calls `clerk__act` on one connection after the other, until none is to be had."""
 

@@ -29,7 +29,7 @@ class Gateway:
     Args:
         config: the configuration as plain data, or the text of a YAML file; None for no file at
             all, which is the demonstration.
-        workers: how many workers.
+        workers: how many workers; None leaves that to the configuration.
         pure: whether the pure twins serve instead of the compiled ones.
         wait_for: ids of the servers that must be up before the block begins; all when left out.
         host: where to listen, as it stands in a URL.
@@ -42,9 +42,9 @@ class Gateway:
     """
 
     def __init__(
-        self, config: Mapping[str, Any] | str | None, *, workers: int = 1, pure: bool = False,
-        wait_for: Iterable[str] | None = None, host: str = "127.0.0.1", port: int = 0,
-        directory: Path | None = None, env: Mapping[str, str] | None = None,
+        self, config: Mapping[str, Any] | str | None, *, workers: int | None = 1,
+        pure: bool = False, wait_for: Iterable[str] | None = None, host: str = "127.0.0.1",
+        port: int = 0, directory: Path | None = None, env: Mapping[str, str] | None = None,
         options: Iterable[str] = (),
     ) -> None:  # fmt: skip
         self.host = host
@@ -53,7 +53,7 @@ class Gateway:
         self._wait_for = None if wait_for is None else tuple(wait_for)
         self._temporary = None if directory else tempfile.TemporaryDirectory(prefix="o1-")
         self.directory = directory or Path(self._temporary.name if self._temporary else "")
-        self._options = ["--workers", str(workers), *options]
+        self._options = [*([] if workers is None else ["--workers", str(workers)]), *options]
         inherited = {k: v for k, v in os.environ.items() if not k.startswith("ONLY1MCP_")}
         self._env = {
             **inherited,
