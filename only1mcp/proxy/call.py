@@ -73,8 +73,9 @@ class Call:
         outgoing = Outgoing(
             method.name, self._params(), self._leg, self._route.target, safe=method.safe
         )
+        asked = self._asked
         cancel = self._backends[self.server_id].call(outgoing, self)
-        if self._timer is not None:  # not ended already, on the way
+        if self._timer is not None and self._asked == asked:  # no answer already, on the way
             self._cancel = cancel
 
     def _choose_leg(self) -> Era:

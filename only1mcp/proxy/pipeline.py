@@ -8,7 +8,7 @@ import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from only1mcp._speedups import scan
+from only1mcp._speedups import REQUEST, Envelope, scan
 from only1mcp.backends.call import Backend, Cancel
 from only1mcp.errors import (
     InvalidRequest,
@@ -18,7 +18,7 @@ from only1mcp.errors import (
     UnknownTarget,
 )
 from only1mcp.protocol.inbound import Inbound, classify
-from only1mcp.protocol.methods import OTHER_INDEX, Kind
+from only1mcp.protocol.methods import METHODS, OTHER_INDEX, Kind
 from only1mcp.protocol.versions import LEGACY_VERSIONS, Era
 from only1mcp.proxy import local
 from only1mcp.proxy.answer import ACCEPTED, failure, success
@@ -83,7 +83,8 @@ class Pipeline:
         """Answer one message; the returned function is for a client that goes away first."""
         journey = _Journey(self._next_id(), self._parts, request, exchange)
         try:
-            inbound = journey.inbound = classify(scan(request.body), request.headers)
+            journey.envelope = scan(request.body)
+            inbound = classify(journey.envelope, request.headers)
             if not self._parts.edition.settled and self._must_wait(inbound):
                 return _Later(self, request, exchange).start(self._parts.edition)
             session = self._session(inbound, request)
@@ -94,6 +95,11 @@ class Pipeline:
             return journey.finish(self._answer(inbound, request))
         except Only1MCPError as error:
             return journey.fail(error)
+        except Exception as error:  # noqa: BLE001 - a mistake of ours costs this request, no more
+            _log.exception("a request failed by a mistake of the gateway")
+            if journey.call is not None:
+                journey.call.abandon()
+            return journey.fail(Only1MCPError("internal error", detail=repr(error)))
 
     def _must_wait(self, inbound: Inbound) -> bool:
         """Say whether a message needs servers that are yet to answer for the first time."""
@@ -125,7 +131,7 @@ class Pipeline:
         if headers.session is None:
             raise SessionMissing("the Mcp-Session-Id header is missing", hint="initialize first")
         if headers.version is not None and headers.version not in LEGACY_VERSIONS:
-            raise InvalidRequest(f"protocol version {headers.version[:40]} is not supported")
+            raise InvalidRequest(f"protocol version {headers.version[:40]!r} is not supported")
         session = parts.sealer.open(headers.session, parts.clock.wall())
         if parts.is_ended(session.serial):
             raise SessionNotFound("the session was ended", hint="initialize again")
@@ -191,16 +197,21 @@ class _Journey:
         self._request = request
         self._exchange = exchange
         self._began = parts.clock.monotonic()
-        self.inbound: Inbound | None = None
+        self._ended = False
+        self.envelope: Envelope | None = None
+        """None while the body was not found to be a message."""
         self.call: Call | None = None
 
     def finish(self, answer: Answer, status: str = "ok", detail: str | None = None) -> Cancel:
-        self._exchange.answer(answer)
-        self._record(status, detail)
+        if not self._ended:
+            self._ended = True
+            self._exchange.answer(answer)
+            self._record(status, detail)
         return _nothing
 
     def fail(self, error: Only1MCPError) -> Cancel:
-        request_id = self.inbound.envelope.id if self.inbound is not None else None
+        envelope = self.envelope
+        request_id = envelope.id if envelope is not None and envelope.kind == REQUEST else None
         detail = error.detail or str(error)
         return self.finish(failure(request_id, error), error.reason, detail)
 
@@ -211,19 +222,20 @@ class _Journey:
             self.finish(outcome, status)
 
     def abandon(self) -> None:
-        if self.call is not None:
+        if not self._ended and self.call is not None:
+            self._ended = True
             self.call.abandon()
             self._record("cancelled", None)
 
     def _record(self, status: str, detail: str | None) -> None:
-        inbound, call = self.inbound, self.call
-        method = inbound.method if inbound is not None else None
+        envelope, call = self.envelope, self.call
+        method = METHODS.get(envelope.method or "") if envelope is not None else None
         self._parts.record(
             Outcome(
                 request_id=self._request_id,
                 method_index=OTHER_INDEX if method is None else method.index,
-                method=(inbound.envelope.method or "") if inbound is not None else "",
-                target=(inbound.envelope.name or inbound.envelope.uri) if inbound else None,
+                method=(envelope.method or "") if envelope is not None else "",
+                target=(envelope.name or envelope.uri) if envelope is not None else None,
                 server_id=call.server_id if call is not None else None,
                 client=self._request.client,
                 status=status,
