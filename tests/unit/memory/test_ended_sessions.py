@@ -93,7 +93,7 @@ def test_a_writer_that_is_killed_leaves_neither_a_lock_nor_a_wrong_entry() -> No
             number += 1
             ended.add(1 + (number % 50) * ENDED_SLOTS, LATER, NOW)
 
-    first_place = memory.section(memory.layout.ended + 2, 2)
+    first_place = memory.ended[2:4]
     for _ in range(10):
         first_place[0] = 0
         with killed_at_the_end(end_for_ever):
@@ -103,13 +103,15 @@ def test_a_writer_that_is_killed_leaves_neither_a_lock_nor_a_wrong_entry() -> No
         assert 3 in ended
 
 
-def test_a_new_mapping_takes_the_ended_sessions_over() -> None:
-    """A reload does not bring ended sessions back to life."""
-    old, ended = shared()
-    ended.add(5, LATER, NOW)
-    new = SharedMemory(Layout(workers=4, servers=9, metric_slots=40))
-    new.take_over_ended(old)
-    assert 5 in EndedSessions(new, open_lock_file())
-    empty, _ = shared()
-    new.take_over_ended(empty)
-    assert 5 in EndedSessions(new, open_lock_file())
+def test_all_editions_of_the_configuration_share_the_ended_sessions() -> None:
+    """A reload brings none back to life, and what the old edition still ends is ended for both."""
+    lock = open_lock_file()
+    old = SharedMemory(Layout(workers=1, servers=1, metric_slots=4))
+    EndedSessions(old, lock).add(5, LATER, NOW)
+    new = SharedMemory(Layout(workers=4, servers=9, metric_slots=40), old)
+    EndedSessions(old, lock).add(6, LATER, NOW)
+    EndedSessions(new, lock).add(7, LATER, NOW)
+    for memory in (old, new):
+        assert {5, 6, 7} <= {
+            serial for serial in range(20) if serial in EndedSessions(memory, lock)
+        }
