@@ -4,6 +4,11 @@
 class LineTooLong(ValueError):
     """A line grew past the limit without an end."""
 
+    def __init__(self, limit: int, before: list[bytes]) -> None:
+        super().__init__(f"a line passes {limit} bytes")
+        self.before = before
+        """The lines that the same bytes completed before it."""
+
 
 class LineReader:
     """Cuts a stream of bytes into lines, holding at most `limit` bytes of an unfinished one."""
@@ -24,11 +29,12 @@ class LineReader:
             complete[0] = b"".join([*self._pieces, complete[0]])
             self._pieces.clear()
             self._held = 0
+        lines = [line for raw in complete if (line := raw.strip(b" \t\r"))]
         if rest:
             self._pieces.append(rest)
             self._held += len(rest)
         if self._held > self._limit:
             self._pieces.clear()
             self._held = 0
-            raise LineTooLong(f"a line passes {self._limit} bytes")
-        return [line for raw in complete if (line := raw.strip(b" \t\r"))]
+            raise LineTooLong(self._limit, lines)
+        return lines

@@ -45,6 +45,7 @@ class ChildProcess:
         self._process = process
         self._observer = observer
         self._stdin: asyncio.WriteTransport | None = None
+        self._outputs: list[asyncio.ReadTransport] = []
         self._pidfd = os.pidfd_open(process.pid)
         self._fault: str | None = None
 
@@ -75,8 +76,9 @@ class ChildProcess:
         process = self._process
         out = _Pipe(LineReader(MAX_LINE_BYTES), self._observer.on_line, self._overlong)
         err = _Pipe(LineReader(_STDERR_LINE_BYTES), self._observer.on_stderr, None)
-        await loop.connect_read_pipe(lambda: out, process.stdout)
-        await loop.connect_read_pipe(lambda: err, process.stderr)
+        for pipe, source in ((out, process.stdout), (err, process.stderr)):
+            transport, _ = await loop.connect_read_pipe(lambda pipe=pipe: pipe, source)  # type: ignore[misc]
+            self._outputs.append(transport)
         self._stdin, _ = await loop.connect_write_pipe(asyncio.BaseProtocol, process.stdin)
         loop.add_reader(self._pidfd, self._reap)
 
@@ -130,9 +132,8 @@ class ChildProcess:
         loop.call_later(0.05, self._report, _reason(code) if self._fault is None else self._fault)
 
     def _report(self, reason: str) -> None:
-        for pipe in (self._process.stdout, self._process.stderr):
-            if pipe is not None:
-                pipe.close()
+        for output in self._outputs:
+            output.close()  # the other end may still be open, in a process that the child left
         self._signal(signal.SIGKILL)  # what is left of its group
         self.exited.set()
         self._observer.on_exit(reason)
@@ -156,11 +157,11 @@ class _Pipe(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         try:
             lines = self._reader.feed(data)
-        except LineTooLong:
+        except LineTooLong as error:
+            lines = error.before
             if self._on_overlong is not None and self._transport is not None:
                 self._transport.close()
                 self._on_overlong()
-            return
         for line in lines:
             self._on_line(line)
 

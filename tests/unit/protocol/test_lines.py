@@ -35,13 +35,14 @@ def test_other_line_ends_do_not_split_a_message() -> None:
 
 
 def test_an_unfinished_line_is_held_up_to_the_limit() -> None:
-    """The limit itself is allowed, one byte more is not."""
+    """The limit itself is allowed, one byte more is not; the lines before it are not lost."""
     reader = LineReader(4)
     assert reader.feed(b"abcd") == []
     assert reader.feed(b"\n") == [b"abcd"]
     assert reader.feed(b"ab") == []
-    with pytest.raises(LineTooLong):
-        reader.feed(b"cde")
+    with pytest.raises(LineTooLong) as refused:
+        reader.feed(b"cd\nef\nghijk")
+    assert refused.value.before == [b"abcd", b"ef"]
 
 
 def test_after_an_overlong_line_the_reader_starts_anew() -> None:
