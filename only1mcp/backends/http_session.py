@@ -121,7 +121,7 @@ class HttpSession:
             return
         try:
             await self._wire.delete(opened.headers, _CLOSE_TIMEOUT_S)
-        except (OSError, TimeoutError) as error:
+        except BackendError as error:
             _log.debug("session not ended: %s", error, extra={"server": self._name})
 
     async def _open(self, instead_of: _Opened | None = None) -> _Opened:

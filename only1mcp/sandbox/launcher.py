@@ -27,9 +27,16 @@ def launch(parent: int, command: list[str]) -> None:
     for number in (signal.SIGPIPE, signal.SIGXFSZ):
         signal.signal(number, signal.SIG_DFL)
     try:
-        os.execvp(command[0], command)  # noqa: S606 - an argument list, checked against the allow-list
+        os.execvpe(command[0], command, given_environment())  # noqa: S606 - an argument list, checked against the allow-list
     except OSError as error:
         raise SystemExit(f"cannot execute {command[0]}: {error.strerror}") from error
+
+
+def given_environment() -> dict[bytes, bytes]:
+    """Return what the parent gave us; Python itself has added LC_CTYPE in the C locale (PEP 538)."""
+    with open("/proc/self/environ", "rb") as file:  # noqa: PTH123 - pathlib takes longer to import
+        entries = file.read().split(b"\0")
+    return dict(entry.split(b"=", 1) for entry in entries if b"=" in entry)
 
 
 if __name__ == "__main__":

@@ -21,6 +21,8 @@ from only1mcp.sandbox import launcher
 MAX_LINE_BYTES = 16 * 1024 * 1024
 MAX_UNSENT_BYTES = 32 * 1024 * 1024
 _STDERR_LINE_BYTES = 16 * 1024
+DRAIN_S = 0.5
+"""How long the output of a child that ended is read on while somebody else holds it open."""
 
 
 class ChildObserver(Protocol):
@@ -45,9 +47,12 @@ class ChildProcess:
         self._process = process
         self._observer = observer
         self._stdin: asyncio.WriteTransport | None = None
-        self._outputs: list[asyncio.ReadTransport] = []
+        self._outputs: set[_Pipe] = set()
+        """The pipes that are still open at the child's end."""
         self._pidfd = os.pidfd_open(process.pid)
         self._fault: str | None = None
+        self._reason: str | None = None
+        self._patience: asyncio.TimerHandle | None = None
 
     @classmethod
     async def spawn(
@@ -65,8 +70,9 @@ class ChildProcess:
                 stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                 env=dict(env), cwd=cwd, start_new_session=True,
             )  # fmt: skip
-        except OSError as error:
-            raise BackendUnreachable(f"cannot start {command[0]}: {error.strerror}") from error
+        except (OSError, ValueError) as error:
+            reason = error.strerror if isinstance(error, OSError) else error
+            raise BackendUnreachable(f"cannot start {command[0]}: {reason}") from error
         child = cls(process, observer)
         await child._connect()
         return child
@@ -74,11 +80,11 @@ class ChildProcess:
     async def _connect(self) -> None:
         loop = asyncio.get_running_loop()
         process = self._process
-        out = _Pipe(LineReader(MAX_LINE_BYTES), self._observer.on_line, self._overlong)
-        err = _Pipe(LineReader(_STDERR_LINE_BYTES), self._observer.on_stderr, None)
-        for pipe, source in ((out, process.stdout), (err, process.stderr)):
-            transport, _ = await loop.connect_read_pipe(lambda pipe=pipe: pipe, source)  # type: ignore[misc]
-            self._outputs.append(transport)
+        out = _Pipe(LineReader(MAX_LINE_BYTES), self._observer.on_line, self._ended, self._overlong)
+        err = _Pipe(LineReader(_STDERR_LINE_BYTES), self._observer.on_stderr, self._ended, None)
+        self._outputs |= {out, err}
+        await loop.connect_read_pipe(lambda: out, process.stdout)
+        await loop.connect_read_pipe(lambda: err, process.stderr)
         self._stdin, _ = await loop.connect_write_pipe(asyncio.BaseProtocol, process.stdin)
         loop.add_reader(self._pidfd, self._reap)
 
@@ -128,15 +134,29 @@ class ChildProcess:
         code = self._process.wait()
         if self._stdin is not None:
             self._stdin.abort()
-        # What it wrote before it ended is still in the pipes: read that first.
-        loop.call_later(0.05, self._report, _reason(code) if self._fault is None else self._fault)
-
-    def _report(self, reason: str) -> None:
-        for output in self._outputs:
-            output.close()  # the other end may still be open, in a process that the child left
         self._signal(signal.SIGKILL)  # what is left of its group
+        self._reason = self._fault or _reason(code)
+        # What it wrote before it ended is still in the pipes: read that first.
+        self._patience = loop.call_later(DRAIN_S, self._close_outputs)
+        self._report()
+
+    def _close_outputs(self) -> None:
+        """Read no more: the other end may be open for ever, in a process that the child left."""
+        for output in list(self._outputs):
+            output.close()
+
+    def _ended(self, output: "_Pipe") -> None:
+        self._outputs.discard(output)
+        self._report()
+
+    def _report(self) -> None:
+        """Tell of the exit, once nothing can come before it any more."""
+        if self._reason is None or self._outputs:
+            return
+        if self._patience is not None:
+            self._patience.cancel()
         self.exited.set()
-        self._observer.on_exit(reason)
+        self._observer.on_exit(self._reason)
 
 
 class _Pipe(asyncio.Protocol):
@@ -144,23 +164,32 @@ class _Pipe(asyncio.Protocol):
 
     def __init__(
         self, reader: LineReader, on_line: Callable[[bytes], None],
-        on_overlong: Callable[[], None] | None,
+        on_end: Callable[["_Pipe"], None], on_overlong: Callable[[], None] | None,
     ) -> None:  # fmt: skip
         self._reader = reader
         self._on_line = on_line
+        self._on_end = on_end
         self._on_overlong = on_overlong
         self._transport: asyncio.ReadTransport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.ReadTransport", transport)
 
+    def connection_lost(self, exc: Exception | None) -> None:
+        del exc
+        self._on_end(self)
+
+    def close(self) -> None:
+        if self._transport is not None:
+            self._transport.close()
+
     def data_received(self, data: bytes) -> None:
         try:
             lines = self._reader.feed(data)
         except LineTooLong as error:
             lines = error.before
-            if self._on_overlong is not None and self._transport is not None:
-                self._transport.close()
+            if self._on_overlong is not None:
+                self.close()
                 self._on_overlong()
         for line in lines:
             self._on_line(line)

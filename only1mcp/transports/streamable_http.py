@@ -4,7 +4,8 @@ Knows HTTP and framing; sessions, eras and ids are `only1mcp.backends.http_sessi
 """
 
 import asyncio
-from collections.abc import Mapping
+import contextlib
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import aiohttp
@@ -73,7 +74,7 @@ class StreamableHttp:
             BackendLost: the connection ended first.
             BackendProtocolError: what came is not MCP.
         """
-        try:
+        with self._map_errors(timeout_s):
             async with (
                 asyncio.timeout(timeout_s),
                 self._client.post(
@@ -84,6 +85,24 @@ class StreamableHttp:
                 message = await self._read(response)
                 session_id = response.headers.get("Mcp-Session-Id")
                 return HttpAnswer(response.status, session_id, message)
+
+    async def delete(self, headers: Mapping[str, str], timeout_s: float) -> None:
+        """End a legacy session; a server that does not want to know is fine.
+
+        Raises:
+            BackendError: it was not there to hear of it.
+        """
+        with self._map_errors(timeout_s):
+            async with asyncio.timeout(timeout_s):
+                await (await self._client.delete(
+                    self._url, headers={**self._headers, **headers}, allow_redirects=False
+                )).release()  # fmt: skip
+
+    @contextlib.contextmanager
+    def _map_errors(self, timeout_s: float) -> Iterator[None]:
+        """Say in our own words how a request failed."""
+        try:
+            yield
         except TimeoutError:
             raise BackendTimeout(
                 f"server {self._name} did not answer within {timeout_s:g} s"
@@ -96,13 +115,6 @@ class StreamableHttp:
             raise BackendLost(
                 f"server {self._name} closed the connection during the call", detail=str(error)
             ) from error
-
-    async def delete(self, headers: Mapping[str, str], timeout_s: float) -> None:
-        """End a legacy session; a server that does not want to know is fine."""
-        async with asyncio.timeout(timeout_s):
-            await (await self._client.delete(
-                self._url, headers={**self._headers, **headers}, allow_redirects=False
-            )).release()  # fmt: skip
 
     async def _read(self, response: aiohttp.ClientResponse) -> Envelope | None:
         if response.status == 202:
