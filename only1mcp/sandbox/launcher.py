@@ -33,7 +33,7 @@ def launch(parent: int, command: list[str]) -> None:
 
 
 def given_environment() -> dict[bytes, bytes]:
-    """Return what the parent gave us; Python itself has added LC_CTYPE in the C locale (PEP 538)."""
+    """Return what the parent gave us; Python adds LC_CTYPE to its own in the C locale (PEP 538)."""
     with open("/proc/self/environ", "rb") as file:  # noqa: PTH123 - pathlib takes longer to import
         entries = file.read().split(b"\0")
     return dict(entry.split(b"=", 1) for entry in entries if b"=" in entry)

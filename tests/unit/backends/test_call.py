@@ -1,0 +1,49 @@
+"""A coroutine that waits for a call."""
+
+import asyncio
+
+import pytest
+
+from only1mcp._speedups import scan
+from only1mcp.backends.call import FutureSink
+from only1mcp.errors import BackendLost
+from tests.support.loop import on_loop
+
+REPLY = b'{"jsonrpc":"2.0","id":1,"result":{}}'
+
+
+@on_loop
+async def test_the_waiter_gets_what_comes_first() -> None:
+    """A response or a failure; what comes later is dropped."""
+    sink = FutureSink()
+    sink.on_reply(scan(REPLY))
+    sink.on_failure(BackendLost("late"))
+    sink.on_reply(scan(REPLY))
+    assert (await sink.wait(1.0)).body == REPLY
+    failing = FutureSink()
+    failing.on_failure(BackendLost("first"))
+    failing.on_reply(scan(REPLY))
+    failing.on_failure(BackendLost("second"))
+    with pytest.raises(BackendLost, match="first"):
+        await failing.wait(1.0)
+
+
+@on_loop
+async def test_a_waiter_does_not_wait_for_ever() -> None:
+    """A reply after that reaches nobody."""
+    sink = FutureSink()
+    with pytest.raises(TimeoutError):
+        await sink.wait(0.01)
+    sink.on_reply(scan(REPLY))
+    sink.on_failure(BackendLost("late"))
+
+
+@on_loop
+async def test_a_waiter_can_be_cancelled() -> None:
+    """As any coroutine."""
+    sink = FutureSink()
+    task = asyncio.get_running_loop().create_task(sink.wait(30.0))
+    await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task

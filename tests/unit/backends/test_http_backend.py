@@ -1,0 +1,142 @@
+"""Several instances of one HTTP server: shared out, and standing in for each other."""
+
+import json
+from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+
+import pytest
+from aiohttp import web
+
+from only1mcp.backends.call import FutureSink, Outgoing
+from only1mcp.backends.http_backend import HttpBackend
+from only1mcp.errors import BackendError, BackendLost, BackendUnreachable
+from only1mcp.protocol.versions import Era
+from only1mcp.registry.server import Instance, Server
+from only1mcp.tasks import Tasks
+from only1mcp.transports.streamable_http import make_client
+from tests.support.loop import eventually, on_loop
+from tests.support.ports import free_port
+from tests.support.scripted_server import ScriptedServer
+
+CALL = Outgoing("tools/call", b'{"name":"x"}', Era.MODERN, "x")
+SAFE = Outgoing("tools/call", b'{"name":"x"}', Era.MODERN, "x", safe=True)
+
+
+@asynccontextmanager
+async def backend(
+    *servers: ScriptedServer | None, weights: tuple[int, ...] = (), algorithm: str = "round_robin"
+) -> AsyncIterator[HttpBackend]:
+    """Serve instances, None for one that is not there, and reach them."""
+    async with AsyncExitStack() as stack:
+        urls = [
+            await stack.enter_async_context(one.open()) if one is not None
+            else f"http://127.0.0.1:{free_port()}/mcp"
+            for one in servers
+        ]  # fmt: skip
+        places = [Instance(url, weights[n] if weights else 1) for n, url in enumerate(urls)]
+        server = Server("s", "http", "s", instances=tuple(places), algorithm=algorithm)
+        client, tasks = make_client(), Tasks()
+        try:
+            subject = HttpBackend(server, client, tasks, 50)
+            yield subject
+            await subject.close()
+        finally:
+            await tasks.cancel_all()
+            await client.close()
+
+
+async def ask(subject: HttpBackend, outgoing: Outgoing = CALL) -> str:
+    """Call; return who answered."""
+    sink = FutureSink()
+    subject.call(outgoing, sink)
+    return str(json.loads((await sink.wait(30.0)).body)["result"]["from"])
+
+
+def instance(name: str) -> ScriptedServer:
+    """Return a modern server of this name."""
+    return ScriptedServer(name, modern=True, legacy=False)
+
+
+@on_loop
+async def test_calls_are_shared_out_by_weight() -> None:
+    """Exactly."""
+    async with backend(instance("a"), instance("b"), weights=(3, 1)) as subject:
+        answered = Counter([await ask(subject) for _ in range(16)])
+    assert answered == {"a": 12, "b": 4}
+
+
+@on_loop
+async def test_equal_targets_reach_equal_instances() -> None:
+    """With consistent hashing."""
+    servers = [instance(name) for name in "abc"]
+    async with backend(*servers, algorithm="consistent_hash") as subject:
+        assert len({await ask(subject) for _ in range(6)}) == 1
+        others = {
+            await ask(subject, Outgoing("tools/call", b'{"name":"t%d"}' % n, Era.MODERN, f"t{n}"))
+            for n in range(30)
+        }
+    assert others == {"a", "b", "c"}
+
+
+@on_loop
+async def test_another_instance_stands_in_for_one_that_cannot_be_reached() -> None:
+    """Nothing was sent to it, so even a call that may do harm is tried elsewhere."""
+    async with backend(None, instance("b")) as subject:
+        assert [await ask(subject) for _ in range(4)] == ["b"] * 4
+
+
+@on_loop
+async def test_when_no_instance_can_be_reached_the_call_fails() -> None:
+    """As unreachable."""
+    for servers in ((None,), (None, None, None)):
+        async with backend(*servers) as subject:
+            with pytest.raises(BackendUnreachable):
+                await ask(subject)
+
+
+@on_loop
+async def test_a_call_that_may_have_run_is_not_tried_again() -> None:
+    """Unless it is safe to run twice."""
+    for outgoing, runs in ((CALL, 1), (SAFE, 2)):
+        first, second = instance("a"), instance("b")
+        first.responses = [web.Response(status=502)]
+        async with backend(first, second) as subject:
+            if outgoing.safe:
+                assert await ask(subject, outgoing) == "b"
+            else:
+                with pytest.raises(BackendLost):
+                    await ask(subject, outgoing)
+        assert len(first.requests) + len(second.requests) == runs
+
+
+@on_loop
+async def test_a_safe_call_is_tried_again_on_an_only_instance() -> None:
+    """Once."""
+    server = instance("a")
+    server.responses = [web.Response(status=502)]
+    async with backend(server) as subject:
+        assert await ask(subject, SAFE) == "a"
+        server.responses = [web.Response(status=502) for _ in range(2)]
+        with pytest.raises(BackendError):
+            await ask(subject, SAFE)
+    assert len(server.requests) == 4
+
+
+@on_loop
+async def test_a_cancelled_call_hears_nothing_more() -> None:
+    """Its connection is given up; the next call is not harmed."""
+    server = instance("a")
+    heard: list[object] = []
+
+    class Ears:
+        on_reply = on_failure = staticmethod(heard.append)
+
+    async with backend(server) as subject:
+        cancels = [subject.call(CALL, Ears()) for _ in range(2)]
+        cancels[0]()
+        await eventually(lambda: server.requests, "the second call")
+        cancels[1]()
+        cancels[1]()
+        assert await ask(subject) == "a"
+    assert heard == []
