@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qsl, urlsplit, urlunsplit
 
 import click
 import yaml
@@ -38,6 +39,8 @@ def init_command(template: str, output: str | None) -> None:
         raise Failure(
             "EXISTS", f"{output} exists", "choose another name", exit_code=CONFLICT
         ) from None
+    except OSError as error:
+        raise Failure("CANNOT_WRITE", f"{output} cannot be written: {error.strerror}") from None
     say(f"wrote {output}; start with: only1mcp start --config {output}")
 
 
@@ -78,7 +81,18 @@ def redacted(settings: Settings) -> dict[str, Any]:
     for server in plain["servers"]:
         for secret in ("env", "headers"):
             server[secret] = {name: _REDACTED for name, _ in server[secret]}
+        for instance in server["instances"]:
+            instance["url"] = _without_secrets(instance["url"])
     return plain
+
+
+def _without_secrets(url: str) -> str:
+    """Hide the two places of an address where people put keys: before the host, and the query."""
+    parts = urlsplit(url)
+    _, at, host = parts.netloc.rpartition("@")
+    netloc = f"{_REDACTED}@{host}" if at else parts.netloc
+    query = "&".join(f"{name}={_REDACTED}" for name, _ in parse_qsl(parts.query))
+    return urlunsplit((parts.scheme, netloc, parts.path, query, ""))
 
 
 @config_command.command("schema")

@@ -8,7 +8,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from only1mcp import __version__
-from only1mcp.cli.output import NOT_FOUND, UNREACHABLE, Failure
+from only1mcp.cli.output import NOT_FOUND, UNREACHABLE, USAGE, Failure
 from only1mcp.ingress.origin import bracketed
 from only1mcp.links.runtime_dir import RuntimeDir, for_port, running
 
@@ -17,14 +17,15 @@ _TIMEOUT_S = 60.0
 _NOT_FOUND_CODES = (-32601, -32602)
 
 
-def find_instance(port: int | None) -> RuntimeDir:
-    """Return the running gateway that is meant.
+def find_instance(port: int | None) -> tuple[RuntimeDir, dict[str, Any]]:
+    """Return the running gateway that is meant: its directory and its record.
 
     Raises:
         Failure: none runs, or several do and no port says which.
     """
-    instances = [for_port(port)] if port is not None else running()
-    instances = [instance for instance in instances if instance.read_record() is not None]
+    candidates = [for_port(port)] if port is not None else running()
+    records = [(candidate, candidate.read_record()) for candidate in candidates]
+    instances = [(instance, record) for instance, record in records if record is not None]
     if not instances:
         where = f" on port {port}" if port is not None else ""
         raise Failure(
@@ -32,8 +33,10 @@ def find_instance(port: int | None) -> RuntimeDir:
             exit_code=UNREACHABLE,
         )  # fmt: skip
     if len(instances) > 1:
-        ports = ", ".join(instance.path.name for instance in instances)
-        raise Failure("AMBIGUOUS", f"several gateways run, on ports {ports}", "say --port")
+        ports = ", ".join(instance.path.name for instance, _ in instances)
+        raise Failure(
+            "AMBIGUOUS", f"several gateways run, on ports {ports}", "say --port", exit_code=USAGE
+        )
     return instances[0]
 
 
@@ -73,7 +76,7 @@ def endpoint(url: str | None, port: int | None = None) -> str:
     """Return the MCP endpoint that is meant."""
     if url is not None:
         return url
-    record = find_instance(port).read_record() or {}
+    _, record = find_instance(port)
     host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(record["host"], record["host"])  # noqa: S104 - replaced, not bound
     return f"http://{bracketed(host)}:{record['port']}/mcp"
 

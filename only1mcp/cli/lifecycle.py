@@ -152,8 +152,7 @@ def _claim(port: int) -> tuple[RuntimeDir, int]:
 @json_option
 def stop_command(port: int | None, timeout: float, as_json: bool) -> None:
     """Stop a running gateway: requests under way are finished, servers ended properly."""
-    instance = find_instance(port)
-    record = instance.read_record() or {}
+    instance, record = find_instance(port)
     pid = int(record["pid"])
     os.kill(pid, signal.SIGTERM)
     deadline = time.monotonic() + timeout

@@ -22,6 +22,7 @@ _COMMANDS = {
     "completion": ("shell", "Print the completion script of a shell."),
     "version": ("shell", "Print the version."),
 }
+_INTERRUPTED = 130
 _EPILOG = """\b
 Exit codes:
   0  done                        5  configuration not valid
@@ -53,6 +54,13 @@ class LazyGroup(click.Group):
         del ctx
         with formatter.section("Commands"):
             formatter.write_dl([(name, text) for name, (_, text) in _COMMANDS.items()])
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command; on Ctrl-C exit as a shell expects it, not with click's code 1."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            raise SystemExit(_INTERRUPTED) from None
 
     def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
         """Find the command; a mistyped one gets a suggestion from click."""

@@ -7,7 +7,8 @@ from typing import IO, Any, TypeVar
 
 import click
 
-OK, UNEXPECTED, NOT_FOUND, UNREACHABLE, INVALID, PROBLEMS, CONFLICT = 0, 1, 3, 4, 5, 6, 7
+OK, UNEXPECTED, USAGE, NOT_FOUND = 0, 1, 2, 3
+UNREACHABLE, INVALID, PROBLEMS, CONFLICT = 4, 5, 6, 7
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
@@ -26,6 +27,10 @@ class Failure(click.ClickException):
         data: dict[str, Any] | None = None,
     ) -> None:  # fmt: skip
         super().__init__(message)
+        # When click shows a failure the command's context, with its options, is gone already.
+        context = click.get_current_context(silent=True)
+        self.as_json = context is not None and bool(context.params.get("as_json"))
+        """Whether the command was asked for JSON."""
         self.code = code
         self.hint = hint
         self.exit_code = exit_code  # type: ignore[misc]
@@ -33,8 +38,7 @@ class Failure(click.ClickException):
 
     def show(self, file: IO[Any] | None = None) -> None:
         """Print the failure as the command was asked to print."""
-        context = click.get_current_context(silent=True)
-        if context is not None and context.params.get("as_json"):
+        if self.as_json:
             error = {"code": self.code, "message": self.message, "hint": self.hint, **self.data}
             click.echo(json.dumps({"error": error}))
             return

@@ -33,10 +33,7 @@ class _Invalid(Failure):
     def show(self, file: object = None) -> None:
         """Print the problems, then the summary."""
         del file
-        import click
-
-        context = click.get_current_context(silent=True)
-        if not (context is not None and context.params.get("as_json")):
+        if not self.as_json:
             for problem in self._problems:
                 say(str(problem))
         super().show()

@@ -22,14 +22,12 @@ from only1mcp.links.runtime_dir import running
 @json_option
 def status_command(port: int | None, as_json: bool) -> None:
     """Show processes and servers of a running gateway."""
-    record = find_instance(port).read_record() or {}
+    _, record = find_instance(port)
     try:
         status: dict[str, Any] = control_get("status", record["control"])
     except Failure as failure:
-        # The control process is being replaced: say at least what the record knows.
-        if as_json:
-            print_json("status", {**record, "control": "gone"})
-        raise failure from None
+        failure.data = record  # while control is replaced say at least what the record knows
+        raise
     if as_json:
         print_json("status", status)
         return
@@ -70,7 +68,7 @@ def _print_servers(servers: list[dict[str, Any]]) -> None:
 def list_command(config_path: str | None, port: int | None, as_json: bool) -> None:
     """List the servers: of the running gateway, or of the configuration when none runs."""
     if config_path is None and (port is not None or running()):
-        record = find_instance(port).read_record() or {}
+        _, record = find_instance(port)
         servers = control_get("servers", record["control"])["servers"]
     else:
         servers = [

@@ -7,6 +7,7 @@ import click
 
 from only1mcp.cli.gateway import McpClient, endpoint
 from only1mcp.cli.output import (
+    USAGE,
     Failure,
     json_option,
     port_option,
@@ -67,13 +68,13 @@ def _arguments(text: str, pairs: tuple[str, ...]) -> dict[str, Any]:
     try:
         arguments = json.loads(text)
     except ValueError as error:
-        raise Failure("BAD_ARGS", f"--args is not JSON: {error}", exit_code=2) from None
+        raise Failure("BAD_ARGS", f"--args is not JSON: {error}", exit_code=USAGE) from None
     if not isinstance(arguments, dict):
-        raise Failure("BAD_ARGS", "--args must be a JSON object", exit_code=2)
+        raise Failure("BAD_ARGS", "--args must be a JSON object", exit_code=USAGE)
     for pair in pairs:
         key, equals, value = pair.partition("=")
         if not equals:
-            raise Failure("BAD_ARGS", f"{pair!r} is not KEY=VALUE", exit_code=2)
+            raise Failure("BAD_ARGS", f"{pair!r} is not KEY=VALUE", exit_code=USAGE)
         try:
             arguments[key] = json.loads(value)
         except ValueError:

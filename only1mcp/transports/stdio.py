@@ -132,7 +132,7 @@ class ChildProcess:
         loop.remove_reader(self._pidfd)
         os.close(self._pidfd)
         code = self._process.wait()
-        if self._stdin is not None:
+        if self._stdin is not None and not self._stdin.is_closing():
             self._stdin.abort()
         self._signal(signal.SIGKILL)  # what is left of its group
         self._reason = self._fault or _reason(code)

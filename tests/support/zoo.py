@@ -83,10 +83,11 @@ def silent(argument: str) -> None:
 
 
 def deaf(argument: str) -> None:
-    """Answer the handshake and the lists, but never a call of `act`."""
-    del argument
+    """Answer the handshake and the lists, but never a call of `act`; note it in a journal."""
 
     def act() -> str:
+        if argument:
+            _note(argument, "act")
         while True:
             signal.pause()
 

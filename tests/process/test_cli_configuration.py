@@ -1,0 +1,164 @@
+"""`init`, `validate` and `config`: what people write, and what the program makes of it."""
+
+import functools
+import json
+import stat
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from only1mcp.config.templates import NAMES
+from tests.support.command import Done, run_command
+from tests.support.gateway import Gateway
+
+Cli = Callable[..., Done]
+SECRET = "hunter2-hunter2"
+BROKEN = """\
+version: "1.0"
+proxy:
+  port: abc
+  wrokers: 2
+servers:
+  - id: a
+    url: http://127.0.0.1:9/mcp
+    timeout: soon
+"""
+
+
+@pytest.fixture
+def cli(tmp_path: Path) -> Cli:
+    """Return a function that runs a command in an empty directory."""
+    env = Gateway(None, directory=tmp_path).env
+    return functools.partial(run_command, env=env, cwd=tmp_path)
+
+
+@pytest.mark.parametrize("template", NAMES)
+def test_what_init_prints_is_valid(cli: Cli, tmp_path: Path, template: str) -> None:
+    """A template can be redirected into a file, or written by the command itself."""
+    (tmp_path / "a.yaml").write_text(cli("init", template).out)
+    done = cli("init", template, "-o", "b.yaml")
+    assert done.code == 0
+    assert "only1mcp start --config b.yaml" in done.err
+    assert (tmp_path / "a.yaml").read_text() == (tmp_path / "b.yaml").read_text()
+    assert cli("validate", "a.yaml").out.startswith("a.yaml: valid, ")
+
+
+def test_init_overwrites_nothing(cli: Cli, tmp_path: Path) -> None:
+    """A file that exists is kept, and the command exits with 7."""
+    (tmp_path / "only1mcp.yaml").write_text("mine")
+    done = cli("init", "-o", "only1mcp.yaml")
+    assert done.code == 7
+    assert "only1mcp.yaml exists" in done.err
+    assert (tmp_path / "only1mcp.yaml").read_text() == "mine"
+
+
+def test_init_says_when_it_cannot_write(cli: Cli) -> None:
+    """A directory that is not there is an error with a sentence, not a trace."""
+    done = cli("init", "-o", "nowhere/only1mcp.yaml")
+    assert done.code == 1
+    assert done.err == "error: nowhere/only1mcp.yaml cannot be written: No such file or directory\n"
+
+
+def test_validate_shows_every_problem_with_its_place(cli: Cli, tmp_path: Path) -> None:
+    """One line for each: file, line, column, key, what, and a hint; exit code 5."""
+    (tmp_path / "c.yaml").write_text(BROKEN)
+    done = cli("validate", "c.yaml")
+    assert (done.code, done.out) == (5, "")
+    lines = done.err.splitlines()
+    assert lines[0].startswith("c.yaml:3:9: proxy.port: ")
+    assert lines[1] == 'c.yaml:4:3: proxy.wrokers: unknown key. Did you mean "workers"?'
+    assert lines[2].startswith("c.yaml:8:14: servers[0].timeout: ")
+    assert lines[3:] == [
+        "error: 3 problems in the configuration",
+        "hint: only1mcp config schema describes all keys",
+    ]
+
+
+def test_validate_tells_programs_the_same(cli: Cli, tmp_path: Path) -> None:
+    """An editor finds file, line and column as numbers."""
+    (tmp_path / "c.yaml").write_text(BROKEN)
+    done = cli("validate", "c.yaml", "--json")
+    assert (done.code, done.err) == (5, "")
+    assert done.error["code"] == "CONFIG_INVALID"
+    assert (done.error["file"], done.error["line"], done.error["column"]) == ("c.yaml", 3, 9)
+    places = [(found["line"], found["column"]) for found in done.error["problems"]]
+    assert places == [(3, 9), (4, 3), (8, 14)]
+    (tmp_path / "c.yaml").write_text("servers: []")
+    assert cli("validate", "c.yaml", "--json").data == {
+        "valid": True, "file": "c.yaml", "servers": 0,
+    }  # fmt: skip
+
+
+def test_validate_finds_the_file_by_itself(cli: Cli, tmp_path: Path) -> None:
+    """As `start` does: by its variable, by option, or by its name in this directory."""
+    assert cli("validate").code == 5
+    (tmp_path / "only1mcp.yaml").write_text("servers: []")
+    assert cli("validate").out == "only1mcp.yaml: valid, 0 servers\n"
+    (tmp_path / "other.yaml").write_text("servers: []")
+    assert cli("validate", "-c", "other.yaml").out == "other.yaml: valid, 0 servers\n"
+    done = cli("validate", "missing.yaml")
+    assert done.code == 5
+    assert "missing.yaml: cannot be read" in done.err
+
+
+def test_config_show_hides_every_secret(cli: Cli, tmp_path: Path) -> None:
+    """Tokens, headers and environments are shown as stars, in text and in JSON."""
+    config = {
+        "servers": [
+            {"id": "a", "url": "http://127.0.0.1:9/mcp", "headers": {"X-Key": SECRET},
+             "auth": {"type": "bearer", "token": SECRET}},
+            {"id": "d", "url": f"https://me:{SECRET}@127.0.0.1:9/mcp?key={SECRET}"},
+            {"id": "b", "command": "python3", "env": {"API_KEY": SECRET, "FROM": "${TOKEN}"}},
+        ],
+        "mcpServers": {"c": {"command": "python3", "env": {"KEY": SECRET}}},
+    }  # fmt: skip
+    (tmp_path / "only1mcp.yaml").write_text(json.dumps(config))
+    env = {**Gateway(None, directory=tmp_path).env, "TOKEN": f"{SECRET}-too"}
+    text = run_command("config", "show", env=env, cwd=tmp_path)
+    shown = run_command("config", "show", "--json", env=env, cwd=tmp_path)
+    assert (text.code, shown.code) == (0, 0)
+    assert SECRET not in text.out + shown.out
+    servers = {server["id"]: server for server in shown.data["servers"]}
+    assert servers["a"]["headers"] == {"X-Key": "***", "Authorization": "***"}
+    assert servers["d"]["instances"][0]["url"] == "https://***@127.0.0.1:9/mcp?key=***"
+    assert servers["b"]["env"] == {"API_KEY": "***", "FROM": "***"}
+    assert "API_KEY: '***'" in text.out
+
+
+def test_config_show_gives_defaults_and_overrides(cli: Cli, tmp_path: Path) -> None:
+    """What is shown is what would run: the file, the environment, and the defaults."""
+    (tmp_path / "only1mcp.yaml").write_text("proxy: {workers: 3}")
+    env = {**Gateway(None, directory=tmp_path).env, "ONLY1MCP_PROXY__PORT": "9123"}
+    shown = run_command("config", "show", "--json", env=env, cwd=tmp_path).data
+    assert (shown["workers"], shown["port"], shown["host"]) == (3, 9123, "127.0.0.1")
+    assert cli("config", "show").out.startswith("host: 127.0.0.1\nport: 8080\nworkers: 3\n")
+
+
+def test_config_schema_is_a_json_schema(cli: Cli) -> None:
+    """An editor can check a file with it."""
+    schema = json.loads(cli("config", "schema").out)
+    assert schema["type"] == "object"
+    assert {"proxy", "servers", "mcpServers"} <= schema["properties"].keys()
+
+
+def test_a_problem_in_a_secret_does_not_show_it(cli: Cli, tmp_path: Path) -> None:
+    """A wrong type where a token stands is reported without the token."""
+    server = {"id": "a", "url": "http://127.0.0.1:9/mcp", "headers": {"X-Key": [SECRET]},
+              "auth": {"token": {"x": SECRET}}}  # fmt: skip
+    (tmp_path / "only1mcp.yaml").write_text(json.dumps({"servers": [server]}))
+    for arguments in (["validate"], ["validate", "--json"], ["doctor"], ["config", "show"]):
+        done = cli(*arguments)
+        assert done.code in (5, 6)
+        assert SECRET not in done.out + done.err
+
+
+def test_the_state_and_runtime_directories_are_for_their_owner_alone(tmp_path: Path) -> None:
+    """Sockets, record and session key cannot be reached by other users of the machine."""
+    with Gateway("servers: []", directory=tmp_path) as gateway:
+        for path in (tmp_path / "run", gateway.runtime_dir, gateway.runtime_dir / "g1",
+                     tmp_path / "home"):  # fmt: skip
+            assert stat.S_IMODE(path.stat().st_mode) == 0o700
+        assert stat.S_IMODE((tmp_path / "home/session.key").stat().st_mode) == 0o600
+        control = gateway.runtime_dir / "g1/control.sock"
+        assert stat.S_IMODE(control.stat().st_mode) == 0o600
