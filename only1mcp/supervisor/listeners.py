@@ -72,9 +72,16 @@ def port_owner(port: int) -> str | None:
                 inodes.add(f"socket:[{fields[9]}]")
     for process in Path("/proc").iterdir():
         if process.name.isdigit() and inodes and _holds(process, inodes):
-            command = (process / "cmdline").read_bytes().replace(b"\0", b" ").decode().strip()
-            return f"pid {process.name} ({command[:100]})"
+            return f"pid {process.name} ({_command(process)})"
     return None
+
+
+def _command(process: Path) -> str:
+    try:
+        words = (process / "cmdline").read_bytes().split(b"\0")
+    except OSError:
+        return "gone by now"
+    return b" ".join(words).decode(errors="replace").strip()[:100]
 
 
 def _holds(process: Path, inodes: set[str]) -> bool:
