@@ -5,7 +5,11 @@ HTTP needs, keeps the legacy session's id, and turns a cancellation into the end
 """
 
 import asyncio
+import contextlib
+import os
 import sys
+import threading
+from collections.abc import AsyncIterator
 from typing import Any
 
 import aiohttp
@@ -15,14 +19,16 @@ import orjson
 from only1mcp._speedups import NOTIFICATION, REQUEST, Envelope, scan
 from only1mcp.cli.gateway import endpoint
 from only1mcp.cli.output import port_option, say, url_option
-from only1mcp.errors import BackendUnreachable, Only1MCPError
+from only1mcp.errors import BackendProtocolError, BackendUnreachable, Only1MCPError, ParseError
 from only1mcp.protocol import jsonrpc
 from only1mcp.protocol.event_stream import EventReader
 from only1mcp.protocol.headers import encode_value
-from only1mcp.protocol.lines import LineReader
+from only1mcp.protocol.lines import LineReader, LineTooLong
 from only1mcp.tasks import Tasks
 
 MAX_MESSAGE_BYTES = 64 * 1024 * 1024
+_CHUNK_BYTES = 64 * 1024
+_END_TIMEOUT_S = 2.0
 
 
 @click.command("connect")
@@ -39,14 +45,36 @@ async def _connect(url: str) -> None:
         timeout=aiohttp.ClientTimeout(total=None), cookie_jar=aiohttp.DummyCookieJar()
     ) as client:
         bridge = Bridge(url, client)
-        loop = asyncio.get_running_loop()
-        stdin = asyncio.StreamReader()
-        await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(stdin), sys.stdin)
-        lines = LineReader(MAX_MESSAGE_BYTES)
-        while chunk := await stdin.read(65536):
-            for line in lines.feed(chunk):
+        reader = LineReader(MAX_MESSAGE_BYTES)
+        async for chunk in _input():
+            for line in _lines(reader, chunk):
                 await bridge.take(line)
         await bridge.close()
+
+
+async def _input() -> AsyncIterator[bytes]:
+    """Read standard input in a thread: it may be a file, which no event loop can wait for."""
+    loop = asyncio.get_running_loop()
+    chunks: asyncio.Queue[bytes] = asyncio.Queue(maxsize=1)
+
+    def read() -> None:
+        chunk = b"begin"
+        while chunk:
+            chunk = os.read(sys.stdin.fileno(), _CHUNK_BYTES)
+            asyncio.run_coroutine_threadsafe(chunks.put(chunk), loop).result()
+
+    threading.Thread(target=read, name="stdin", daemon=True).start()
+    while chunk := await chunks.get():
+        yield chunk
+
+
+def _lines(reader: LineReader, chunk: bytes) -> list[bytes]:
+    """Return the lines that are complete; one that is too long is answered with an error."""
+    try:
+        return reader.feed(chunk)
+    except LineTooLong as error:
+        _write(jsonrpc.error_from(None, ParseError(str(error))))
+        return error.before
 
 
 class Bridge:
@@ -110,8 +138,8 @@ class Bridge:
                             self._deliver(message, event.data)
                 return
             body = await response.read()
-            if body and message.kind == REQUEST:
-                self._deliver(message, body)
+            if message.kind == REQUEST:
+                self._deliver(message, _answer(message, response.status, body))
 
     def _deliver(self, message: Envelope, body: bytes) -> None:
         if message.method == "initialize":
@@ -144,8 +172,24 @@ class Bridge:
         await self._tasks.cancel_all()
         if self._session is not None:
             headers = {"Mcp-Session-Id": self._session}
-            async with self._client.delete(self._url, headers=headers):
-                pass
+            with contextlib.suppress(aiohttp.ClientError, TimeoutError):
+                async with (
+                    asyncio.timeout(_END_TIMEOUT_S),
+                    self._client.delete(self._url, headers=headers),
+                ):
+                    pass
+
+
+def _answer(request: Envelope, status: int, body: bytes) -> bytes:
+    """Return the body if it answers the request, else the error that it stands for."""
+    try:
+        reply = scan(body)
+    except Only1MCPError:
+        failure = BackendProtocolError(f"the gateway answered HTTP {status} and no message")
+        return jsonrpc.error_from(request.id, failure)
+    if reply.error_end and reply.id in (None, b"null"):  # refused before anybody read the id
+        return jsonrpc.error(request.id, body[reply.error_start : reply.error_end])
+    return body
 
 
 def _write(message: bytes) -> None:
