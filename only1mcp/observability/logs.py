@@ -4,6 +4,7 @@ Records carry their facts as `extra` fields named in `FIELDS`. Control character
 that what a client or a server sends can never forge a line.
 """
 
+import json
 import logging
 import os
 import sys
@@ -17,8 +18,11 @@ FIELDS = (
 )  # fmt: skip
 LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 _COLOURS = {"WARNING": "\x1b[33m", "ERROR": "\x1b[31m", "CRITICAL": "\x1b[31m", "DEBUG": "\x1b[2m"}
+_WIDE = (0x2028, 0x2029, *range(0x202A, 0x202F), *range(0x2066, 0x206A))
+"""Line ends of Unicode, and what turns the order of the text around."""
 _ESCAPES = {i: f"\\x{i:02x}" for i in (*range(32), *range(127, 160))} | {
-    0x2028: "\\u2028", 0x2029: "\\u2029"}  # fmt: skip
+    i: f"\\u{i:04x}" for i in _WIDE}  # fmt: skip
+_JSON_ESCAPES = {i: f"\\u{i:04x}" for i in (*range(127, 160), *_WIDE)}
 _MAX_FIELD = 2000
 
 
@@ -55,7 +59,11 @@ class JsonFormatter(logging.Formatter):
         }
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
-        return orjson.dumps(line, default=str).decode()
+        try:
+            text = orjson.dumps(line, default=str).decode()
+        except TypeError:  # half a character, or a number that does not fit
+            text = json.dumps(line, default=str, skipkeys=True)
+        return text.translate(_JSON_ESCAPES)
 
 
 class TextFormatter(logging.Formatter):
@@ -67,7 +75,7 @@ class TextFormatter(logging.Formatter):
         self._colour = colour
 
     def format(self, record: logging.LogRecord) -> str:
-        """Write one record; only an exception of ours takes more than a line."""
+        """Write one record; only an exception takes more than a line, the others marked as such."""
         facts = " ".join(f"{name}={value}" for name, value in _facts(record).items())
         message = f"{record.getMessage()[:_MAX_FIELD]}  {facts}".rstrip().translate(_ESCAPES)
         level = f"{record.levelname.lower():7}"
@@ -75,7 +83,8 @@ class TextFormatter(logging.Formatter):
             level = f"{_COLOURS[record.levelname]}{level}\x1b[0m"
         line = f"{_timestamp(record)[11:23]} {level} {self._process:10} {message}"
         if record.exc_info:
-            line += "\n" + self.formatException(record.exc_info)
+            for below in self.formatException(record.exc_info).split("\n"):
+                line += f"\n  | {below.translate(_ESCAPES)}"
         return line
 
 
