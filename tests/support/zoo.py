@@ -75,6 +75,18 @@ def tame(argument: str) -> None:
         _note(argument, "end")
 
 
+def late(argument: str) -> None:
+    """Serve while a file of this name is there; `act` removes it, and exits."""
+    while not Path(argument).exists():
+        time.sleep(0.02)
+
+    def act() -> str:
+        Path(argument).unlink()
+        os._exit(7)
+
+    _serve(act)
+
+
 def silent(argument: str) -> None:
     """Read everything and answer nothing."""
     del argument
@@ -168,7 +180,20 @@ def stubborn(argument: str) -> None:
 
 MODES = {
     mode.__name__: mode
-    for mode in (tame, silent, deaf, babbler, clerk, whale, flood, quitter, crash, parent, stubborn)
+    for mode in (
+        tame,
+        late,
+        silent,
+        deaf,
+        babbler,
+        clerk,
+        whale,
+        flood,
+        quitter,
+        crash,
+        parent,
+        stubborn,
+    )
 }
 
 if __name__ == "__main__":
