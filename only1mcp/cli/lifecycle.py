@@ -28,7 +28,7 @@ from only1mcp.config.discovery import find
 from only1mcp.config.isolated import load_isolated
 from only1mcp.config.problems import ConfigInvalid
 from only1mcp.config.settings import Settings
-from only1mcp.links.runtime_dir import AlreadyRunning, RuntimeDir, RuntimeDirError, for_port
+from only1mcp.links.runtime_dir import AlreadyRunning, RuntimeDir, for_port
 
 _POLL_S = 0.05
 
@@ -140,9 +140,9 @@ def _claim(port: int) -> tuple[RuntimeDir, int]:
         raise Failure(
             "ALREADY_RUNNING", str(error), "stop it: only1mcp stop", exit_code=CONFLICT
         ) from None
-    except RuntimeDirError as error:
+    except OSError as error:
         raise Failure(
-            "RUNTIME_DIR", str(error), "set ONLY1MCP_RUNTIME_DIR to a directory of yours"
+            "RUNTIME_DIR", str(error), "set ONLY1MCP_RUNTIME_DIR to a directory of yours, in /run"
         ) from None
 
 

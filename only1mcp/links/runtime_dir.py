@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 _LOCK_TRIES = 10
+_MAX_SOCKET_BYTES = 107
 GENERATION = "g"
 """Folders of this name and a number hold the sockets of one edition of the configuration."""
 
@@ -64,8 +65,12 @@ class RuntimeDir:
 
         Raises:
             AlreadyRunning: another gateway runs here.
-            RuntimeDirError: somebody else owns the directory.
+            RuntimeDirError: somebody else owns the directory, or its name is too long.
+            OSError: it cannot be made.
         """
+        longest = self.path / f"{GENERATION}{'9' * 6}" / self.control_socket.name
+        if len(os.fsencode(longest)) > _MAX_SOCKET_BYTES:
+            raise RuntimeDirError(f"{self.path} is too long a name for unix sockets")
         _make_private(self.path.parent)
         _make_private(self.path)
         lock = os.open(self.path / "lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)

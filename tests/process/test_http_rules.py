@@ -268,7 +268,8 @@ def test_pipelined_requests_are_answered_in_order(gateway: Gateway) -> None:
     )  # fmt: skip
     with socket.create_connection(("127.0.0.1", gateway.port), timeout=20) as connection:
         connection.sendall(requests)
-        for number in range(20):
-            response = http.client.HTTPResponse(connection)
-            response.begin()
-            assert json.loads(response.read())["id"] == number
+        with connection.makefile("rb") as answers:
+            for number in range(20):
+                assert answers.readline() == b"HTTP/1.1 200 OK\r\n"
+                length = int(http.client.parse_headers(answers)["Content-Length"])
+                assert json.loads(answers.read(length))["id"] == number

@@ -144,9 +144,22 @@ def test_a_worker_takes_only_the_calls_under_way_with_it(gateway: Gateway) -> No
         for _ in range(kills):
             _kill(gateway, "worker", 1)
             traffic.flow()
-    names = {name for _, name in traffic.failures}
-    assert names <= {"RemoteDisconnected", "ConnectionResetError", "IncompleteRead"}
+    cut_off = {"RemoteDisconnected", "ConnectionResetError", "BrokenPipeError", "IncompleteRead"}
+    assert {name for _, name in traffic.failures} <= cut_off
     assert all(count <= kills for count in traffic.failures.values())
+
+
+@pytest.mark.parametrize("pure", [False, True])
+def test_connections_wait_for_the_successor_of_the_only_worker(pure: bool) -> None:
+    """While nobody is there to accept them none is refused, and each is served."""
+    with Gateway(zoo(animal("a", "tame")), pure=pure) as gateway:
+        for _ in range(3):
+            pid = gateway.pids("worker")[0]
+            with Herd([pid]) as worker:
+                os.kill(pid, signal.SIGKILL)
+                worker.wait_gone(1.0)
+            with McpClient(gateway.port) as client:
+                assert client.call("a__echo", text="served") == "served"
 
 
 @pytest.mark.parametrize("role", ["control", "host"])

@@ -188,6 +188,28 @@ def test_an_address_that_is_not_ours_is_reported(nowhere: Gateway) -> None:
     assert "Traceback" not in done.stderr
 
 
+def test_a_runtime_directory_that_cannot_be_used_is_reported(
+    nowhere: Gateway, tmp_path: Path
+) -> None:
+    """Too long a name for unix sockets, a file in the way, or a link to somewhere else."""
+    (tmp_path / "file").touch()
+    (tmp_path / "link").symlink_to(tmp_path)
+    for place in (tmp_path / ("x" * 100), tmp_path / "file", tmp_path / "link"):
+        done = _start(nowhere, "--port", "0", ONLY1MCP_RUNTIME_DIR=str(place))
+        assert done.returncode == 1
+        assert done.stderr.startswith("error: ")
+        assert "hint: set ONLY1MCP_RUNTIME_DIR" in done.stderr
+        assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("workers", ["0", "65", "many"])
+def test_a_number_of_workers_that_makes_no_sense_is_refused(nowhere: Gateway, workers: str) -> None:
+    """Between one and sixty-four, or auto."""
+    done = _start(nowhere, "--port", "0", "--workers", workers)
+    assert done.returncode == 5
+    assert "ONLY1MCP_WORKERS: proxy.workers: " in done.stderr
+
+
 def test_a_configuration_that_is_not_valid_ends_the_start(nowhere: Gateway) -> None:
     """Every problem stands with its place, and nothing is started."""
     nowhere.configure('version: "1.0"\nproxy:\n  wrokers: 2\n')
