@@ -4,6 +4,7 @@ import asyncio
 import logging
 import time
 from collections import deque
+from dataclasses import dataclass
 
 from only1mcp._speedups import Envelope
 from only1mcp.backends.call import Cancel, Outgoing, ReplySink
@@ -21,8 +22,19 @@ from only1mcp.transports.stdio import ChildProcess
 _log = logging.getLogger(__name__)
 STOP_GRACE_S = 2.0
 MAX_WAITING = 1000
+_RELIST_PAUSE_S = 0.1
 _STDERR_KEPT = 5
 _STDERR_LOGGED = 2000
+
+
+@dataclass(eq=False, slots=True)
+class _Waiting:
+    """A call that came while the child started."""
+
+    outgoing: Outgoing
+    sink: ReplySink
+    cancel: Cancel | None = None
+    """Set once it was sent."""
 
 
 class StdioServer:
@@ -39,11 +51,13 @@ class StdioServer:
         self._policy = RestartPolicy()
         self._session: PipeSession | None = None
         self._child: ChildProcess | None = None
-        self._waiting: deque[tuple[Outgoing, ReplySink]] = deque()
+        self._waiting: deque[_Waiting] = deque()
         self._probe = True
         self._hello: Hello | None = None
         self._stderr: deque[str] = deque(maxlen=_STDERR_KEPT)
         self._stderr_lines = 0
+        self._stale = False
+        """Whether a list has changed since it was last asked for."""
         self._relisting: asyncio.Task[None] | None = None
         self._loop_task: asyncio.Task[None] | None = None
         self._stopping = False
@@ -68,13 +82,15 @@ class StdioServer:
         if self.status.state is not ServerState.STARTING or len(self._waiting) >= MAX_WAITING:
             sink.on_failure(self._unreachable())
             return lambda: None
-        entry = (outgoing, sink)
+        entry = _Waiting(outgoing, sink)
         self._waiting.append(entry)
         return lambda: self._abandon(entry)
 
-    def _abandon(self, entry: tuple[Outgoing, ReplySink]) -> None:
+    def _abandon(self, entry: "_Waiting") -> None:
         if entry in self._waiting:
             self._waiting.remove(entry)
+        elif entry.cancel is not None:
+            entry.cancel()
 
     def _unreachable(self) -> BackendUnreachable:
         return BackendUnreachable(
@@ -120,7 +136,9 @@ class StdioServer:
             await self._list(session, self._hello)
             self._set_state(ServerState.UP)
             while self._waiting:
-                session.call(*self._waiting.popleft())
+                entry = self._waiting.popleft()
+                entry.cancel = session.call(entry.outgoing, entry.sink)
+            self._refresh()
             await child.exited.wait()
             raise BackendLost(self.status.detail or "the process ended")
         finally:
@@ -144,6 +162,7 @@ class StdioServer:
             raise
 
     async def _list(self, session: PipeSession, hello: Hello) -> None:
+        self._stale = False
         asker = _PipeAsker(session, self.server.handshake_timeout_s)
         catalogue = await discover_catalogue(self.server.id, hello, asker)
         self.status.note(catalogue)
@@ -153,21 +172,27 @@ class StdioServer:
         return self._child is not None and self._child.write(message)
 
     def _on_notification(self, method: str) -> None:
-        if not method.endswith("/list_changed") or self.status.state is not ServerState.UP:
-            return
-        if self._relisting is None or self._relisting.done():
+        if method.endswith("/list_changed"):
+            self._stale = True
+            self._refresh()
+
+    def _refresh(self) -> None:
+        """See to it that changed lists are read; while they are read they may change again."""
+        is_idle = self._relisting is None or self._relisting.done()
+        if self._stale and is_idle and self.status.state is ServerState.UP:
             self._relisting = self._tasks.spawn(self._relist())
 
     async def _relist(self) -> None:
-        session, hello = self._session, self._hello
-        if session is None or hello is None:
-            return
-        try:
-            await self._list(session, hello)
-        except Only1MCPError as error:
-            _log.warning(
-                "the changed lists could not be read: %s", error, extra={"server": self.server.id}
-            )
+        while self._stale and self._session is not None and self._hello is not None:
+            try:
+                await self._list(self._session, self._hello)
+            except Only1MCPError as error:
+                _log.warning(
+                    "the changed lists could not be read: %s", error,
+                    extra={"server": self.server.id},
+                )  # fmt: skip
+                return
+            await asyncio.sleep(_RELIST_PAUSE_S)  # some change whenever they are listed
 
     def on_line(self, line: bytes) -> None:
         """Take a line of the child's standard output."""
@@ -193,7 +218,7 @@ class StdioServer:
 
     def _fail_waiting(self) -> None:
         while self._waiting:
-            self._waiting.popleft()[1].on_failure(self._unreachable())
+            self._waiting.popleft().sink.on_failure(self._unreachable())
 
     def _set_detail(self, detail: str) -> None:
         self.status.detail = detail
