@@ -74,7 +74,14 @@ class ChildProcess:
             reason = error.strerror if isinstance(error, OSError) else error
             raise BackendUnreachable(f"cannot start {command[0]}: {reason}") from error
         child = cls(process, observer)
-        await child._connect()
+        connecting = asyncio.get_running_loop().create_task(child._connect())
+        try:
+            await asyncio.shield(connecting)
+        except asyncio.CancelledError:
+            await connecting  # only a child that is connected can be ended properly
+            child.kill()
+            await child.exited.wait()
+            raise
         return child
 
     async def _connect(self) -> None:

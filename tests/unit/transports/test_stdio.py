@@ -1,5 +1,6 @@
 """Real children: started without a shell, heard in full, ended for good."""
 
+import asyncio
 import json
 import os
 import signal
@@ -318,6 +319,27 @@ time.sleep(60)
         subject.kill()
         await eventually(lambda: heard.exits, "its exit")
         await eventually(lambda: not any(map(is_running, family)), "the family to be gone")
+
+
+@pytest.mark.parametrize("turns", range(1, 8))
+@on_loop
+async def test_a_start_that_is_called_off_leaves_nothing_behind(turns: int) -> None:
+    """At whatever moment."""
+    before = set(descendants(os.getpid()))
+    command = [sys.executable, "-c", "import time; time.sleep(60)"]
+    starting = asyncio.get_running_loop().create_task(
+        ChildProcess.spawn(command, PATH, None, Heard())
+    )
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    starting.cancel()
+    try:
+        started = await starting
+    except asyncio.CancelledError:
+        pass
+    else:
+        await started.stop(0.0)
+    assert set(descendants(os.getpid())) == before
 
 
 PARENT = """

@@ -1,0 +1,139 @@
+"""One HTTP server as the host sees it: met, listed, checked, lost and found."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from aiohttp import web
+
+from only1mcp.host.http_server import HttpServer
+from only1mcp.host.status import Observer, ServerState
+from only1mcp.registry.catalogue import Catalogue
+from only1mcp.registry.server import Instance, Server
+from only1mcp.tasks import Tasks
+from only1mcp.transports.streamable_http import make_client
+from tests.support.http_site import http_site
+from tests.support.loop import eventually, on_loop
+from tests.support.messages import MODERN
+from tests.support.ports import free_port
+
+
+class Site:
+    """A modern server with tools, whose health the test sets."""
+
+    def __init__(self) -> None:
+        self.tools = ["x"]
+        self.status = 200
+        self.silent = False
+        self.methods: list[str] = []
+
+    async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
+        """Answer one request."""
+        message = json.loads(await request.read())
+        self.methods.append(message["method"])
+        if self.silent:
+            await asyncio.sleep(60)
+        if self.status != 200:
+            return web.Response(status=self.status)
+        results: dict[str, Any] = {
+            "server/discover": {"supportedVersions": [MODERN], "capabilities": {"tools": {}}},
+            "tools/list": {"tools": [{"name": name} for name in self.tools]},
+        }
+        body = {"jsonrpc": "2.0", "id": message["id"]}
+        if message["method"] in results:
+            body["result"] = results[message["method"]]
+        else:
+            body["error"] = {"code": -32601, "message": "no"}
+        return web.json_response(body)
+
+
+class Watched:
+    """What the host hears of the server."""
+
+    def __init__(self) -> None:
+        self.states: list[str] = []
+        self.catalogues: list[Catalogue] = []
+
+    def hears(self, state: ServerState) -> bool:
+        """Say whether this is the last state."""
+        return bool(self.states) and self.states[-1] == state.value
+
+    def tools(self) -> list[str]:
+        """Return the tools that were last listed."""
+        return [item.key for item in self.catalogues[-1].tools] if self.catalogues else []
+
+
+@asynccontextmanager
+async def watched(*urls: str, timeout_s: float = 30.0) -> AsyncIterator[Watched]:
+    """Watch a server with these instances, very closely."""
+    heard, tasks, client = Watched(), Tasks(), make_client()
+    declared = Server(
+        "srv", "http", "srv", instances=tuple(map(Instance, urls)), check_interval_s=0.02,
+        handshake_timeout_s=timeout_s, timeout_s=timeout_s,
+    )  # fmt: skip
+    observer = Observer(
+        lambda status: heard.states.append(status.state.value), heard.catalogues.append
+    )
+    server = HttpServer(declared, observer, tasks, client)
+    server.start()
+    try:
+        yield heard
+    finally:
+        await server.stop()
+        await tasks.cancel_all()
+        await client.close()
+
+
+@on_loop
+async def test_a_server_is_met_listed_and_watched() -> None:
+    """And its lists are read again now and then: not every server says when they change."""
+    site = Site()
+    async with http_site(site.handle) as url, watched(url) as heard:
+        await eventually(lambda: heard.hears(ServerState.UP), "the server to be up")
+        assert heard.tools() == ["x"]
+        site.tools.append("y")
+        await eventually(lambda: heard.tools() == ["x", "y"], "the new tool")
+        assert heard.states == ["up"]
+    assert heard.states == ["up", "stopped"]
+    assert site.methods.count("server/discover") > 2
+
+
+@on_loop
+async def test_a_server_that_fails_is_down_until_it_is_back() -> None:
+    """It is asked again and again."""
+    site = Site()
+    async with http_site(site.handle) as url, watched(url) as heard:
+        await eventually(lambda: heard.hears(ServerState.UP), "the server to be up")
+        site.status = 503
+        await eventually(lambda: heard.hears(ServerState.DOWN), "the outage")
+        site.status = 200
+        await eventually(lambda: heard.hears(ServerState.UP), "its end")
+
+
+@on_loop
+async def test_a_server_that_says_nothing_is_down() -> None:
+    """After the time for a handshake."""
+    site = Site()
+    async with http_site(site.handle) as url, watched(url, timeout_s=0.1) as heard:
+        await eventually(lambda: heard.hears(ServerState.UP), "the server to be up")
+        site.silent = True
+        await eventually(lambda: heard.hears(ServerState.DOWN), "the verdict")
+
+
+@on_loop
+async def test_one_instance_that_answers_is_enough() -> None:
+    """It speaks for the server."""
+    site = Site()
+    gone = f"http://127.0.0.1:{free_port()}/mcp"
+    async with http_site(site.handle) as url, watched(gone, url) as heard:
+        await eventually(lambda: heard.hears(ServerState.UP), "the server to be up")
+
+
+@on_loop
+async def test_a_server_that_was_never_there_is_down() -> None:
+    """With its reason."""
+    async with watched(f"http://127.0.0.1:{free_port()}/mcp") as heard:
+        await eventually(lambda: heard.hears(ServerState.DOWN), "the verdict")
+    assert "up" not in heard.states
