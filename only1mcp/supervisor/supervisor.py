@@ -221,8 +221,8 @@ class Supervisor:
                     os.kill(below, signal.SIGKILL)
 
     def _announce(self) -> None:
-        """Say, once, that the gateway serves."""
-        if not self._announced and not self._current.unready:
+        """Say, once, that the gateway serves; one that was told to stop by then says nothing."""
+        if not self._announced and not self._ended_by and not self._current.unready:
             self._announced = True
             self._row().state = State.READY
             self._notifier.ready(f"serving on port {self._current.shared.port}")
