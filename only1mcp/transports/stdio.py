@@ -102,7 +102,7 @@ class ChildProcess:
             return False
         if stdin.get_write_buffer_size() > MAX_UNSENT_BYTES:
             return False
-        stdin.write(message + b"\n")
+        stdin.write(one_line(message) + b"\n")
         return True
 
     async def stop(self, grace_s: float) -> None:
@@ -202,10 +202,22 @@ class _Pipe(asyncio.Protocol):
             self._on_line(line)
 
 
+def one_line(message: bytes) -> bytes:
+    """Write a JSON message without line ends.
+
+    Clients may send them between tokens, and here each would end the message: what follows would be
+    read as a message of its own, with an id of the client's choice. Inside strings JSON has none.
+    """
+    return message.replace(b"\r", b" ").replace(b"\n", b" ")
+
+
 def _reason(code: int) -> str:
     if code >= 0:
         return f"exited with code {code}"
-    return f"killed by {signal.Signals(-code).name}"
+    try:
+        return f"killed by {signal.Signals(-code).name}"
+    except ValueError:  # the signals of real time have no names
+        return f"killed by signal {-code}"
 
 
 def descendants(pid: int) -> list[int]:

@@ -9,7 +9,7 @@ import pytest
 
 from only1mcp.transports.stdio import descendants
 from tests.support.gateway import Gateway
-from tests.support.mcp_client import CallFailed, McpClient
+from tests.support.mcp_client import META, CallFailed, McpClient, modern_headers, said
 from tests.support.processes import Herd
 from tests.support.waiting import wait_until
 from tests.support.zoo import FLOOD_LINES, animal, zoo
@@ -56,6 +56,20 @@ def test_good_servers_list_and_answer_whatever_the_others_do(gateway: Gateway) -
         assert offered == {"tame", "deaf", "babbler", "whale", "flood", "quitter", "parent"}
         for server_id in ("tame", "babbler", "whale", "flood", "quitter", "parent"):
             assert client.call(f"{server_id}__echo", text="hello") == "hello"
+
+
+def test_a_message_laid_out_in_lines_cannot_smuggle_another_one(gateway: Gateway) -> None:
+    """A stdio server reads one message, whatever a line of it looks like, and answers it."""
+    inner = json.dumps({"jsonrpc": "2.0", "id": "mine", "method": "tools/list", "params": {}})
+    params = {"name": "tame__echo", "arguments": {"text": "hello"}, "_meta": {**META, "x": ["in"]}}
+    body = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params}
+    text = json.dumps(body, indent=1).replace('"in"', f"\n{inner}\n")
+    before = gateway.server("tame")["pid"]
+    with McpClient(gateway.port) as client:
+        headers = modern_headers("tools/call", "tame__echo")
+        response, answer = client.exchange("POST", text.encode(), headers)
+        assert said(response.status, json.loads(answer)) == "hello"
+        assert client.call("tame__whoami") == str(before)
 
 
 def test_there_is_one_process_for_a_server_however_many_workers(

@@ -170,7 +170,8 @@ async def test_what_no_process_can_be_given_is_a_failure_to_start(
     ("code", "reason"),
     [("pass", "exited with code 0"), ("raise SystemExit(7)", "exited with code 7"),
      ("import os; os.kill(os.getpid(), 9)", "killed by SIGKILL"),
-     ("import os; os.abort()", "killed by SIGABRT")],
+     ("import os; os.abort()", "killed by SIGABRT"),
+     ("import os; os.kill(os.getpid(), 35)", "killed by signal 35")],
 )  # fmt: skip
 @on_loop
 async def test_an_exit_is_reported_once_with_its_reason(code: str, reason: str) -> None:
@@ -182,6 +183,19 @@ async def test_an_exit_is_reported_once_with_its_reason(code: str, reason: str) 
         await subject.stop(GRACE_S)
         subject.kill()
     assert heard.exits == [reason]
+
+
+@pytest.mark.parametrize("end", [b"\n", b"\r\n", b"\r"])
+@on_loop
+async def test_a_message_is_one_line_however_it_was_laid_out(end: bytes) -> None:
+    """A line end between its tokens would let a client put messages of its own on the pipe."""
+    inner = b'{"jsonrpc":"2.0","id":6,"method":"tools/call"}'
+    message = end.join([b'{"a":[', inner, b"]}"])
+    async with child(ECHO) as (subject, heard):
+        assert subject.write(message)
+        assert subject.write(b"{}")
+        await eventually(lambda: b"{}" in heard.lines, "the second message")
+    assert [json.loads(line) for line in heard.lines] == [json.loads(message), {}]
 
 
 @on_loop
