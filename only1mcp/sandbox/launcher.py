@@ -12,6 +12,8 @@ import sys
 
 _PR_SET_PDEATHSIG = 1
 _PR_SET_NO_NEW_PRIVS = 38
+_IGNORED = (signal.SIGHUP, signal.SIGINT, signal.SIGPIPE, signal.SIGXFSZ)
+"""Our processes ignore the first two, Python the others; a program inherits what is ignored."""
 
 
 def launch(parent: int, command: list[str]) -> None:
@@ -24,7 +26,7 @@ def launch(parent: int, command: list[str]) -> None:
     if os.getppid() != parent:
         raise SystemExit("the parent has gone")
     prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
-    for number in (signal.SIGPIPE, signal.SIGXFSZ):
+    for number in _IGNORED:
         signal.signal(number, signal.SIG_DFL)
     try:
         os.execvpe(command[0], command, given_environment())  # noqa: S606 - an argument list, checked against the allow-list
