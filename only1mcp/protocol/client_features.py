@@ -11,7 +11,7 @@ from typing import Any
 import orjson
 
 from only1mcp.protocol.jsonrpc import as_string
-from only1mcp.protocol.raw_object import fields
+from only1mcp.protocol.raw_object import ABSENT, fields
 
 
 class Feature(enum.IntFlag):
@@ -37,7 +37,6 @@ _DECLARED: tuple[tuple[Feature, str, str | None], ...] = (
 )
 """Where each feature is declared: the capability, and the member of it if it is a part."""
 _MODES = Feature.ELICIT_FORM | Feature.ELICIT_URL
-_ABSENT = (b"", b"null")
 _WITH_CONTEXT = ("thisServer", "allServers")
 
 
@@ -90,7 +89,7 @@ def needed(method: str, params: bytes) -> Feature | None:
     if method != "sampling/createMessage":
         return None
     found = Feature.SAMPLING
-    if any(given.get(key, b"") not in _ABSENT for key in ("tools", "toolChoice")):
+    if any(given.get(key, b"") not in ABSENT for key in ("tools", "toolChoice")):
         found |= Feature.SAMPLING_TOOLS
     if as_string(given.get("includeContext", b"")) in _WITH_CONTEXT:
         found |= Feature.SAMPLING_CONTEXT

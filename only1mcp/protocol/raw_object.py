@@ -11,6 +11,9 @@ import orjson
 from only1mcp._speedups import members
 from only1mcp.protocol.translate import splice, without, write_object
 
+ABSENT = (b"", b"null")
+"""How a member looks that says nothing: some SDKs write null for what they leave out."""
+
 
 def fields(raw: bytes) -> dict[str, bytes]:
     """Return the raw value of each member; of a key that stands twice, the last one."""
