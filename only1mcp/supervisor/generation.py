@@ -15,11 +15,15 @@ from only1mcp.supervisor.child_handle import ChildHandle
 
 _log = logging.getLogger(__name__)
 HANG_S = 10.0
+PAUSE_S = 2.0
+"""So long a time between two ticks says that we stood still; all the others may have as well."""
 DUMP_S = 1.0
 FORK_RETRY_S = 1.0
 HOST_STOP_S = 6.0
 """Time for the host to end its children properly: close input, wait, SIGTERM, wait, SIGKILL."""
 Run = Callable[[Context], NoReturn]
+HANDLED = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD)
+"""The signals that the supervisor has handlers for."""
 STOP_ORDER = (("worker",), ("host",), ("control", "demo"))
 """Workers first: what they finish may need the host."""
 
@@ -35,6 +39,7 @@ class Generation:
         self._run = run
         self._stopping_stage = -1
         self._stage_deadline = 0.0
+        self._ticked = self._awake_since = 0.0
         self.children = [
             ChildHandle(Context(shared, "control")),
             ChildHandle(Context(shared, "host")),
@@ -54,9 +59,15 @@ class Generation:
     def _fork(self, child: ChildHandle) -> None:
         now_ns = time.monotonic_ns()
         child.context.row.begin(0, now_ns)  # before the child writes there: it may be quick
-        pid = os.fork()
-        if pid == 0:
-            self._run(child.context)
+        # Until the child has handlers of its own, a signal for it would be noted in its copy of our
+        # list, where nobody looks.
+        unblocked = signal.pthread_sigmask(signal.SIG_BLOCK, HANDLED)
+        try:
+            pid = os.fork()
+            if pid == 0:
+                self._run(child.context)
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, unblocked)
         child.pid = child.context.row.pid = pid
         child.aborted_at = 0.0
         child.policy.started(now_ns / 1e9)
@@ -98,6 +109,9 @@ class Generation:
 
     def tick(self, now: float) -> None:
         """Do what is due: restarts, hung children, the next stage of a stop."""
+        if now - self._ticked > PAUSE_S:
+            self._awake_since = now
+        self._ticked = now
         if self.stopping:
             self._advance(now)
             return
@@ -115,7 +129,7 @@ class Generation:
             child.restart_at = now + FORK_RETRY_S
 
     def _check_heart(self, child: ChildHandle, now: float) -> None:
-        age_s = now - child.context.row.beat_ns / 1e9
+        age_s = now - max(child.context.row.beat_ns / 1e9, self._awake_since)
         if child.aborted_at and now - child.aborted_at > DUMP_S:
             child.signal(signal.SIGKILL)
         elif age_s > HANG_S and not child.aborted_at:
@@ -160,7 +174,7 @@ class Generation:
         return self._stopping_stage == last and not self.pids
 
     def kill(self) -> None:
-        """End all children at once; the host goes last, so that it is not asked to restart."""
+        """End all children at once, without the order of a stop."""
         self._stopping_stage = len(STOP_ORDER) - 1
         self._stage_deadline = time.monotonic() + 1.0
         for pid in self.pids:

@@ -27,7 +27,7 @@ from only1mcp.observability.metrics import MetricsPlan
 from only1mcp.process import prctl
 from only1mcp.process.child import run_child
 from only1mcp.process.context import Context, Shared
-from only1mcp.supervisor.generation import Generation
+from only1mcp.supervisor.generation import HANDLED, Generation
 from only1mcp.supervisor.keys import session_key, state_dir
 from only1mcp.supervisor.notify import Notifier
 from only1mcp.transports.stdio import descendants, process_tree
@@ -125,7 +125,7 @@ class Supervisor:
         end.setblocking(False)
         self._wakeup_end = end
         signal.set_wakeup_fd(end.fileno(), warn_on_full_buffer=False)
-        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD):
+        for number in HANDLED:
             signal.signal(number, self._on_signal)
         return wakeup
 

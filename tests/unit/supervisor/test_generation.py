@@ -1,0 +1,98 @@
+"""Real children of a generation whose clock the test turns."""
+
+import faulthandler
+import os
+import signal
+import time
+from pathlib import Path
+from typing import NoReturn
+
+from only1mcp.links.runtime_dir import RuntimeDir
+from only1mcp.memory.layout import Layout, SharedMemory
+from only1mcp.observability.metrics import MetricsPlan
+from only1mcp.process.child import Lifecycle, run_child
+from only1mcp.process.context import Context, Shared
+from only1mcp.supervisor.generation import HANDLED, HANG_S, Generation, Run
+from tests.support.configuration import settings_of
+from tests.support.forking import fork, join
+from tests.support.waiting import wait_until
+
+
+def _generation(run: Run) -> Generation:
+    """Return a control process and a host that do what the test says."""
+    settings = settings_of("version: 1.0")
+    layout = Layout(settings.workers, 0, MetricsPlan(()).size)
+    lifeline, _ = os.pipe()
+    shared = Shared(
+        settings, SharedMemory(layout), RuntimeDir(Path("/nonexistent")), 0, lifeline, b"", b""
+    )
+    return Generation(shared, [], None, run)
+
+
+def _ends(generation: Generation) -> list[int]:
+    """Reap the children as they end; returns their exit codes."""
+    codes: list[int] = []
+
+    def reap() -> bool:
+        for child in generation.children:
+            pid, status = os.waitpid(child.pid, os.WNOHANG) if child.pid else (0, 0)
+            if pid:
+                child.pid = 0
+                codes.append(os.waitstatus_to_exitcode(status))
+        return not generation.pids
+
+    try:
+        wait_until(reap, "all children to end")
+    finally:
+        generation.kill()
+    return codes
+
+
+def _stand_still(context: Context) -> NoReturn:
+    del context
+    faulthandler.disable()  # the test expects the abort
+    while True:
+        signal.pause()
+
+
+def test_time_in_which_all_stood_still_is_not_held_against_a_child() -> None:
+    """After Ctrl-Z and fg nobody has a fresh heartbeat; who has none later on hangs."""
+
+    def work() -> None:
+        generation = _generation(_stand_still)
+        generation.start()
+        now = time.monotonic()
+        generation.tick(now)
+        now += 600
+        generation.tick(now)
+        assert not any(child.aborted_at for child in generation.children)
+        for _ in range(int(HANG_S) + 1):
+            now += 1
+            generation.tick(now)
+        assert _ends(generation) == [-signal.SIGABRT, -signal.SIGABRT]
+
+    assert join(fork(work)) == [0]
+
+
+async def _until_told(context: Context, lifecycle: Lifecycle) -> None:
+    del context
+    await lifecycle.stopping.wait()
+
+
+def _told_before_it_listens(context: Context) -> NoReturn:
+    os.kill(os.getpid(), signal.SIGTERM)
+    run_child(context, _until_told)
+
+
+def test_a_signal_that_comes_right_after_the_fork_is_not_lost() -> None:
+    """The child still has the supervisor's handlers then, which only take note."""
+
+    def work() -> None:
+        for number in HANDLED:
+            signal.signal(number, lambda *_: None)
+        generation = _generation(_told_before_it_listens)
+        generation.start()
+        assert not signal.pthread_sigmask(signal.SIG_BLOCK, ())
+        assert _ends(generation) == [-signal.SIGTERM, -signal.SIGTERM]
+
+    assert join(fork(work)) == [0]
