@@ -107,9 +107,9 @@ def _examine_machine() -> Iterator[Finding]:
     fast = ACCEL == "cython"
     hint = "" if fast else "install a C compiler and reinstall for speed"
     yield Finding("speedups", "ok" if fast else "warn", ACCEL, hint)
-    files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    _, files = resource.getrlimit(resource.RLIMIT_NOFILE)  # workers raise theirs to the most
     many = files >= _MIN_FILES
-    yield Finding("open files", "ok" if many else "warn", str(files), "" if many else "ulimit -n")
+    yield Finding("open files", "ok" if many else "warn", str(files), "" if many else "ulimit -Hn")
     yield _examine_runtime_dir()
     instances = [instance.path.name for instance in running()]
     yield Finding("running", "ok", f"on port {', '.join(instances)}" if instances else "none")

@@ -1,9 +1,11 @@
 """Runs one child process: event loop, heartbeat, signals, and the lifeline to the supervisor."""
 
 import asyncio
+import contextlib
 import faulthandler
 import logging
 import os
+import resource
 import signal
 import sys
 import time
@@ -67,6 +69,8 @@ def run_child(context: Context, serve: Callable[[Context, Lifecycle], Awaitable[
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         signal.pthread_sigmask(signal.SIG_SETMASK, ())  # what came since the fork is heard now
         prctl.continue_as_orphan()
+        if context.role == "worker":
+            _allow_many_files()
         faulthandler.enable()
         settings = context.shared.settings
         setup_logging(settings.log_level, settings.log_format, context.name)
@@ -80,6 +84,17 @@ def run_child(context: Context, serve: Callable[[Context, Lifecycle], Awaitable[
         logging.shutdown()
         sys.stdout.flush()
         os._exit(code)
+
+
+def _allow_many_files() -> None:
+    """Raise our limit of open files to what we may have: every connection is one.
+
+    At the usual 1024 uvloop would close further clients without a word. The host keeps what it was
+    given, for the programs that it starts inherit it.
+    """
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with contextlib.suppress(OSError, ValueError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 async def _main(context: Context, serve: Callable[[Context, Lifecycle], Awaitable[None]]) -> None:

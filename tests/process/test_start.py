@@ -3,10 +3,12 @@
 import contextlib
 import itertools
 import json
+import resource
 import socket
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -28,6 +30,25 @@ def _start(gateway: Gateway, *options: str, **env: str) -> "subprocess.Completed
         env={**gateway.env, **env}, cwd=gateway.directory, timeout=_TIMEOUT_S,
         capture_output=True, text=True, check=False,
     )  # fmt: skip
+
+
+@contextlib.contextmanager
+def _few_files(count: int) -> Iterator[int]:
+    """Let programs that start in this block open few files at first; yields how many they may."""
+    few, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (count, most))
+    try:
+        yield most
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (few, most))
+
+
+def test_workers_may_open_as_many_files_as_the_machine_allows() -> None:
+    """Each connection is a file; the host, whose children inherit the limit, keeps it."""
+    with _few_files(200) as most, Gateway(None) as gateway:
+        for role, limit in (("worker", most), ("host", 200)):
+            found = resource.prlimit(gateway.pids(role)[0], resource.RLIMIT_NOFILE)
+            assert found == (limit, most)
 
 
 @pytest.fixture
