@@ -5,6 +5,7 @@ import os
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from pydantic import SecretStr
 
@@ -13,6 +14,7 @@ from only1mcp.config.positions import Path as KeyPath
 from only1mcp.config.problems import ConfigInvalid, Problem
 from only1mcp.config.schema import ClientServerSection, ConfigFile, ProxySection, ServerSection
 from only1mcp.config.settings import Settings
+from only1mcp.config.substitution import is_text
 from only1mcp.ingress.limits import Limits
 from only1mcp.protocol.names import server_id
 from only1mcp.registry.server import Instance, Server
@@ -207,15 +209,35 @@ class _Compiler:
             token = auth.token.get_secret_value() if auth.token is not None else None
             if auth.token_env is not None:
                 token = self._environment.get(auth.token_env)
-            if not token:
-                name = auth.token_env
-                what = f"${{{name}}} is not set" if name else "token or token_env is missing"
+            if not token or not is_text(token):
+                name, lacks = auth.token_env, "text in UTF-8" if token else "set"
+                what = f"${{{name}}} is not {lacks}" if name else "token or token_env is missing"
                 self._problem((*path, "auth"), what, f"set {name}" if name else "")
             headers["Authorization"] = f"Bearer {token}"
         for name, value in headers.items():
             if any(c in name + value for c in "\r\n\0"):
                 self._problem((*path, "headers", name), "holds a line end", "")
+        self._check_addresses(section, path, {name.lower() for name in headers})
         return tuple(headers.items())
+
+    def _check_addresses(self, section: ServerSection, path: KeyPath, headers: set[str]) -> None:
+        """Refuse addresses that nobody can call."""
+        urls: dict[KeyPath, str] = {
+            (*path, "instances", index, "url"): place.url
+            for index, place in enumerate(section.instances)
+        }
+        if section.url is not None:
+            urls[*path, "url"] = section.url
+        for at, url in urls.items():
+            try:
+                parts = urlsplit(url)
+                _ = parts.port
+            except ValueError as error:
+                self._problem(at, f"is no address: {error}", "")
+                continue
+            if "@" in parts.netloc and "authorization" in headers:
+                what = "holds credentials, and so do the headers or auth"
+                self._problem(at, what, "keep one of them: a request has room for one")
 
 
 def is_loopback(host: str) -> bool:

@@ -14,11 +14,16 @@ from only1mcp.config.overrides import apply_overrides, override_paths
 from only1mcp.config.positions import Document, dotted, read
 from only1mcp.config.positions import Path as KeyPath
 from only1mcp.config.problems import NOWHERE, ConfigInvalid, Place, Problem
-from only1mcp.config.schema import ConfigFile
+from only1mcp.config.schema import HOST_PATTERN, ORIGIN_PATTERN, URL_PATTERN, ConfigFile
 from only1mcp.config.settings import Settings
 from only1mcp.config.substitution import substitute
 
 MAX_PROBLEMS = 20
+_PATTERN_HINTS = {
+    URL_PATTERN: "write an address as http://127.0.0.1:9000/mcp",
+    HOST_PATTERN: "write a host without a port, as gateway.example.com",
+    ORIGIN_PATTERN: "write an origin as https://app.example.com",
+}
 
 
 def load(path: Path, environment: Mapping[str, str] = os.environ) -> Settings:
@@ -119,12 +124,10 @@ def _reason(detail: ErrorDetails) -> str:
 
 
 def _hint(detail: ErrorDetails) -> str:
-    context = detail.get("ctx", {})
-    if "pattern" in context and "://" in str(context["pattern"]):
-        return "write an address as http://127.0.0.1:9000/mcp"
-    if "pattern" in context:
-        return "use letters, digits, '_', '-' and '.'"
-    return ""
+    pattern = detail.get("ctx", {}).get("pattern")
+    if pattern is None:
+        return ""
+    return _PATTERN_HINTS.get(str(pattern), "use letters, digits, '_', '-' and '.'")
 
 
 def _suggest_key(path: KeyPath) -> str:

@@ -169,7 +169,10 @@ class _JsonReader:
         word = match.group()
         if word in self._WORDS:
             return self._WORDS[word]
-        return float(word) if set(word) & set(".eE") else int(word)
+        try:
+            return float(word) if set(word) & set(".eE") else int(word)
+        except ValueError:  # Python reads no integer of more than some thousand digits
+            raise self._error("a number is too long") from None
 
     def _string(self) -> str:
         try:

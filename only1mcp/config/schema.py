@@ -19,12 +19,20 @@ ServerId = Annotated[
     str, StringConstraints(pattern=r"^[A-Za-z0-9](?:[A-Za-z0-9_.-]*[A-Za-z0-9])?$", max_length=64)
 ]
 Prefix = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.-]{0,64}$")]
-HttpUrl = Annotated[str, StringConstraints(pattern=r"^https?://[^\s/?#]+[^\s#]*$")]
+URL_PATTERN = r"^https?://[^\s/?#]+[^\s#]*$"
+HttpUrl = Annotated[str, StringConstraints(pattern=URL_PATTERN)]
+HOST_PATTERN = r"^([A-Za-z0-9._-]+|\[?[0-9A-Fa-f.]*:[0-9A-Fa-f.]*:[0-9A-Fa-f:.]*\]?)$"
+"""A name or an address; a port is not compared, and a star would match nothing."""
+HostName = Annotated[str, StringConstraints(pattern=HOST_PATTERN)]
+ORIGIN_PATTERN = r"^[A-Za-z][A-Za-z0-9+.-]*://[^\s/?#*]+/?$"
+Origin = Annotated[str, StringConstraints(pattern=ORIGIN_PATTERN)]
 Algorithm = Literal["round_robin", "consistent_hash"]
 Version = Annotated[
     Literal["1.0", "1"], BeforeValidator(str), WithJsonSchema({"enum": ["1.0", "1", 1]})
 ]
 """YAML reads an unquoted 1.0 as a number."""
+MAX_BODY = 32 * 2**20
+"""More would not fit on the links between our processes, nor into a child's input."""
 DEFAULT_COMMANDS = ("node", "npx", "python", "python3", "uvx")
 
 
@@ -37,7 +45,7 @@ class Section(BaseModel):
 class LimitsSection(Section):
     """Bounds on what one client may ask."""
 
-    max_body: Size = Field(4 * 2**20, description="Largest request body.")
+    max_body: Size = Field(4 * 2**20, le=MAX_BODY, description="Largest request body.")
     max_header: Size = Field(32 * 2**10, description="Largest request head, all headers together.")
     max_connections: int = Field(10_000, ge=1, description="Client connections at a time.")
     header_timeout: Duration = Field(10.0, description="Time for a request to come in.")
@@ -69,8 +77,8 @@ class ProxySection(Section):
     handshake_timeout: Duration = Field(5.0, description="Time for a server's handshake and lists.")
     shutdown_timeout: Duration = Field(30.0, description="Time for requests to finish at a stop.")
     page_size: int = Field(1000, ge=1, description="Items on one page of a list.")
-    allowed_hosts: list[str] = Field([], description="Host names served besides loopback's.")
-    allowed_origins: list[str] = Field([], description="Web origins that may call.")
+    allowed_hosts: list[HostName] = Field([], description="Host names served besides loopback's.")
+    allowed_origins: list[Origin] = Field([], description="Web origins that may call.")
     allow_unauthenticated: bool = Field(
         False, description="Listen beyond loopback although nobody has to authenticate."
     )

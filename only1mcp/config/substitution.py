@@ -13,7 +13,7 @@ from only1mcp.config.positions import Document, dotted
 from only1mcp.config.positions import Path as KeyPath
 from only1mcp.config.problems import Problem
 
-_REFERENCE = re.compile(r"\$(?:\$|\{(env:|file:)?([^}:]*)(?::([-?])([^}]*))?\})")
+_REFERENCE = re.compile(r"\$(?:\$|\{(env:|file:)?([^}:]*)(?::([-?])([^}]*))?\}|\{[^}]*\})")
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
@@ -51,11 +51,16 @@ def _resolve(match: re.Match[str], environment: Mapping[str, str]) -> str:
     if match.group() == "$$":
         return "$"
     kind, name, operator, word = match.groups()
+    if name is None:
+        forms = "${VAR}, ${VAR:-default}, ${VAR:?message} or ${file:/path}; $$ for a dollar sign"
+        raise _Unresolved(f"{match.group()} is no reference", f"write {forms}")
     if kind == "file:":
         return _read(name)
     if _NAME.fullmatch(name) is None:
         raise _Unresolved(f"{match.group()} names no variable", "write $$ for a dollar sign")
     value = environment.get(name)
+    if value and not is_text(value):
+        raise _Unresolved(f"${{{name}}} is not text in UTF-8", f"set {name} anew")
     if value:
         return value
     if operator == "-":
@@ -65,6 +70,11 @@ def _resolve(match: re.Match[str], environment: Mapping[str, str]) -> str:
     if value is not None:
         return value
     raise _Unresolved(f"${{{name}}} is not set", f"set {name}, or write ${{{name}:-default}}")
+
+
+def is_text(value: str) -> bool:
+    """Say whether a variable holds text; other bytes reach us as halves of characters."""
+    return not any("\ud800" <= c <= "\udfff" for c in value)
 
 
 def _read(name: str) -> str:

@@ -54,6 +54,16 @@ PROBLEMS = [
      "not set. set NOPE"),
     (HTTP + "  auth: {type: bearer}", "c.yaml:4:9: servers[0].auth: token or token_env is "
      "missing"),
+    ("servers:\n- id: a\n  url: http://u:p@h/\n  auth: {token: t}", "c.yaml:3:8: servers[0].url: "
+     "holds credentials, and so do the headers or auth. keep one of them: a request has room for "
+     "one"),
+    ("servers:\n- id: a\n  instances: [{url: 'http://h/'}, {url: 'http://u@h:1/'}]\n"
+     "  headers: {authorization: t}", "c.yaml:3:41: servers[0].instances[1].url: holds "
+     "credentials, and so do the headers or auth. keep one of them: a request has room for one"),
+    ("servers:\n- id: a\n  url: http://[::1/", "c.yaml:3:8: servers[0].url: is no address: Invalid "
+     "IPv6 URL"),
+    ("servers:\n- id: a\n  url: http://h:70000/", "c.yaml:3:8: servers[0].url: is no address: Port "
+     "out of range 0-65535"),
     (HTTP + '  headers: {X: "a\\r\\nY: b"}', "c.yaml:4:16: servers[0].headers.X: holds a line "
      "end"),
     (HTTP + '  headers: {"X\\n": a}', "c.yaml:4:20: servers[0].headers.X\n: holds a line end"),
@@ -64,6 +74,14 @@ PROBLEMS = [
 def test_parts_that_contradict_each_other_are_a_problem(text: str, problem: str) -> None:
     """Each with its place and a way out."""
     assert problems_of(text) == [problem]
+
+
+def test_a_token_that_is_no_text_is_a_problem() -> None:
+    """Bytes that are not UTF-8 cannot stand in a header."""
+    text = HTTP + "  auth: {token_env: T}"
+    assert problems_of(text, environment={"T": "\udcff"}) == [
+        "c.yaml:4:9: servers[0].auth: ${T} is not text in UTF-8. set T"
+    ]
 
 
 def test_contradictions_of_all_servers_are_reported_together() -> None:

@@ -6,6 +6,7 @@ import pytest
 
 from only1mcp.config.loader import MAX_PROBLEMS, load
 from only1mcp.config.problems import ConfigInvalid
+from only1mcp.config.schema import HOST_PATTERN, ORIGIN_PATTERN
 from tests.support.configuration import problems_of, settings_of
 
 SERVER = "servers:\n  - id: a\n    command: python3\n"
@@ -40,6 +41,15 @@ PROBLEMS = [
     ("proxy: {timeout: 0s}", "c.yaml:1:18: proxy.timeout: input should be greater than 0"),
     ("proxy: {limits: {max_body: 4 MB}}", "c.yaml:1:28: proxy.limits.max_body: a size is a "
      "number of bytes or has a unit, as 64KiB or 4MiB"),
+    ("proxy: {limits: {max_body: 33MiB}}", "c.yaml:1:28: proxy.limits.max_body: input should be "
+     "less than or equal to 33554432"),
+    *[(f"proxy: {{allowed_hosts: ['{host}']}}", f"c.yaml:1:25: proxy.allowed_hosts[0]: string "
+       f"should match pattern '{HOST_PATTERN}'. write a host without a port, as "
+       "gateway.example.com") for host in ("a.org:8443", "*", "*.a.org", "http://a.org", "")],
+    *[(f"proxy: {{allowed_origins: ['{origin}']}}", f"c.yaml:1:27: proxy.allowed_origins[0]: "
+       f"string should match pattern '{ORIGIN_PATTERN}'. write an origin as "
+       "https://app.example.com") for origin in ("a.org", "*", "https://*.a.org", "null",
+                                                 "https://a.org/app")],
     ("proxy: {routing: {algorithm: random}}", "c.yaml:1:30: proxy.routing.algorithm: input "
      "should be 'round_robin' or 'consistent_hash'"),
     ("servers: {}", "c.yaml:1:10: servers: input should be a valid list"),

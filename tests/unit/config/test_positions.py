@@ -125,6 +125,7 @@ SYNTAX = [
     ("c.toml", "[a]\n[a]\n", "c.toml:2:3: not valid TOML: Cannot declare"),
     ("c.toml", "a = [1,", "c.toml:1:"),
     ("c.toml", "a = 1\nb", "c.toml:2:"),
+    ("c.json", f'{{"a": {"1" * 5000}}}', "c.json:1:5007: not valid JSON: a number is too long"),
     ("c.json", "", "c.json:1:1: not valid JSON: a value is expected"),
     ("c.json", "{", "c.json:1:2: not valid JSON: a key in double quotes is expected"),
     ("c.json", "{'a': 1}", "c.json:1:2: not valid JSON: a key in double quotes is expected"),

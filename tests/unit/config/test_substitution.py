@@ -12,7 +12,11 @@ ENVIRONMENT = {
     "PORT": "9000",
     "EVIL": "x\n  port: 1",
     "_a1": "y",
+    "BYTES": "a\udcff",
 }
+FORMS_KNOWN = (
+    "write ${VAR}, ${VAR:-default}, ${VAR:?message} or ${file:/path}; $$ for a dollar sign"
+)
 FORMS = [
     ("plain", "plain"), ("${HOSTNAME}", "example.org"), ("${env:HOSTNAME}", "example.org"),
     ("a.${HOSTNAME}:${PORT}", "a.example.org:9000"), ("${NOPE:-fallback}", "fallback"),
@@ -27,8 +31,8 @@ FORMS = [
 @pytest.mark.parametrize(("written", "expected"), FORMS)
 def test_a_reference_is_replaced_by_what_it_stands_for(written: str, expected: str) -> None:
     """Inside a value, several times, with a default; a doubled dollar sign is one."""
-    settings = settings_of(f"proxy: {{allowed_hosts: ['{written}']}}", environment=ENVIRONMENT)
-    assert settings.allowed_hosts == (expected,)
+    text = f"servers: [{{id: a, command: python3, args: ['{written}']}}]"
+    assert settings_of(text, environment=ENVIRONMENT).servers[0].args == (expected,)
 
 
 UNRESOLVED = [
@@ -39,6 +43,10 @@ UNRESOLVED = [
     ("${}", "${} names no variable. write $$ for a dollar sign"),
     ("${1X}", "${1X} names no variable. write $$ for a dollar sign"),
     ("${a b}", "${a b} names no variable. write $$ for a dollar sign"),
+    ("${PORT:=1}", f"${{PORT:=1}} is no reference. {FORMS_KNOWN}"),
+    ("${PORT:+1}", f"${{PORT:+1}} is no reference. {FORMS_KNOWN}"),
+    ("${input:token}", f"${{input:token}} is no reference. {FORMS_KNOWN}"),
+    ("${BYTES}", "${BYTES} is not text in UTF-8. set BYTES anew"),
     ("${file:/no/such}", "/no/such cannot be read: [Errno 2] No such file or directory: "
      "'/no/such'. check the path"),
 ]  # fmt: skip
@@ -63,14 +71,16 @@ def test_references_work_in_every_form_of_file() -> None:
 
 def test_what_a_variable_holds_never_becomes_structure() -> None:
     """It is put in after parsing."""
-    settings = settings_of("proxy:\n  allowed_hosts: ['${EVIL}']\n", environment=ENVIRONMENT)
-    assert (settings.allowed_hosts, settings.port) == (("x\n  port: 1",), 8080)
+    text = "servers:\n- id: a\n  command: python3\n  args: ['${EVIL}']\n"
+    settings = settings_of(text, environment=ENVIRONMENT)
+    assert (settings.servers[0].args, settings.port) == (("x\n  port: 1",), 8080)
 
 
 def test_a_variable_s_own_references_are_not_followed() -> None:
     """What stands in the environment is a value, not a template."""
-    settings = settings_of("proxy: {allowed_hosts: ['${A}']}", environment={"A": "${B}", "B": "x"})
-    assert settings.allowed_hosts == ("${B}",)
+    text = "servers: [{id: a, command: python3, args: ['${A}']}]"
+    settings = settings_of(text, environment={"A": "${B}", "B": "x"})
+    assert settings.servers[0].args == ("${B}",)
 
 
 def test_keys_are_left_alone() -> None:
