@@ -40,6 +40,8 @@ def test_command(server: str | None, config_path: str | None, as_json: bool) -> 
 
     settings = need_settings(config_path)
     chosen = [item for item in settings.servers if server in (None, item.id)]
+    if not settings.servers:
+        raise Failure("NO_SERVER", "no server is declared", "add one", exit_code=NOT_FOUND)
     if not chosen:
         known = ", ".join(item.id for item in settings.servers)
         raise Failure("NO_SERVER", f"no server {server!r}", f"known: {known}", exit_code=NOT_FOUND)

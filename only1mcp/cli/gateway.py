@@ -82,11 +82,22 @@ def endpoint(url: str | None, port: int | None = None) -> str:
 
 
 class McpClient:
-    """As much of a modern MCP client as the command line needs."""
+    """As much of a modern MCP client as the command line needs.
+
+    Raises:
+        Failure: the URL is none of HTTP.
+    """
 
     def __init__(self, url: str) -> None:
         self._url = url
         self._last_id = 0
+        try:
+            self._parts = urlsplit(url)
+            self._port = self._parts.port
+        except ValueError as error:
+            raise _bad_url(f"{url} is no address: {error}") from None
+        if self._parts.scheme not in ("http", "https") or not self._parts.hostname:
+            raise _bad_url(f"{url} is no address")
 
     def request(self, method: str, params: dict[str, Any], name: str | None = None) -> Any:
         """Send a request and return its result.
@@ -124,21 +135,24 @@ class McpClient:
         cursor: str | None = None
         while True:
             page = self.request(method, {"cursor": cursor} if cursor else {})
+            if not isinstance(page, dict) or not isinstance(page.get(key), list):
+                raise self._not_mcp(f"{method} without {key}")
             found += page[key]
             cursor = page.get("nextCursor")
             if not cursor:
                 return found
 
     def _post(self, body: bytes, headers: dict[str, str]) -> Any:
-        parts = urlsplit(self._url)
+        parts = self._parts
         kind = (
             http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
         )
-        connection = kind(parts.hostname or "", parts.port, timeout=_TIMEOUT_S)
+        connection = kind(parts.hostname or "", self._port, timeout=_TIMEOUT_S)
+        target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
         try:
-            connection.request("POST", parts.path or "/", body, headers)
+            connection.request("POST", target, body, headers)
             response = connection.getresponse()
-            text = response.read().decode()
+            text = response.read().decode(errors="replace")
         except (OSError, http.client.HTTPException) as error:
             raise Failure(
                 "UNREACHABLE", f"{self._url} cannot be reached: {error}",
@@ -147,11 +161,25 @@ class McpClient:
         finally:
             connection.close()
         if "text/event-stream" in (response.getheader("Content-Type") or ""):
-            text = [line[5:] for line in text.splitlines() if line.startswith("data:")][-1]
+            text = ([line[5:] for line in text.splitlines() if line.startswith("data:")] or [""])[
+                -1
+            ]
         try:
-            return json.loads(text)
+            answer = json.loads(text)
         except ValueError:
-            raise Failure(
-                "NOT_MCP", f"{self._url} answered HTTP {response.status} and no JSON",
-                "check the address", exit_code=UNREACHABLE,
-            ) from None  # fmt: skip
+            raise self._not_mcp(f"HTTP {response.status} and no JSON") from None
+        if not isinstance(answer, dict) or not (
+            "result" in answer or isinstance(answer.get("error"), dict)
+        ):
+            raise self._not_mcp(f"HTTP {response.status} and no JSON-RPC response")
+        return answer
+
+    def _not_mcp(self, answered: str) -> Failure:
+        return Failure(
+            "NOT_MCP", f"{self._url} answered {answered}", "check the address",
+            exit_code=UNREACHABLE,
+        )  # fmt: skip
+
+
+def _bad_url(message: str) -> Failure:
+    return Failure("BAD_URL", message, "write it as http://127.0.0.1:8080/mcp", exit_code=USAGE)

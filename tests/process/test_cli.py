@@ -1,5 +1,6 @@
 """The command line: what each command prints, as text and as JSON, and how it exits."""
 
+import asyncio
 import functools
 import json
 import os
@@ -10,10 +11,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from aiohttp import web
 
 from only1mcp import __version__
 from tests.support.command import Done, run_command
 from tests.support.gateway import Gateway
+from tests.support.http_site import http_site
+from tests.support.loop import on_loop
 from tests.support.waiting import PATIENCE_S, wait_until
 from tests.support.zoo import animal, zoo
 
@@ -126,6 +130,42 @@ def test_an_address_that_does_not_speak_mcp_exits_with_4(gateway: Gateway, cli: 
     done = cli("tools", "list", "--url", f"http://127.0.0.1:{gateway.port}/livez", "--json")
     assert done.code in (1, 4)
     assert done.error["message"]
+
+
+ODD_ANSWERS = [
+    ("application/json", b""), ("application/json", b"null"), ("application/json", b"[]"),
+    ("application/json", b"{}"), ("application/json", b'{"error": "gone"}'),
+    ("application/json", b'{"result": 1}'), ("application/json", b'{"result": {"tools": {}}}'),
+    ("text/html", b"<html>"), ("text/plain", b"\xff"), ("text/event-stream", b": nothing\n\n"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("kind", "body"), ODD_ANSWERS)
+@on_loop
+async def test_an_answer_that_is_not_mcp_is_a_failure_in_words(
+    lone: Cli, kind: str, body: bytes
+) -> None:
+    """Whatever stands at the address, which is asked with its query."""
+    asked: list[str] = []
+
+    async def odd(request: web.BaseRequest) -> web.StreamResponse:
+        asked.append(request.path_qs)
+        return web.Response(body=body, headers={"Content-Type": kind})
+
+    async with http_site(odd) as url:
+        command = ("tools", "list", "--json", "--url", f"{url}?key=1")
+        done = await asyncio.to_thread(lone, *command)
+    assert (done.code, done.error["code"]) == (4, "NOT_MCP")
+    assert asked == ["/mcp?key=1"]
+
+
+@pytest.mark.parametrize(
+    "url", ["127.0.0.1:8080", "ftp://h/mcp", "http://", "http://[::1", "http://h:x/", ""]
+)
+def test_what_is_no_address_is_wrong_usage(lone: Cli, url: str) -> None:
+    """It says how one is written."""
+    done = lone("tools", "list", "--json", "--url", url)
+    assert (done.code, done.error["code"]) == (2, "BAD_URL")
 
 
 def test_status_shows_processes_and_servers(gateway: Gateway, cli: Cli) -> None:
@@ -323,6 +363,13 @@ def test_test_exits_with_3_for_a_server_that_is_not_declared(lone: Cli, tmp_path
     assert done.code == 3
     assert "hint: known: good" in done.err
     assert lone("test", "better", "--json").error["code"] == "NO_SERVER"
+
+
+def test_test_says_so_when_no_server_is_declared(lone: Cli, tmp_path: Path) -> None:
+    """There is nothing to try."""
+    (tmp_path / "only1mcp.yaml").write_text("version: 1.0")
+    done = lone("test", "--json")
+    assert (done.code, done.error["message"]) == (3, "no server is declared")
 
 
 def test_ctrl_c_ends_a_command_with_130(tmp_path: Path) -> None:
