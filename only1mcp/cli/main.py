@@ -62,10 +62,6 @@ class LazyGroup(click.Group):
         except KeyboardInterrupt:
             raise SystemExit(_INTERRUPTED) from None
 
-    def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
-        """Find the command; a mistyped one gets a suggestion from click."""
-        return super().resolve_command(ctx, args)
-
 
 @click.group(
     cls=LazyGroup, epilog=_EPILOG, context_settings={"help_option_names": ["-h", "--help"]}
