@@ -138,6 +138,14 @@ class BodyTooLarge(ClientError):
     reason = "body_too_large"
 
 
+class Cancelled(ClientError):
+    """The client took its request back (2025-11-25, basic/utilities/cancellation)."""
+
+    code = -32800
+    http_status = 200
+    reason = "cancelled"
+
+
 class RoutingError(Only1MCPError):
     """There is nobody to ask."""
 

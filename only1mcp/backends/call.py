@@ -5,11 +5,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
+import orjson
+
 from only1mcp._speedups import Envelope
 from only1mcp.errors import Only1MCPError
+from only1mcp.protocol.client_features import Feature
 from only1mcp.protocol.versions import Era
 
 Cancel = Callable[[], None]
+NOTHING = Feature(0)
+METHOD_NOT_FOUND = -32601
 
 
 @dataclass(slots=True)
@@ -24,10 +29,33 @@ class Outgoing:
     """The backend's own name of the target, for the Mcp-Name header."""
     safe: bool = False
     """Whether it may be sent again when nobody knows if it ran."""
+    features: Feature = NOTHING
+    """What a legacy server may ask of the client meanwhile."""
+    session: int = 0
+    """The serial of the client's legacy session; 0 when it has none."""
+    token: bytes | None = None
+    """The progress token in `params`: no other call of ours under way has the same."""
+    level: int | None = None
+    """The severity from which on the client wants log messages; None when it never said."""
+    headers: tuple[tuple[str, str], ...] = ()
+    """Headers that the target asks for, for HTTP legs (`x-mcp-header`)."""
+
+
+Respond = Callable[[bytes], None]
+"""Takes the answer to a server's request: the member `"result":…` or `"error":…`."""
 
 
 class ReplySink(Protocol):
-    """Hears of a call's end, exactly once; not at all after it was cancelled."""
+    """Hears of a call: messages on its way, then its end, exactly once.
+
+    It hears nothing any more after the call was cancelled.
+    """
+
+    def on_message(self, message: Envelope) -> None:
+        """Take a notification that concerns the call: progress, a log message."""
+
+    def on_request(self, message: Envelope, respond: Respond) -> None:
+        """Take a request that a legacy server makes of the client."""
 
     def on_reply(self, reply: Envelope) -> None:
         """Take the backend's response, be it a result or an error."""
@@ -46,11 +74,26 @@ class Backend(Protocol):
         """End what is open towards the server."""
 
 
+def refusal(message: Envelope) -> bytes:
+    """Answer a server's request of its client that nobody is there for; a ping is answered."""
+    if message.method == "ping":
+        return b'"result":{}'
+    text = f"there is no client that could answer {message.method}"
+    return b'"error":%b' % orjson.dumps({"code": METHOD_NOT_FOUND, "message": text})
+
+
 class FutureSink:
     """Lets a coroutine wait for a call."""
 
     def __init__(self) -> None:
         self._future: asyncio.Future[Envelope] = asyncio.get_running_loop().create_future()
+
+    def on_message(self, message: Envelope) -> None:
+        """Let it pass: nobody looks on."""
+
+    def on_request(self, message: Envelope, respond: Respond) -> None:
+        """Refuse: there is no client behind our own requests."""
+        respond(refusal(message))
 
     def on_reply(self, reply: Envelope) -> None:
         """Wake the waiter with the response."""
@@ -62,7 +105,7 @@ class FutureSink:
         if not self._future.done():
             self._future.set_exception(error)
 
-    async def wait(self, timeout_s: float) -> Envelope:
+    async def wait(self, timeout_s: float | None) -> Envelope:
         """Return the response.
 
         Raises:

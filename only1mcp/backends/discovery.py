@@ -1,5 +1,6 @@
 """Asking one backend for everything it offers."""
 
+import asyncio
 from typing import Protocol
 
 import orjson
@@ -7,7 +8,7 @@ import orjson
 from only1mcp._speedups import Envelope
 from only1mcp.backends.call import Outgoing
 from only1mcp.backends.handshake import Hello, own_request
-from only1mcp.errors import BackendProtocolError
+from only1mcp.errors import BackendProtocolError, BackendTimeout
 from only1mcp.protocol.translate import items_of
 from only1mcp.registry.catalogue import Catalogue, Item, items
 
@@ -28,6 +29,27 @@ class Asker(Protocol):
 
     async def request(self, outgoing: Outgoing) -> Envelope:
         """Send a request and return the response."""
+
+
+class Deadline:
+    """Asks on a session, each request within a time."""
+
+    def __init__(self, session: Asker, timeout_s: float) -> None:
+        self._session = session
+        self._timeout_s = timeout_s
+
+    async def request(self, outgoing: Outgoing) -> Envelope:
+        """Send a request and return the response.
+
+        Raises:
+            BackendTimeout: it did not come in time.
+        """
+        try:
+            return await asyncio.wait_for(self._session.request(outgoing), self._timeout_s)
+        except TimeoutError:
+            raise BackendTimeout(
+                f"no answer to {outgoing.method} within {self._timeout_s:g} s"
+            ) from None
 
 
 async def discover_catalogue(server_id: str, hello: Hello, asker: Asker) -> Catalogue:

@@ -11,8 +11,9 @@ import orjson
 
 from only1mcp import __version__
 from only1mcp._speedups import Envelope
-from only1mcp.backends.call import Outgoing
-from only1mcp.errors import BackendProtocolError
+from only1mcp.backends.call import NOTHING, Outgoing
+from only1mcp.errors import BackendProtocolError, UnsupportedProtocolVersion
+from only1mcp.protocol.client_features import Feature, declare
 from only1mcp.protocol.translate import owned_meta, write_object
 from only1mcp.protocol.versions import (
     LEGACY_VERSIONS,
@@ -61,16 +62,31 @@ def own_request(method: str, era: Era, members: tuple[tuple[str, bytes], ...] = 
     return Outgoing(method, write_object(members) if members else b"", Era.LEGACY, safe=True)
 
 
-def initialize() -> Outgoing:
-    """Write the opening of a legacy session; it declares no client features."""
+def initialize(features: Feature = NOTHING) -> Outgoing:
+    """Write the opening of a legacy session for clients with these features."""
     params = write_object(
         [
             ("protocolVersion", orjson.dumps(NEWEST_LEGACY)),
-            ("capabilities", NO_CAPABILITIES),
+            ("capabilities", declare(features)),
             ("clientInfo", GATEWAY_INFO),
         ]
     )
     return Outgoing("initialize", params, Era.LEGACY)
+
+
+def wants_another_version(reply: Envelope) -> bool:
+    """Say whether a modern server refuses only the version, and knows one that we speak.
+
+    Source: 2026-07-28, basic/versioning (UnsupportedProtocolVersionError, -32022).
+    """
+    error = _object(reply.body, reply.error_start, reply.error_end)
+    data = error.get("data")
+    supported = data.get("supported") if isinstance(data, dict) else None
+    return (
+        error.get("code") == UnsupportedProtocolVersion.code
+        and isinstance(supported, list)
+        and any(version in supported for version in MODERN_VERSIONS)
+    )
 
 
 def judge_probe(reply: Envelope) -> Hello | None:

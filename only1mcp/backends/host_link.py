@@ -3,7 +3,9 @@
 import asyncio
 import logging
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import orjson
 
@@ -12,7 +14,7 @@ from only1mcp.backends.call import Cancel, Outgoing, ReplySink
 from only1mcp.errors import BackendLost, BackendUnreachable, Only1MCPError
 from only1mcp.links.frames import Kind
 from only1mcp.links.link import Link, connect
-from only1mcp.links.wire import CallFrame, decode_failure
+from only1mcp.links.wire import CallFrame, decode_failure, decode_numbered, encode_numbered
 from only1mcp.registry.catalogue import Catalogue
 from only1mcp.tasks import Tasks
 
@@ -27,12 +29,13 @@ class HostLink:
 
     def __init__(
         self, path: Path, tasks: Tasks, on_catalogue: Callable[[Catalogue], None],
-        on_settled: Callable[[], None],
+        on_event: Callable[[dict[str, Any]], None], on_open: Callable[[], None],
     ) -> None:  # fmt: skip
         self._path = path
         self._tasks = tasks
         self._on_catalogue = on_catalogue
-        self._on_settled = on_settled
+        self._on_event = on_event
+        self._on_open = on_open
         self._link: Link | None = None
         self._token = 0
         self._sinks: dict[int, ReplySink] = {}
@@ -46,13 +49,22 @@ class HostLink:
         """Send a call; while the host is away it waits, for `PATIENCE_S` at most."""
         self._token += 1
         token = self._token
-        frame = CallFrame(server_id, outgoing.method, outgoing.params, outgoing.era.value)
+        frame = CallFrame(
+            server_id, outgoing.method, outgoing.params, outgoing.era.value,
+            int(outgoing.features), outgoing.session, outgoing.level,
+            outgoing.token.decode() if outgoing.token is not None else None,
+        )  # fmt: skip
         self._sinks[token] = sink
         if self._link is None or not self._link.send(Kind.CALL, token, frame.encode()):
             loop = asyncio.get_running_loop()
             timer = loop.call_later(PATIENCE_S, self._give_up, token)
             self._unsent[token] = (frame, timer)
         return lambda: self._cancel(token)
+
+    def note(self, payload: dict[str, Any]) -> None:
+        """Tell the host something that concerns no call; lost while there is none."""
+        if self._link is not None:
+            self._link.send(Kind.NOTE, 0, orjson.dumps(payload))
 
     def _cancel(self, token: int) -> None:
         if self._sinks.pop(token, None) is None:
@@ -80,6 +92,7 @@ class HostLink:
             timer.cancel()
             self._link.send(Kind.CALL, token, frame.encode())
         self._unsent.clear()
+        self._on_open()
 
     def _make_link(self) -> Link:
         return Link(self._on_frame, self._on_close)
@@ -98,22 +111,33 @@ class HostLink:
     def _on_frame(self, link: Link, kind: Kind, token: int, payload: bytes) -> None:
         del link
         if kind is Kind.EVENT:
-            self._on_event(payload)
+            self._take_event(payload)
             return
-        sink = self._sinks.pop(token, None)
+        sink = self._sinks.get(token)
         if sink is None:
             return
-        if kind is Kind.REPLY:
-            _deliver(sink, payload)
-        elif kind is Kind.FAILED:
-            sink.on_failure(decode_failure(payload))
+        if kind is Kind.MESSAGE:
+            sink.on_message(scan(payload))
+        elif kind is Kind.ASK:
+            number, question = decode_numbered(payload)
+            sink.on_request(scan(question), partial(self._respond, token, number))
+        else:
+            del self._sinks[token]
+            if kind is Kind.REPLY:
+                _deliver(sink, payload)
+            elif kind is Kind.FAILED:
+                sink.on_failure(decode_failure(payload))
 
-    def _on_event(self, payload: bytes) -> None:
+    def _respond(self, token: int, number: int, member: bytes) -> None:
+        if self._link is not None:
+            self._link.send(Kind.RESPOND, token, encode_numbered(number, member))
+
+    def _take_event(self, payload: bytes) -> None:
         event = orjson.loads(payload)
         if "catalogue" in event:
             self._on_catalogue(Catalogue.from_plain(event["catalogue"]))
-        elif event.get("settled"):
-            self._on_settled()
+        else:
+            self._on_event(event)
 
 
 def _deliver(sink: ReplySink, payload: bytes) -> None:

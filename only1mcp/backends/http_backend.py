@@ -6,9 +6,11 @@ import logging
 import aiohttp
 
 from only1mcp._speedups import Envelope
-from only1mcp.backends.call import Cancel, Outgoing, ReplySink
+from only1mcp.backends.call import NOTHING, Cancel, Outgoing, ReplySink
 from only1mcp.backends.http_session import HttpSession
 from only1mcp.errors import BackendLost, BackendUnreachable, Only1MCPError
+from only1mcp.protocol.client_features import Feature
+from only1mcp.protocol.versions import Era
 from only1mcp.registry.server import Server
 from only1mcp.routing.load_balancer import make_load_balancer
 from only1mcp.tasks import Tasks
@@ -24,7 +26,7 @@ class HttpBackend:
         self, server: Server, client: aiohttp.ClientSession, tasks: Tasks, virtual_nodes: int
     ) -> None:
         self._tasks = tasks
-        self._sessions = [open_session(server, client, place.url) for place in server.instances]
+        self._places = [Place(server, client, tasks, place.url) for place in server.instances]
         self._balancer = make_load_balancer(server.algorithm, server.instances, virtual_nodes)
 
     def call(self, outgoing: Outgoing, sink: ReplySink) -> Cancel:
@@ -34,20 +36,20 @@ class HttpBackend:
 
     async def _run(self, outgoing: Outgoing, sink: ReplySink) -> None:
         try:
-            reply = await self._request(outgoing)
+            reply = await self._request(outgoing, sink)
         except Only1MCPError as error:
             sink.on_failure(error)
             return
         sink.on_reply(reply)
 
-    async def _request(self, outgoing: Outgoing) -> Envelope:
+    async def _request(self, outgoing: Outgoing, sink: ReplySink) -> Envelope:
         first = self._balancer.pick((outgoing.target or outgoing.method).encode())
-        count = len(self._sessions)
+        count = len(self._places)
         last: Only1MCPError = BackendUnreachable("the server has no instance")
         for step in range(max(count, 2)):
-            session = self._sessions[(first + step) % count]
+            session = self._places[(first + step) % count].session(outgoing)
             try:
-                return await session.request(outgoing)
+                return await session.request(outgoing, sink)
             except BackendUnreachable as error:
                 last = error
                 if count == 1:
@@ -60,13 +62,46 @@ class HttpBackend:
 
     async def close(self) -> None:
         """End the sessions with the server."""
-        await asyncio.gather(*(session.close() for session in self._sessions))
+        await asyncio.gather(*(place.close() for place in self._places))
 
 
-def open_session(server: Server, client: aiohttp.ClientSession, url: str) -> HttpSession:
+class Place:
+    """One instance of a server: a session for each set of features that clients bring along.
+
+    What a legacy server may ask of its client is settled by `initialize`, so that clients with
+    different features cannot share a session.
+    """
+
+    def __init__(
+        self, server: Server, client: aiohttp.ClientSession, tasks: Tasks, url: str
+    ) -> None:
+        self._server = server
+        self._client = client
+        self._tasks = tasks
+        self._url = url
+        self._sessions: dict[Feature, HttpSession] = {}
+
+    def session(self, outgoing: Outgoing) -> HttpSession:
+        """Return the session that a request is to travel on."""
+        features = outgoing.features if outgoing.era is Era.LEGACY else NOTHING
+        found = self._sessions.get(features)
+        if found is None:
+            found = open_session(self._server, self._client, self._tasks, self._url, features)
+            self._sessions[features] = found
+        return found
+
+    async def close(self) -> None:
+        """End all sessions."""
+        await asyncio.gather(*(session.close() for session in self._sessions.values()))
+
+
+def open_session(
+    server: Server, client: aiohttp.ClientSession, tasks: Tasks, url: str,
+    features: Feature = NOTHING,
+) -> HttpSession:  # fmt: skip
     """Return our standing with one instance of a server; nothing is sent yet."""
     wire = StreamableHttp(client, server.id, url, dict(server.headers))
-    return HttpSession(server.id, wire, server.timeout_s, server.handshake_timeout_s)
+    return HttpSession(server.id, wire, server.handshake_timeout_s, tasks, features)
 
 
 def _cancel(task: asyncio.Task[None]) -> None:

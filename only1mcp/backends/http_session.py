@@ -2,16 +2,18 @@
 
 import asyncio
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 
-from only1mcp._speedups import Envelope
-from only1mcp.backends.call import Outgoing
+from only1mcp._speedups import REQUEST, Envelope
+from only1mcp.backends.call import NOTHING, Outgoing, ReplySink, refusal
 from only1mcp.backends.handshake import (
     Hello,
     discover,
     initialize,
     judge_probe,
     read_initialize,
+    wants_another_version,
 )
 from only1mcp.errors import (
     BackendError,
@@ -20,9 +22,11 @@ from only1mcp.errors import (
     BackendUnreachable,
 )
 from only1mcp.protocol import jsonrpc
+from only1mcp.protocol.client_features import Feature
 from only1mcp.protocol.headers import encode_value
 from only1mcp.protocol.versions import NEWEST_MODERN, Era
-from only1mcp.transports.streamable_http import HttpAnswer, StreamableHttp
+from only1mcp.tasks import Tasks
+from only1mcp.transports.streamable_http import HttpAnswer, OnEvent, StreamableHttp
 
 _log = logging.getLogger(__name__)
 _CLOSE_TIMEOUT_S = 1.0
@@ -58,31 +62,99 @@ class HttpSession:
     """Sends requests to one URL in either era; opens a legacy session when first needed."""
 
     def __init__(
-        self, name: str, wire: StreamableHttp, timeout_s: float, handshake_timeout_s: float
-    ) -> None:
+        self, name: str, wire: StreamableHttp, handshake_timeout_s: float, tasks: Tasks,
+        features: Feature = NOTHING,
+    ) -> None:  # fmt: skip
         self._name = name
         self._wire = wire
-        self._timeout_s = timeout_s
         self._handshake_timeout_s = handshake_timeout_s
+        self._tasks = tasks
+        self._features = features
         self._last_id = 0
         self._opened: _Opened | None = None
         self._opening = asyncio.Lock()
 
-    async def request(self, outgoing: Outgoing) -> Envelope:
-        """Send a request and return the response.
+    async def request(self, outgoing: Outgoing, sink: ReplySink | None = None) -> Envelope:
+        """Send a request and return the response; the sink hears what comes before it.
 
         Raises:
             BackendError: there is none.
         """
         if outgoing.era is Era.MODERN:
-            answer = await self._post(outgoing, _modern_headers(outgoing), self._timeout_s)
+            passed = _Passed(sink, self._refuse_request)
+            answer = await self._post(outgoing, _modern_headers(outgoing), None, passed)
             return self._message(answer)
         opened = await self._open()
-        answer = await self._post(outgoing, opened.headers, self._timeout_s)
+        passed = _Passed(sink, lambda reply: self._reply(opened, reply))
+        answer = await self._post(outgoing, opened.headers, None, passed)
         if opened.is_forgotten(answer):
             opened = await self._open(instead_of=opened)
-            answer = await self._post(outgoing, opened.headers, self._timeout_s)
+            answer = await self._post(outgoing, opened.headers, None, passed)
+        while answer.message is None and answer.resume_from is not None:
+            answer = await self._resume(opened, answer, passed)
         return self._message(answer)
+
+    async def _resume(self, opened: _Opened, broken: HttpAnswer, passed: OnEvent) -> HttpAnswer:
+        """Read on where a stream broke off (2025-11-25, basic/transports, Resumability)."""
+        await asyncio.sleep(broken.retry_s)
+        headers = {**opened.headers, "Last-Event-ID": broken.resume_from or ""}
+        answer = await self._wire.get(headers, passed)
+        if answer.status >= 400:
+            raise BackendLost(f"server {self._name} does not resume its stream")
+        if answer.resume_from is None:  # nothing new yet
+            answer.resume_from = broken.resume_from
+        return answer
+
+    def _reply(self, opened: _Opened, reply: bytes) -> None:
+        """Send the answer to a request of the server."""
+        self._tasks.spawn(self._send(opened, reply))
+
+    async def _send(self, opened: _Opened, message: bytes) -> None:
+        try:
+            await self._wire.post(message, opened.headers, self._handshake_timeout_s)
+        except BackendError as error:  # the call that it belongs to fails by itself
+            _log.warning("an answer did not arrive: %s", error, extra={"server": self._name})
+
+    def _refuse_request(self, reply: bytes) -> None:
+        """Drop the answer to a request that no modern server may send."""
+        _log.warning(
+            "the server sent a request, which 2026-07-28 does not know",
+            extra={"server": self._name, "detail": reply[:200]},
+        )
+
+    async def follow(self, on_event: OnEvent) -> None:
+        """Read what a legacy server says outside of any request, until that stream ends.
+
+        Raises:
+            BackendError: it cannot be had; a server may have none (405).
+        """
+        opened = await self._open()
+        passed = _Passed(None, lambda reply: self._reply(opened, reply), on_event)
+        answer = await self._wire.get(opened.headers, passed)
+        if opened.is_forgotten(answer):
+            await self._open(instead_of=opened)
+        elif answer.status >= 400:
+            raise BackendProtocolError(f"no stream to follow (HTTP {answer.status})")
+
+    async def listen(self, outgoing: Outgoing, on_event: OnEvent) -> None:
+        """Hold a `subscriptions/listen` of 2026-07-28 until the server ends it.
+
+        Raises:
+            BackendError: it cannot be had.
+        """
+        answer = await self._post(outgoing, _modern_headers(outgoing), None, on_event)
+        if answer.message is not None and not answer.message.result_end:
+            raise BackendProtocolError(f"server {self._name} refused to be listened to")
+
+    async def notify(self, method: str, params: bytes = b"") -> None:
+        """Send a notification on the legacy session.
+
+        Raises:
+            BackendError: it did not arrive.
+        """
+        opened = await self._open()
+        body = jsonrpc.notification(method, params)
+        await self._wire.post(body, opened.headers, self._handshake_timeout_s)
 
     async def probe(self) -> Hello:
         """Find out which eras the backend speaks.
@@ -92,6 +164,9 @@ class HttpSession:
         """
         outgoing = discover()
         answer = await self._post(outgoing, _modern_headers(outgoing), self._handshake_timeout_s)
+        if answer.message is not None and wants_another_version(answer.message):
+            headers = _modern_headers(outgoing)
+            answer = await self._post(outgoing, headers, self._handshake_timeout_s)
         self._refuse_outages(answer)
         modern = judge_probe(answer.message) if answer.message is not None else None
         try:
@@ -138,7 +213,7 @@ class HttpSession:
             return self._opened
 
     async def _initialize(self) -> _Opened:
-        answer = await self._post(initialize(), {}, self._handshake_timeout_s)
+        answer = await self._post(initialize(self._features), {}, self._handshake_timeout_s)
         opened = _Opened(read_initialize(self._message(answer)), answer.session_id)
         await self._wire.post(
             jsonrpc.notification("notifications/initialized"), opened.headers,
@@ -147,12 +222,14 @@ class HttpSession:
         return opened
 
     async def _post(
-        self, outgoing: Outgoing, headers: dict[str, str], timeout_s: float
-    ) -> HttpAnswer:
+        self, outgoing: Outgoing, headers: dict[str, str], timeout_s: float | None,
+        on_event: OnEvent | None = None,
+    ) -> HttpAnswer:  # fmt: skip
         self._last_id += 1
         request_id = b"%d" % self._last_id
         body = jsonrpc.request(request_id, outgoing.method, outgoing.params)
-        answer = await self._wire.post(body, headers, timeout_s)
+        passed = on_event or _Passed(None, self._refuse_request)
+        answer = await self._wire.post(body, headers, timeout_s, passed)
         if answer.message is not None and answer.message.id == request_id:
             return answer
         # A refusal bears no id, or one of the server's own: Python servers say "server-error".
@@ -163,6 +240,8 @@ class HttpSession:
 
     def _message(self, answer: HttpAnswer) -> Envelope:
         self._refuse_outages(answer)
+        if answer.message is None and answer.resume_from is not None:
+            raise BackendLost(f"server {self._name} ended the stream without a response")
         if answer.message is None:
             raise BackendProtocolError(
                 f"server {self._name} answered with HTTP status {answer.status} and no message"
@@ -190,4 +269,33 @@ def _modern_headers(outgoing: Outgoing) -> dict[str, str]:
     headers = {"MCP-Protocol-Version": NEWEST_MODERN, "Mcp-Method": outgoing.method}
     if outgoing.target is not None and outgoing.method != "completion/complete":
         headers["Mcp-Name"] = encode_value(outgoing.target)
+    headers.update(outgoing.headers)
     return headers
+
+
+class _Passed:
+    """Sorts what a stream carries before the response."""
+
+    def __init__(
+        self, sink: ReplySink | None, reply: Callable[[bytes], None],
+        on_event: OnEvent | None = None,
+    ) -> None:  # fmt: skip
+        self._sink = sink
+        self._reply = reply
+        self._on_event = on_event
+
+    def __call__(self, message: Envelope) -> None:
+        if message.kind == REQUEST:
+            request_id = message.id or b"null"
+
+            def respond(member: bytes) -> None:
+                self._reply(jsonrpc.response(request_id, member))
+
+            if self._sink is None or message.method == "ping":
+                respond(refusal(message))
+            else:
+                self._sink.on_request(message, respond)
+        elif self._on_event is not None:
+            self._on_event(message)
+        elif self._sink is not None:
+            self._sink.on_message(message)

@@ -4,6 +4,8 @@ Ids are ours, grow by one and are never used twice on a channel, so that equal i
 clients can never meet.
 """
 
+import itertools
+from collections.abc import Callable
 from typing import Generic, TypeVar
 
 Waiter = TypeVar("Waiter")
@@ -29,6 +31,19 @@ class Multiplexer(Generic[Waiter]):
     def take(self, request_id: bytes) -> Waiter | None:
         """Return who waits for this id and forget it; None when nobody does (any more)."""
         return self._waiting.pop(request_id, None)
+
+    def latest(self) -> Waiter | None:
+        """Return who began to wait last; None when nobody waits."""
+        return next(reversed(self._waiting.values()), None)
+
+    def find(self, wanted: Callable[[Waiter], bool]) -> Waiter | None:
+        """Return the first who fits."""
+        return next((waiter for waiter in self._waiting.values() if wanted(waiter)), None)
+
+    def only(self, wanted: Callable[[Waiter], bool]) -> Waiter | None:
+        """Return who fits, if exactly one does."""
+        found = list(itertools.islice(filter(wanted, self._waiting.values()), 2))
+        return found[0] if len(found) == 1 else None
 
     def drain(self) -> list[Waiter]:
         """Return and forget all who wait; the channel has ended."""

@@ -3,25 +3,45 @@
 import asyncio
 import logging
 from collections.abc import Callable
-
-import orjson
+from dataclasses import dataclass
 
 from only1mcp._speedups import REQUEST, RESPONSE, Envelope, scan
-from only1mcp.backends.call import Cancel, FutureSink, Outgoing, ReplySink
+from only1mcp.backends.call import (
+    NOTHING,
+    Cancel,
+    FutureSink,
+    Outgoing,
+    ReplySink,
+    refusal,
+)
 from only1mcp.backends.handshake import Hello, discover, initialize, judge_probe, read_initialize
 from only1mcp.backends.multiplexer import Multiplexer
 from only1mcp.errors import (
     BackendLost,
+    BackendProtocolError,
     BackendTimeout,
     BackendUnreachable,
     Only1MCPError,
     Overloaded,
 )
 from only1mcp.protocol import jsonrpc
+from only1mcp.protocol.client_features import Feature
+from only1mcp.protocol.log_levels import LEVELS
+from only1mcp.protocol.progress import token_of
+from only1mcp.protocol.versions import Era
 
 _log = logging.getLogger(__name__)
 MAX_PENDING = 10_000
-_METHOD_NOT_FOUND = orjson.dumps({"code": -32601, "message": "Method not found"})
+MAX_EARLY = 16
+
+
+@dataclass(frozen=True, slots=True)
+class _Waiting:
+    """A call under way."""
+
+    sink: ReplySink
+    token: bytes | None
+    level: int | None
 
 
 class PipeSession:
@@ -30,29 +50,82 @@ class PipeSession:
     Args:
         name: the server's id, for messages and logs.
         write: sends one message; False when the channel takes none.
-        on_notification: hears of every notification's method.
+        on_notification: takes the notifications that belong to no call.
+        features: what the server was told that it may ask of the client; with any, all calls on
+            the channel must be one client's.
     """
 
     def __init__(
-        self, name: str, write: Callable[[bytes], bool], on_notification: Callable[[str], None]
-    ) -> None:
+        self, name: str, write: Callable[[bytes], bool],
+        on_notification: Callable[[Envelope], None], features: Feature = NOTHING,
+    ) -> None:  # fmt: skip
+        self.features = features
         self._name = name
         self._write = write
         self._on_notification = on_notification
-        self._calls: Multiplexer[ReplySink] = Multiplexer()
+        self._calls: Multiplexer[_Waiting] = Multiplexer()
         self._garbage = 0
+        self._hello: Hello | None = None
+        self._level: int | None = None
+        self._early: list[Envelope] = []
+        """Questions that the server asked while no call was under way."""
 
     def call(self, outgoing: Outgoing, sink: ReplySink) -> Cancel:
         """Send a request; its end reaches the sink."""
         if len(self._calls) >= MAX_PENDING:
             sink.on_failure(Overloaded(f"server {self._name} has too many calls under way"))
             return _nothing
-        request_id = self._calls.open(sink)
+        self._raise_level(outgoing)
+        request_id = self._calls.open(_Waiting(sink, outgoing.token, outgoing.level))
         if not self._write(jsonrpc.request(request_id, outgoing.method, outgoing.params)):
             self._calls.take(request_id)
             sink.on_failure(BackendUnreachable(f"server {self._name} takes no more input"))
             return _nothing
+        while self._early:
+            self._ask(self._early.pop(0))
         return lambda: self._cancel(request_id)
+
+    def opened(self, hello: Hello) -> None:
+        """Note what the server said when we met."""
+        self._hello = hello
+
+    def _raise_level(self, outgoing: Outgoing) -> None:
+        """Have the server log as much as any client wants; each gets what it asked for."""
+        level, hello = outgoing.level, self._hello
+        if level is None or hello is None or hello.era is not Era.LEGACY:
+            return
+        if "logging" in hello.capabilities and (self._level is None or level < self._level):
+            self._level = level
+            request_id = self._calls.open(_Waiting(FutureSink(), None, None))
+            params = b'{"level":"%b"}' % LEVELS[level].encode()
+            self._write(jsonrpc.request(request_id, "logging/setLevel", params))
+
+    @property
+    def busy(self) -> bool:
+        """Whether calls are under way."""
+        return len(self._calls) > 0
+
+    async def listen(self, outgoing: Outgoing, on_event: Callable[[Envelope], None]) -> None:
+        """Hold a modern subscription; what it brings comes as notifications of the channel.
+
+        Raises:
+            BackendError: it was refused, or the channel is gone.
+        """
+        del on_event
+        sink = FutureSink()
+        cancel = self.call(outgoing, sink)
+        try:
+            reply = await sink.wait(None)
+        except asyncio.CancelledError:
+            cancel()
+            raise
+        if not reply.result_end:
+            raise BackendProtocolError(f"server {self._name} refused to be listened to")
+
+    async def follow(self, on_event: Callable[[Envelope], None]) -> None:
+        """Wait: what a legacy server says comes on the channel by itself."""
+        del on_event
+        await asyncio.get_running_loop().create_future()
 
     def _cancel(self, request_id: bytes) -> None:
         """Forget the call and tell the server (basic/patterns/cancellation)."""
@@ -91,21 +164,54 @@ class PipeSession:
             self._note_garbage(line, error)
             return
         if message.kind == RESPONSE:
-            sink = self._calls.take(message.id or b"")
-            if sink is not None:
-                sink.on_reply(message)
+            waiting = self._calls.take(message.id or b"")
+            if waiting is not None:
+                waiting.sink.on_reply(message)
         elif message.kind == REQUEST:
-            self._answer(message)
+            self._ask(message)
         elif message.method is not None:
-            self._on_notification(message.method)
+            self._notice(message)
 
-    def _answer(self, message: Envelope) -> None:
-        """Answer the server's own requests: we declared no client features, so only `ping`."""
-        assert message.id is not None
-        if message.method == "ping":
-            self._write(jsonrpc.result(message.id, b"{}"))
+    def _ask(self, message: Envelope) -> None:
+        """Put the server's question to the one client that it can concern."""
+        request_id = message.id or b"null"
+
+        def respond(member: bytes) -> None:
+            self._write(jsonrpc.response(request_id, member))
+
+        waiting = self._calls.latest()
+        if message.method == "ping" or not self.features:
+            respond(refusal(message))
+        elif waiting is None and len(self._early) < MAX_EARLY:
+            self._early.append(message)
+        elif waiting is None:
+            respond(refusal(message))
         else:
-            self._write(jsonrpc.error(message.id, _METHOD_NOT_FOUND))
+            waiting.sink.on_request(message, respond)
+
+    def _notice(self, message: Envelope) -> None:
+        """Bring a notification to the call that it belongs to, if it can be told."""
+        waiting: _Waiting | None = None
+        if message.method == "notifications/progress":
+            token = token_of(message.body[message.params_start : message.params_end])
+            waiting = self._calls.find(lambda entry: entry.token is not None
+                                       and entry.token == token)  # fmt: skip
+        elif message.method == "notifications/message":
+            waiting = self._logger_of()
+        elif message.method == "notifications/cancelled":
+            waiting = self._calls.latest()
+        else:
+            self._on_notification(message)
+            return
+        if waiting is not None:
+            waiting.sink.on_message(message)
+        elif message.method == "notifications/message":
+            self._on_notification(message)
+
+    def _logger_of(self) -> "_Waiting | None":
+        """Return the only call that a log message can belong to; messages name none."""
+        is_modern = self._hello is not None and self._hello.era is Era.MODERN
+        return self._calls.only(lambda entry: entry.level is not None if is_modern else True)
 
     def _note_garbage(self, line: bytes, error: Only1MCPError) -> None:
         self._garbage += 1
@@ -117,8 +223,8 @@ class PipeSession:
 
     def close(self, reason: str) -> None:
         """End all calls under way: the channel is gone."""
-        for sink in self._calls.drain():
-            sink.on_failure(BackendLost(f"server {self._name} {reason} during the call"))
+        for waiting in self._calls.drain():
+            waiting.sink.on_failure(BackendLost(f"server {self._name} {reason} during the call"))
 
 
 async def shake_hands(session: PipeSession, timeout_s: float, *, probe: bool) -> Hello:
@@ -132,9 +238,11 @@ async def shake_hands(session: PipeSession, timeout_s: float, *, probe: bool) ->
     if probe:
         hello = judge_probe(await session.request(discover(), timeout_s))
         if hello is not None:
+            session.opened(hello)
             return hello
-    hello = read_initialize(await session.request(initialize(), timeout_s))
+    hello = read_initialize(await session.request(initialize(session.features), timeout_s))
     session.notify("notifications/initialized")
+    session.opened(hello)
     return hello
 
 

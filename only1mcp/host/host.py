@@ -2,11 +2,13 @@
 
 import asyncio
 import logging
+from collections.abc import Callable, Hashable
+from typing import Any
 
 import orjson
 
-from only1mcp._speedups import Envelope
-from only1mcp.backends.call import Cancel, Outgoing
+from only1mcp._speedups import Envelope, scan
+from only1mcp.backends.call import Cancel, Outgoing, ReplySink, Respond
 from only1mcp.errors import BackendUnreachable, Only1MCPError
 from only1mcp.health.board import HOST
 from only1mcp.health.manager import HealthReporter
@@ -16,16 +18,19 @@ from only1mcp.host.status import Observer, ServerState, ServerStatus
 from only1mcp.host.stdio_server import StdioServer
 from only1mcp.links.frames import Kind
 from only1mcp.links.link import Link, serve
-from only1mcp.links.wire import CallFrame, encode_failure
+from only1mcp.links.wire import CallFrame, decode_numbered, encode_failure, encode_numbered
 from only1mcp.process import prctl
 from only1mcp.process.child import Lifecycle
 from only1mcp.process.context import Context
+from only1mcp.protocol import jsonrpc
+from only1mcp.protocol.client_features import Feature
 from only1mcp.protocol.versions import Era
 from only1mcp.registry.catalogue import Catalogue
 from only1mcp.tasks import Tasks
 from only1mcp.transports.streamable_http import make_client
 
 _log = logging.getLogger(__name__)
+SUBSCRIPTIONS = frozenset({"resources/subscribe", "resources/unsubscribe"})
 
 
 class Host:
@@ -40,7 +45,9 @@ class Host:
         self._under_way: dict[tuple[Link, int], Cancel] = {}
         self._known: dict[str, Catalogue] = {}
         self._unsettled: set[str] = set()
-        observer = Observer(self._on_status, self._on_catalogue)
+        self._asked: dict[tuple[Link, int], dict[int, Respond]] = {}
+        """Questions of servers that callers are yet to answer, by their number."""
+        observer = Observer(self._on_status, self._on_catalogue, self._on_updated, self._on_logged)
         self._servers: dict[str, StdioServer | HttpServer] = {}
         self._index: dict[str, int] = {}
         self._restarts: dict[str, int] = {}
@@ -84,34 +91,99 @@ class Host:
         for owner, token in list(self._under_way):
             if owner is link:
                 self._under_way.pop((owner, token))()
+        for server in self._servers.values():
+            server.watches.drop_link(link)
 
     def _on_frame(self, link: Link, kind: Kind, token: int, payload: bytes) -> None:
         if kind is Kind.CANCEL:
-            cancel = self._under_way.pop((link, token), None)
+            cancel = self._under_way.get((link, token))
+            self._forget(link, token)
             if cancel is not None:
                 cancel()
         elif kind is Kind.CALL:
             self._call(link, token, CallFrame.decode(payload))
+        elif kind is Kind.RESPOND:
+            number, member = decode_numbered(payload)
+            respond = self._asked.get((link, token), {}).pop(number, None)
+            if respond is not None:
+                respond(member)
+        elif kind is Kind.NOTE:
+            self._take_note(link, orjson.loads(payload))
+
+    def _take_note(self, link: Link, note: dict[str, Any]) -> None:
+        """Have a resource watched for a stream of a worker, or no longer."""
+        for action in ("watch", "unwatch"):
+            if action in note:
+                server_id, uri, number = note[action]
+                method = f"resources/{action.replace('watch', 'subscribe')}"
+                self._tasks.spawn(self._watch(server_id, method, uri, (link, number)))
+        if "ended" in note:
+            for server in self._servers.values():
+                server.watches.drop({note["ended"]})
+
+    async def _watch(self, server_id: str, method: str, uri: str, holder: Hashable) -> None:
+        try:
+            await self._servers[server_id].watch(method, uri, holder)
+        except Only1MCPError as error:
+            _log.info("%s: %s", method, error, extra={"server": server_id})
+
+    async def _subscribe(self, frame: CallFrame, sink: ReplySink) -> None:
+        """Carry out a legacy client's `resources/subscribe` or its opposite."""
+        params = orjson.loads(frame.params)
+        try:
+            server = self._servers[frame.server_id]
+            await server.watch(frame.method, params["uri"], frame.session)
+        except Only1MCPError as error:
+            sink.on_failure(error)
+        else:
+            sink.on_reply(scan(jsonrpc.result(b"0", b"{}")))
 
     def _call(self, link: Link, token: int, frame: CallFrame) -> None:
         server = self._servers.get(frame.server_id)
-        answer = _LinkSink(self._under_way, link, token)
+        questions: dict[int, Respond] = {}
+        self._asked[link, token] = questions
+        answer = _LinkSink(self._forget, link, token, questions)
+        if server is not None and frame.method in SUBSCRIPTIONS:
+            self._under_way[link, token] = _nothing
+            self._tasks.spawn(self._subscribe(frame, answer))
+            return
         if not isinstance(server, StdioServer):
             answer.on_failure(BackendUnreachable(f"server {frame.server_id} is not run here"))
             return
-        outgoing = Outgoing(frame.method, frame.params, Era(frame.era))
-        self._under_way[link, token] = lambda: None
+        outgoing = Outgoing(
+            frame.method, frame.params, Era(frame.era), features=Feature(frame.features),
+            session=frame.session, level=frame.level,
+            token=None if frame.token is None else frame.token.encode(),
+        )  # fmt: skip
+        self._under_way[link, token] = _nothing
         cancel = server.call(outgoing, answer)
         if (link, token) in self._under_way:
             self._under_way[link, token] = cancel
 
-    def _on_catalogue(self, catalogue: Catalogue) -> None:
+    def _forget(self, link: Link, token: int) -> None:
+        self._under_way.pop((link, token), None)
+        self._asked.pop((link, token), None)
+
+    def _on_catalogue(self, catalogue: Catalogue, kinds: frozenset[str]) -> None:
+        """Take what a server offers; workers get it before their clients hear of the change."""
         known = self._known.get(catalogue.server_id)
         self._metrics.tools(self._index[catalogue.server_id], len(catalogue.tools))
-        if known == catalogue:
-            return
-        self._known[catalogue.server_id] = catalogue
-        self._broadcast(_catalogue_event(catalogue))
+        if known != catalogue:
+            self._known[catalogue.server_id] = catalogue
+            self._broadcast(_catalogue_event(catalogue))
+        changed = kinds | (catalogue.differs(known) if known is not None else frozenset())
+        if changed:
+            self._broadcast(orjson.dumps({"changed": sorted(changed)}))
+
+    def _on_updated(self, server_id: str, uri: str, params: bytes) -> None:
+        holders = self._servers[server_id].watches.holders(uri)
+        serials = [holder for holder in holders if isinstance(holder, int)]
+        event = {"updated": uri, "params": params.decode(), "sessions": serials}
+        self._broadcast(orjson.dumps(event))
+
+    def _on_logged(self, server_id: str, params: bytes) -> None:
+        del server_id
+        self._broadcast(orjson.dumps({"logged": params.decode()}))
 
     def _on_status(self, status: ServerStatus) -> None:
         if status.restarts > self._restarts.get(status.id, 0):
@@ -131,18 +203,35 @@ class Host:
 class _LinkSink:
     """Sends a call's end back over the link it came from."""
 
-    def __init__(self, under_way: dict[tuple[Link, int], Cancel], link: Link, token: int) -> None:
-        self._under_way = under_way
+    def __init__(
+        self, forget: Callable[[Link, int], None], link: Link, token: int,
+        questions: dict[int, Respond],
+    ) -> None:  # fmt: skip
+        self._forget = forget
         self._link = link
         self._token = token
+        self._questions = questions
+        self._count = 0
+
+    def on_message(self, message: Envelope) -> None:
+        self._link.send(Kind.MESSAGE, self._token, message.body)
+
+    def on_request(self, message: Envelope, respond: Respond) -> None:
+        self._count += 1
+        self._questions[self._count] = respond
+        self._link.send(Kind.ASK, self._token, encode_numbered(self._count, message.body))
 
     def on_reply(self, reply: Envelope) -> None:
-        self._under_way.pop((self._link, self._token), None)
+        self._forget(self._link, self._token)
         self._link.send(Kind.REPLY, self._token, reply.body)
 
     def on_failure(self, error: Only1MCPError) -> None:
-        self._under_way.pop((self._link, self._token), None)
+        self._forget(self._link, self._token)
         self._link.send(Kind.FAILED, self._token, encode_failure(error))
+
+
+def _nothing() -> None:
+    """There is nothing to cancel yet."""
 
 
 def _catalogue_event(catalogue: Catalogue) -> bytes:

@@ -2,17 +2,20 @@
 
 import asyncio
 import logging
+from collections.abc import Hashable
+from functools import partial
 
 import aiohttp
 
-from only1mcp._speedups import Envelope
-from only1mcp.backends.call import Outgoing
-from only1mcp.backends.discovery import discover_catalogue
+from only1mcp.backends.discovery import Asker, Deadline, discover_catalogue
 from only1mcp.backends.handshake import Hello
 from only1mcp.backends.http_backend import open_session
 from only1mcp.backends.http_session import HttpSession
-from only1mcp.errors import BackendTimeout, Only1MCPError
+from only1mcp.errors import BackendTimeout, BackendUnreachable, Only1MCPError
+from only1mcp.host.feed import Feed, Hearing
+from only1mcp.host.relisting import Relist, Relisting
 from only1mcp.host.status import Observer, ServerState, ServerStatus
+from only1mcp.host.watches import Watches
 from only1mcp.registry.server import Server
 from only1mcp.tasks import Tasks
 
@@ -32,8 +35,16 @@ class HttpServer:
         self.status = ServerStatus(server.id, server.transport)
         self._observer = observer
         self._tasks = tasks
-        self._sessions = [open_session(server, client, place.url) for place in server.instances]
+        self._sessions = [
+            open_session(server, client, tasks, place.url) for place in server.instances
+        ]
         self._loop_task: asyncio.Task[None] | None = None
+        self._relist: Relist | None = None
+        self._relisting = Relisting(server.id, self._list_again, tasks)
+        self.watches = Watches()
+        self._hearing = Hearing(server.id, self.watches, observer, self._relisting, tasks)
+        self.feed: Feed | None = None
+        """None while the server is down."""
 
     def start(self) -> None:
         """Begin; returns at once."""
@@ -46,13 +57,24 @@ class HttpServer:
         await asyncio.gather(*(session.close() for session in self._sessions))
         self._set_state(ServerState.STOPPED)
 
+    async def watch(self, method: str, uri: str, holder: Hashable) -> None:
+        """Have a resource watched, or no longer.
+
+        Raises:
+            BackendError: the server is down, or refuses.
+        """
+        if self.feed is None:
+            raise BackendUnreachable(f"server {self.server.id} is {self.status.state}")
+        change = self.feed.subscribe if method == "resources/subscribe" else self.feed.unsubscribe
+        await change(uri, holder)
+
     async def _run(self) -> None:
         retry_s = _FIRST_RETRY_S
         while True:
             try:
                 session, hello = await self._meet()
                 retry_s = _FIRST_RETRY_S
-                await self._watch(session, hello)
+                await self._attend(session, hello)
             except Only1MCPError as error:
                 self.status.detail = str(error)
                 if self.status.state is not ServerState.DOWN:
@@ -74,12 +96,28 @@ class HttpServer:
                     raise
         raise AssertionError("a server has at least one instance")
 
+    async def _attend(self, session: HttpSession, hello: Hello) -> None:
+        """Listen to the server while it is up."""
+        asker = Deadline(session, self.server.handshake_timeout_s)
+        self.feed = Feed(self._hearing, session, asker, hello)
+        self._relist = partial(self._list, asker, hello)
+        listening = self._tasks.spawn(self.feed.run())
+        try:
+            await self._watch(session, hello)
+        finally:
+            self.feed = self._relist = None
+            listening.cancel()
+
+    async def _list_again(self, kinds: frozenset[str]) -> None:
+        if self._relist is not None:
+            await self._relist(kinds)
+
     async def _watch(self, session: HttpSession, hello: Hello) -> None:
         """List, then check again and again; raises when the server fails."""
         checks = 0
         while True:
             if checks % _LIST_EVERY == 0:
-                await self._list(session, hello)
+                await self._list_again(self._relisting.take())
             else:
                 await self._ping(session, hello)
             if self.status.state is not ServerState.UP:
@@ -88,11 +126,10 @@ class HttpServer:
             checks += 1
             await asyncio.sleep(self.server.check_interval_s)
 
-    async def _list(self, session: HttpSession, hello: Hello) -> None:
-        asker = _Deadline(session, self.server.handshake_timeout_s)
+    async def _list(self, asker: Asker, hello: Hello, kinds: frozenset[str]) -> None:
         catalogue = await discover_catalogue(self.server.id, hello, asker)
         self.status.note(catalogue)
-        self._observer.on_catalogue(catalogue)
+        self._observer.on_catalogue(catalogue, kinds)
 
     async def _ping(self, session: HttpSession, hello: Hello) -> None:
         try:
@@ -105,17 +142,3 @@ class HttpServer:
         if state is ServerState.UP:
             self.status.detail = ""
         self._observer.on_status(self.status)
-
-
-class _Deadline:
-    """Asks in our own name, each request within the handshake timeout."""
-
-    def __init__(self, session: HttpSession, timeout_s: float) -> None:
-        self._session = session
-        self._timeout_s = timeout_s
-
-    async def request(self, outgoing: Outgoing) -> Envelope:
-        try:
-            return await asyncio.wait_for(self._session.request(outgoing), self._timeout_s)
-        except TimeoutError:
-            raise BackendTimeout(f"no answer to {outgoing.method}") from None

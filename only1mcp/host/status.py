@@ -55,4 +55,9 @@ class Observer:
     """Whom a server's watcher tells."""
 
     on_status: Callable[[ServerStatus], None]
-    on_catalogue: Callable[[Catalogue], None]
+    on_catalogue: Callable[[Catalogue, frozenset[str]], None]
+    """Takes a catalogue, and the kinds of lists that the server said have changed."""
+    on_updated: Callable[[str, str, bytes], None]
+    """Takes a server's id, the URI of a resource that was updated, and the raw parameters."""
+    on_logged: Callable[[str, bytes], None]
+    """Takes a server's id, and the raw parameters of a log message that belongs to no call."""

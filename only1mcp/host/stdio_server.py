@@ -4,6 +4,7 @@ import asyncio
 import logging
 import time
 from collections import deque
+from collections.abc import Hashable
 from dataclasses import dataclass
 
 from only1mcp._speedups import Envelope
@@ -13,7 +14,10 @@ from only1mcp.backends.handshake import Hello
 from only1mcp.backends.pipe_session import PipeSession, shake_hands
 from only1mcp.errors import BackendLost, BackendTimeout, BackendUnreachable, Only1MCPError
 from only1mcp.host.environment import child_environment
+from only1mcp.host.feed import Feed, Hearing
+from only1mcp.host.relisting import Relisting
 from only1mcp.host.status import Observer, ServerState, ServerStatus
+from only1mcp.host.watches import Watches
 from only1mcp.registry.server import Server
 from only1mcp.resilience.restart_policy import RestartPolicy
 from only1mcp.tasks import Tasks
@@ -22,7 +26,6 @@ from only1mcp.transports.stdio import ChildProcess
 _log = logging.getLogger(__name__)
 STOP_GRACE_S = 2.0
 MAX_WAITING = 1000
-_RELIST_PAUSE_S = 0.1
 _STDERR_KEPT = 5
 _STDERR_LOGGED = 2000
 
@@ -56,9 +59,11 @@ class StdioServer:
         self._hello: Hello | None = None
         self._stderr: deque[str] = deque(maxlen=_STDERR_KEPT)
         self._stderr_lines = 0
-        self._stale = False
-        """Whether a list has changed since it was last asked for."""
-        self._relisting: asyncio.Task[None] | None = None
+        self._relisting = Relisting(server.id, self._list_again, tasks)
+        self.watches = Watches()
+        self._hearing = Hearing(server.id, self.watches, observer, self._relisting, tasks)
+        self.feed: Feed | None = None
+        """None while the server is down."""
         self._loop_task: asyncio.Task[None] | None = None
         self._stopping = False
 
@@ -85,6 +90,17 @@ class StdioServer:
         entry = _Waiting(outgoing, sink)
         self._waiting.append(entry)
         return lambda: self._abandon(entry)
+
+    async def watch(self, method: str, uri: str, holder: Hashable) -> None:
+        """Have a resource watched, or no longer.
+
+        Raises:
+            BackendError: the server is down, or refuses.
+        """
+        if self.feed is None:
+            raise BackendUnreachable(f"server {self.server.id} is {self.status.state}")
+        change = self.feed.subscribe if method == "resources/subscribe" else self.feed.unsubscribe
+        await change(uri, holder)
 
     def _abandon(self, entry: "_Waiting") -> None:
         if entry in self._waiting:
@@ -133,16 +149,27 @@ class StdioServer:
         self.status.pid = child.pid
         try:
             self._hello = await self._meet(session)
-            await self._list(session, self._hello)
+            await self._list_again(self._relisting.take())
             self._set_state(ServerState.UP)
             while self._waiting:
                 entry = self._waiting.popleft()
                 entry.cancel = session.call(entry.outgoing, entry.sink)
-            self._refresh()
-            await child.exited.wait()
+            await self._attend(session, self._hello, child)
             raise BackendLost(self.status.detail or "the process ended")
         finally:
             await self._end(child)
+
+    async def _attend(self, session: PipeSession, hello: Hello, child: ChildProcess) -> None:
+        """Listen to the server while its process lives."""
+        asker = _PipeAsker(session, self.server.handshake_timeout_s)
+        self.feed = Feed(self._hearing, session, asker, hello)
+        listening = self._tasks.spawn(self.feed.run())
+        self._relisting.start()
+        try:
+            await child.exited.wait()
+        finally:
+            self.feed = None
+            listening.cancel()
 
     async def _end(self, child: ChildProcess) -> None:
         if self._stopping:
@@ -161,38 +188,23 @@ class StdioServer:
             self._probe = not self._probe
             raise
 
-    async def _list(self, session: PipeSession, hello: Hello) -> None:
-        self._stale = False
+    async def _list_again(self, kinds: frozenset[str]) -> None:
+        session, hello = self._session, self._hello
+        if session is None or hello is None:
+            return
         asker = _PipeAsker(session, self.server.handshake_timeout_s)
         catalogue = await discover_catalogue(self.server.id, hello, asker)
         self.status.note(catalogue)
-        self._observer.on_catalogue(catalogue)
+        self._observer.on_catalogue(catalogue, kinds)
 
     def _write(self, message: bytes) -> bool:
         return self._child is not None and self._child.write(message)
 
-    def _on_notification(self, method: str) -> None:
-        if method.endswith("/list_changed"):
-            self._stale = True
-            self._refresh()
-
-    def _refresh(self) -> None:
-        """See to it that changed lists are read; while they are read they may change again."""
-        is_idle = self._relisting is None or self._relisting.done()
-        if self._stale and is_idle and self.status.state is ServerState.UP:
-            self._relisting = self._tasks.spawn(self._relist())
-
-    async def _relist(self) -> None:
-        while self._stale and self._session is not None and self._hello is not None:
-            try:
-                await self._list(self._session, self._hello)
-            except Only1MCPError as error:
-                _log.warning(
-                    "the changed lists could not be read: %s", error,
-                    extra={"server": self.server.id},
-                )  # fmt: skip
-                return
-            await asyncio.sleep(_RELIST_PAUSE_S)  # some change whenever they are listed
+    def _on_notification(self, message: Envelope) -> None:
+        if self.feed is not None:
+            self.feed.heard(message)
+        elif (message.method or "").endswith("/list_changed"):
+            self._relisting.note(message.method or "")
 
     def on_line(self, line: bytes) -> None:
         """Take a line of the child's standard output."""

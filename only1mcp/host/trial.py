@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from only1mcp._speedups import Envelope
 from only1mcp.backends.call import Outgoing
-from only1mcp.backends.discovery import Asker, discover_catalogue
+from only1mcp.backends.discovery import Asker, Deadline, discover_catalogue
 from only1mcp.backends.handshake import Hello
 from only1mcp.backends.http_backend import open_session
 from only1mcp.backends.pipe_session import PipeSession, shake_hands
@@ -14,6 +14,7 @@ from only1mcp.host.environment import child_environment
 from only1mcp.host.stdio_server import STOP_GRACE_S
 from only1mcp.registry.catalogue import Catalogue
 from only1mcp.registry.server import Server
+from only1mcp.tasks import Tasks
 from only1mcp.transports.stdio import ChildProcess
 from only1mcp.transports.streamable_http import make_client
 
@@ -38,7 +39,7 @@ class _Probe:
         self._server = server
         self._stderr: list[str] = []
         self.child: ChildProcess | None = None
-        self.session = PipeSession(server.id, self._write, lambda method: None)
+        self.session = PipeSession(server.id, self._write, lambda message: None)
 
     async def start(self) -> None:
         command = [self._server.command, *self._server.args]
@@ -96,15 +97,16 @@ async def _try_child(server: Server, trial: Trial, *, probe: bool) -> None:
 
 
 async def _try_http(server: Server, trial: Trial) -> None:
-    client = make_client()
+    client, tasks = make_client(), Tasks()
     try:
         for instance in server.instances:
             began = time.monotonic()
-            session = open_session(server, client, instance.url)
+            session = open_session(server, client, tasks, instance.url)
             hello = await session.probe()
-            await _note(trial, began, hello, session)
+            await _note(trial, began, hello, Deadline(session, server.handshake_timeout_s))
             await session.close()
     finally:
+        await tasks.cancel_all()
         await client.close()
 
 

@@ -1,6 +1,5 @@
 """The door that aiohttp keeps: every path of the data port, on top of the guard."""
 
-import asyncio
 import ipaddress
 from collections.abc import Awaitable, Callable
 from typing import Protocol
@@ -16,10 +15,12 @@ from only1mcp.errors import (
     Only1MCPError,
     UnsupportedMediaType,
 )
+from only1mcp.ingress.http_exchange import HttpExchange
 from only1mcp.ingress.origin import OriginCheck
 from only1mcp.protocol import jsonrpc
 from only1mcp.protocol.headers import McpHeaders
-from only1mcp.proxy.exchange import Answer, Exchange, Request
+from only1mcp.protocol.versions import MODERN_VERSIONS
+from only1mcp.proxy.exchange import Exchange, Request
 
 _MCP = ("Mcp-Protocol-Version", "Mcp-Method", "Mcp-Name", "Mcp-Session-Id")
 _FORWARDING = ("Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Real-IP", "Via")
@@ -41,6 +42,9 @@ class Service(Protocol):
     def handle(self, request: Request, exchange: Exchange) -> Cancel:
         """Answer one MCP message."""
 
+    def stream(self, request: Request, exchange: Exchange) -> Cancel:
+        """Open the stream of a legacy session, or resume one."""
+
     def end_session(self, request: Request) -> None:
         """End the legacy session that the request names."""
 
@@ -57,17 +61,6 @@ class Service(Protocol):
         """Return status and JSON body of one read of the admin API."""
 
 
-class _Future:
-    """An exchange that a coroutine waits for."""
-
-    def __init__(self) -> None:
-        self.answered: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
-
-    def answer(self, answer: Answer) -> None:
-        if not self.answered.done():
-            self.answered.set_result(answer)
-
-
 class HttpDoor:
     """Turns HTTP requests into calls of the service, and its answers into responses."""
 
@@ -77,7 +70,7 @@ class HttpDoor:
         self.draining = False
         """Set while the worker stops: each response closes its connection."""
         self._routes: dict[str, dict[str, Handler]] = {
-            "/mcp": {"POST": self._post, "DELETE": self._delete},
+            "/mcp": {"POST": self._post, "GET": self._stream, "DELETE": self._delete},
             "/health": {"GET": self._health},
             "/livez": {"GET": self._live},
             "/readyz": {"GET": self._ready},
@@ -103,12 +96,10 @@ class HttpDoor:
             methods = self._routes.get(path, {})
         if not methods:
             raise NotFound(f"nothing is at {path[:200]}", hint="the MCP endpoint is /mcp")
-        method = "GET" if request.method == "HEAD" else request.method
+        method = "GET" if request.method == "HEAD" and path != "/mcp" else request.method
         handler = methods.get(method)
         if handler is None:
-            response = _json(405, _refusal(f"{request.method[:20]} is not allowed here"))
-            response.headers["Allow"] = ", ".join(methods)
-            return response
+            return _not_allowed(request, list(methods))
         return await handler(request)
 
     async def _post(self, request: web.BaseRequest) -> web.StreamResponse:
@@ -117,17 +108,21 @@ class HttpDoor:
             request.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         # `request.read` has a limit of its own, below ours; the guard has bounded the body.
         inbound = _read(request, await request.content.read())
-        exchange = _Future()
-        cancel = self._service.handle(inbound, exchange)
-        try:
-            answer = await exchange.answered
-        except asyncio.CancelledError:
-            cancel()
-            raise
-        response = _json(answer.status, answer.body)
-        if answer.session_id is not None:
-            response.headers["Mcp-Session-Id"] = answer.session_id
-        return response
+        exchange = HttpExchange()
+        return await _respond(request, exchange, self._service.handle(inbound, exchange))
+
+    async def _stream(self, request: web.BaseRequest) -> web.StreamResponse:
+        """Open a stream on which a legacy session hears what belongs to no request of its own."""
+        inbound = _read(request, b"")
+        if inbound.headers.version in MODERN_VERSIONS:
+            return _not_allowed(request, ["POST"])
+        if not _accepts(request, "text/event-stream"):
+            raise NotAcceptable(
+                "the client must accept text/event-stream",
+                hint="send Accept: text/event-stream",
+            )
+        exchange = HttpExchange()
+        return await _respond(request, exchange, self._service.stream(inbound, exchange))
 
     async def _delete(self, request: web.BaseRequest) -> web.StreamResponse:
         self._service.end_session(_read(request, b""))
@@ -169,17 +164,32 @@ def _check_types(request: web.BaseRequest) -> None:
         raise UnsupportedMediaType("the body must be sent as Content-Type: application/json")
     if request.charset not in (None, "utf-8", "UTF-8"):
         raise UnsupportedMediaType("the body must be in UTF-8")
+    for wanted in ("application/json", "text/event-stream"):
+        if not _accepts(request, wanted):
+            raise NotAcceptable(
+                f"the client must accept {wanted}",
+                hint="send Accept: application/json, text/event-stream",
+            )
+
+
+def _accepts(request: web.BaseRequest, wanted: str) -> bool:
     accepted = {
         part.partition(";")[0].strip().lower()
         for value in request.headers.getall("Accept", ["*/*"])
         for part in value.split(",")
     }
-    for wanted in ("application/json", "text/event-stream"):
-        if not accepted & {wanted, wanted.partition("/")[0] + "/*", "*/*"}:
-            raise NotAcceptable(
-                f"the client must accept {wanted}",
-                hint="send Accept: application/json, text/event-stream",
-            )
+    return bool(accepted & {wanted, wanted.partition("/")[0] + "/*", "*/*"})
+
+
+async def _respond(
+    request: web.BaseRequest, exchange: HttpExchange, cancel: Cancel
+) -> web.StreamResponse:
+    """Send what the exchange gets; whoever is behind it hears of a client that goes first."""
+    try:
+        return await exchange.respond(request)
+    except BaseException:
+        cancel()
+        raise
 
 
 def _read(request: web.BaseRequest, body: bytes) -> Request:
@@ -189,7 +199,12 @@ def _read(request: web.BaseRequest, body: bytes) -> Request:
         name.lower() for name, found in zip(_MCP, values, strict=True) if len(found) > 1
     )
     headers = McpHeaders(version, method, name, session, repeated)
-    return Request(headers, body, request.remote or "")
+    params: dict[str, list[str]] = {}
+    for name, value in request.headers.items():
+        if name[:10].lower() == "mcp-param-":
+            params.setdefault(name.lower(), []).append(value)
+    last_event_id = request.headers.get("Last-Event-ID")
+    return Request(headers, body, request.remote or "", params, last_event_id)
 
 
 def _is_loopback(address: str | None) -> bool:
@@ -201,8 +216,11 @@ def _is_loopback(address: str | None) -> bool:
     return (mapped or found).is_loopback
 
 
-def _refusal(message: str) -> bytes:
-    return jsonrpc.error(None, orjson.dumps({"code": -32600, "message": message}))
+def _not_allowed(request: web.BaseRequest, allowed: list[str]) -> web.Response:
+    message = f"{request.method[:20]} is not allowed here"
+    response = _json(405, jsonrpc.error(None, orjson.dumps({"code": -32600, "message": message})))
+    response.headers["Allow"] = ", ".join(allowed)
+    return response
 
 
 def _json(status: int, body: bytes) -> web.Response:

@@ -21,6 +21,22 @@ class Kind(enum.IntEnum):
     """Host to worker: the call of this token failed; the payload says how."""
     EVENT = 5
     """Host to worker: something that concerns no single call."""
+    NOTE = 6
+    """Worker to host: something that concerns no single call."""
+    MESSAGE = 7
+    """To the caller of this token: a message before the end."""
+    ASK = 8
+    """Host to worker: the backend asks the caller of this token; a number, then the request."""
+    RESPOND = 9
+    """Worker to host: the answer to that; the number, then the member of the response."""
+    FORWARD = 10
+    """Worker to worker: a client's request; a header line of JSON, then the body."""
+    OPEN = 11
+    """Worker to worker: the stream of the forwarded request begins."""
+    ANSWER = 12
+    """Worker to worker: the answer to the forwarded request; a header line, then the body."""
+    END = 13
+    """Worker to worker: the stream ends without an answer."""
 
 
 class FrameError(ValueError):

@@ -55,6 +55,10 @@ class RuntimeDir:
         """The multiprocessing manager with the health board."""
         return self.path / "board.sock"
 
+    def worker_socket(self, index: int) -> Path:
+        """Links to a worker, from the others."""
+        return self.path / f"w{index}.sock"
+
     @property
     def record(self) -> Path:
         """Who runs here, for the command line."""

@@ -1,5 +1,6 @@
 """What frames carry: calls and failures as bytes."""
 
+import struct
 from dataclasses import dataclass
 
 import orjson
@@ -16,17 +17,40 @@ class CallFrame:
     method: str
     params: bytes
     era: str
+    features: int = 0
+    """What the server may ask of the client."""
+    session: int = 0
+    """The serial of the client's legacy session."""
+    level: int | None = None
+    """The severity from which on the client wants log messages."""
+    token: str | None = None
+    """The progress token in the parameters."""
 
     def encode(self) -> bytes:
         """Write a header line and the parameters."""
-        return orjson.dumps([self.server_id, self.method, self.era]) + b"\n" + self.params
+        head = [self.server_id, self.method, self.era, self.features, self.session, self.level,
+                self.token]  # fmt: skip
+        return orjson.dumps(head) + b"\n" + self.params
 
     @classmethod
     def decode(cls, payload: bytes) -> "CallFrame":
         """Undo `encode`."""
         header, _, params = payload.partition(b"\n")
-        server_id, method, era = orjson.loads(header)
-        return cls(server_id, method, params, era)
+        server_id, method, *rest = orjson.loads(header)
+        return cls(server_id, method, params, *rest)
+
+
+_NUMBER = struct.Struct("<Q")
+
+
+def encode_numbered(number: int, data: bytes) -> bytes:
+    """Write a question or an answer behind its number."""
+    return _NUMBER.pack(number) + data
+
+
+def decode_numbered(payload: bytes) -> tuple[int, bytes]:
+    """Undo `encode_numbered`."""
+    return _NUMBER.unpack_from(payload)[0], payload[_NUMBER.size :]
 
 
 def encode_failure(error: Only1MCPError) -> bytes:

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 WORD = 8
 ROLES = ("supervisor", "control", "host", "demo")
 ENDED_SLOTS = 32_768
+MARK_SLOTS = 32_768
+MARK_WORDS = 4
 PROCESS_WORDS = 4
 
 
@@ -54,6 +56,10 @@ class SharedMemory:
         )
         """The ended sessions, two words for each slot; all editions share one table, so that what
         the processes of an old one end while they drain is ended for the new one as well."""
+        self.marks: memoryview[int] = (
+            _map(MARK_WORDS * MARK_SLOTS * WORD) if predecessor is None else predecessor.marks
+        )
+        """What is remembered of sessions, `MARK_WORDS` words for each slot."""
 
     def section(self, start: int, length: int) -> "memoryview[int]":
         """Return a view of some words; writes are seen by every process."""

@@ -36,7 +36,7 @@ def _reasons(kind: type[Only1MCPError]) -> Iterator[str]:
         yield from _reasons(child)
 
 
-STATUSES = ("ok", "error", "cancelled", *sorted(set(_reasons(Only1MCPError))))
+STATUSES = ("ok", "error", *sorted({"cancelled", *_reasons(Only1MCPError)}))
 """Values of the `status` label: a result, the backend's own error, and our failures by reason."""
 _STATUS_INDEX = {status: index for index, status in enumerate(STATUSES)}
 _SERVER_SLOTS = len(STATUSES) + _HISTOGRAM + 2

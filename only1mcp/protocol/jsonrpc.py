@@ -28,6 +28,11 @@ def result(request_id: bytes, value: bytes) -> bytes:
     return b'{"jsonrpc":"2.0","id":%b,"result":%b}' % (request_id, value)
 
 
+def response(request_id: bytes, member: bytes) -> bytes:
+    """Write a response around its member `"result":…` or `"error":…`."""
+    return b'{"jsonrpc":"2.0","id":%b,%b}' % (request_id, member)
+
+
 def error(request_id: bytes | None, value: bytes) -> bytes:
     """Write an error response around an error object that is JSON already."""
     return b'{"jsonrpc":"2.0","id":%b,"error":%b}' % (request_id or b"null", value)
@@ -43,10 +48,15 @@ def as_string(raw: bytes) -> str | None:
 
 def error_from(request_id: bytes | None, failure: Only1MCPError) -> bytes:
     """Write an error response for one of our own failures; the hint ends the message."""
+    return response(request_id or b"null", error_member(failure))
+
+
+def error_member(failure: Only1MCPError) -> bytes:
+    """Write the member `"error":…` of one of our own failures."""
     message = str(failure)
     if failure.hint:
         message = f"{message}. hint: {failure.hint}"
     value: dict[str, Any] = {"code": failure.code, "message": message}
     if failure.data is not None:
         value["data"] = failure.data
-    return error(request_id, orjson.dumps(value))
+    return b'"error":' + orjson.dumps(value)

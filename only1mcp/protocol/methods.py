@@ -15,6 +15,8 @@ class Kind(Enum):
     """From the catalogue merged over all backends."""
     TARGET = "target"
     """By the one backend that owns the target."""
+    STREAM = "stream"
+    """By a stream of what changes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +43,9 @@ _MODERN = frozenset({Era.MODERN})
 _ROWS = [
     Method("initialize", Kind.LOCAL, _LEGACY),
     Method("ping", Kind.LOCAL, _LEGACY),
+    Method("logging/setLevel", Kind.LOCAL, _LEGACY),
     Method("server/discover", Kind.LOCAL, _MODERN),
+    Method("subscriptions/listen", Kind.STREAM, _MODERN),
     Method("tools/list", Kind.LIST, _BOTH, result_key="tools"),
     Method("resources/list", Kind.LIST, _BOTH, result_key="resources"),
     Method("resources/templates/list", Kind.LIST, _BOTH, result_key="resourceTemplates"),
@@ -50,6 +54,8 @@ _ROWS = [
     Method("resources/read", Kind.TARGET, _BOTH, target="uri"),
     Method("prompts/get", Kind.TARGET, _BOTH, target="name"),
     Method("completion/complete", Kind.TARGET, _BOTH, target="ref"),
+    Method("resources/subscribe", Kind.TARGET, _LEGACY, target="uri"),
+    Method("resources/unsubscribe", Kind.TARGET, _LEGACY, target="uri"),
 ]
 METHODS: dict[str, Method] = {
     row.name: Method(row.name, row.kind, row.eras, row.target, row.result_key, row.safe, index)

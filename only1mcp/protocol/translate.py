@@ -23,6 +23,7 @@ CACHEABLE_METHODS = frozenset(
     {"server/discover", "tools/list", "prompts/list", "resources/list", "resources/templates/list",
      "resources/read"}
 )  # fmt: skip
+_RETRY_KEYS = frozenset({"inputResponses", "requestState"})
 _HINTS = frozenset({"ttlMs", "cacheScope"})
 NOT_CACHED = b'"ttlMs":0,"cacheScope":"private"'
 RESOURCE_NOT_FOUND_LEGACY, INVALID_PARAMS, INTERNAL_ERROR = -32002, -32602, -32603
@@ -64,6 +65,8 @@ def params_across(params: bytes, to: Era, owned: Iterable[tuple[str, bytes]] = (
     parts: list[tuple[str, bytes]] = []
     meta: list[tuple[str, bytes]] = []
     for key, start, end in members(params) if params else []:
+        if to is Era.LEGACY and key in _RETRY_KEYS:
+            continue
         if key == "_meta" and params[start : start + 1] == b"{":
             meta = [(k, params[a:b]) for k, a, b in members(params, start)]
         else:

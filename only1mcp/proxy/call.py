@@ -1,31 +1,53 @@
-"""One call under way: from the route to the answer."""
+"""One call under way: from the route to the answer, with all that flows in between."""
 
 import asyncio
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import orjson
 
 from only1mcp._speedups import Envelope
-from only1mcp.backends.call import Backend, Cancel, Outgoing
+from only1mcp.backends.call import Backend, Cancel, Outgoing, Respond, refusal
 from only1mcp.errors import BackendTimeout, Only1MCPError
+from only1mcp.protocol.client_features import Feature, needed
 from only1mcp.protocol.inbound import Inbound
 from only1mcp.protocol.translate import (
     INVALID_PARAMS,
     RESOURCE_NOT_FOUND_LEGACY,
     error_for,
-    owned_meta,
-    params_across,
-    spliced_params,
 )
 from only1mcp.protocol.versions import Era
 from only1mcp.proxy.answer import relay
+from only1mcp.proxy.asks import Asks
+from only1mcp.proxy.conversation import Outlet
 from only1mcp.proxy.exchange import Answer
+from only1mcp.proxy.notices import Notices
+from only1mcp.proxy.outbound import choose_leg, client_features, client_token, outgoing
+from only1mcp.proxy.parking import Parking
+from only1mcp.proxy.questions import Questions, make_questions
+from only1mcp.proxy.rounds import Rounds, wants_input
 from only1mcp.registry.snapshot import Snapshot
 from only1mcp.routing.router import Route
 from only1mcp.sessions.session import Session
 
-OnEnd = Callable[[Answer | Only1MCPError, str], None]
-"""Takes the answer or the failure, and the metric status."""
+HOSTED = frozenset({"resources/subscribe", "resources/unsubscribe"})
 OnAttempt = Callable[[str, str, float], None]
 """Takes a server's id, the metric status of one attempt on it, and its seconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Means:
+    """What calls of a worker share."""
+
+    backends: Mapping[str, Backend]
+    hosted: Mapping[str, Backend]
+    """The same servers as the host holds them: subscriptions are its business."""
+    timeouts_s: Mapping[str, float]
+    asks: Asks
+    parking: Parking
+    on_attempt: OnAttempt
+    new_token: Callable[[], bytes]
+    """Returns a progress token that no other call has."""
 
 
 class Call:
@@ -33,75 +55,114 @@ class Call:
 
     def __init__(
         self, inbound: Inbound, session: Session | None, route: Route, snapshot: Snapshot,
-        on_attempt: OnAttempt, on_end: OnEnd,
+        means: Means, outlet: Outlet, level: int | None,
     ) -> None:  # fmt: skip
         self._inbound = inbound
         self._session = session
         self._route = route
         self._snapshot = snapshot
-        self._on_attempt = on_attempt
-        self._on_end = on_end
+        self._means = means
+        self._outlet: Outlet | None = outlet
+        self._level = level
         self._asked = 0
         self._leg = inbound.era
         self._began = 0.0
         self._cancel: Cancel | None = None
         self._timer: asyncio.TimerHandle | None = None
-        self._backends: Mapping[str, Backend] = {}
+        self._ended = False
+        self._kept: tuple[Answer | Only1MCPError, str] | None = None
+        """The end, when it came while no request of the client was there to answer."""
         self._loop = asyncio.get_running_loop()
+        own = client_token(inbound)
+        self._token = None if own is None else means.new_token()
+        self._notices = Notices(inbound, own, self._token, level)
+        self._questions: Questions = make_questions(self, session, means.asks, means.parking)
+        self._rounds: Rounds | None = None
+        self.features: Feature = client_features(inbound, session)
+        """What servers may ask of the client."""
 
     @property
     def server_id(self) -> str:
         """The server that is being asked."""
         return self._route.server_ids[self._asked]
 
-    def start(self, backends: Mapping[str, Backend], timeout_s: float) -> None:
-        """Send the call; its end reaches `on_end`, at the latest after `timeout_s`."""
-        self._backends = backends
-        self._timer = self._loop.call_later(timeout_s, self._time_out, timeout_s)
-        self._send()
+    @property
+    def inbound(self) -> Inbound:
+        """The client's request, as it first came."""
+        return self._inbound
+
+    def start(self) -> None:
+        """Send the call; its end reaches the outlet, at the latest after the server's timeout."""
+        self._leg = choose_leg(self._inbound.era, self.server_id, self._snapshot)
+        self.send(
+            outgoing(self._inbound, self._session, self._route, self._leg, self._token, self._level)
+        )
+
+    def send(self, request: Outgoing) -> None:
+        """Send one request to the server that is being asked."""
+        self._began = self._loop.time()
+        self.keep_time()
+        asked, rounds = self._asked, self._rounds
+        if self._leg is Era.MODERN and self._session is not None and rounds is None:
+            self._rounds = Rounds(self, self._session, request, self._means.asks)
+        means, is_hosted = self._means, request.method in HOSTED
+        backends = means.hosted if is_hosted else means.backends
+        cancel = backends[self.server_id].call(request, self)
+        if not self._ended and self._asked == asked:  # no answer already, on the way
+            self._cancel = cancel
 
     def abandon(self) -> None:
         """Stop: the client has gone."""
-        self._attempt_ended("cancelled")
-        self._stop()
+        if not self._ended:
+            self._attempt_ended("cancelled")
+            self._stop()
 
-    def _send(self) -> None:
-        self._leg = self._choose_leg()
-        self._began = self._loop.time()
-        method = self._inbound.method
-        assert method is not None
-        outgoing = Outgoing(
-            method.name, self._params(), self._leg, self._route.target, safe=method.safe
-        )
-        asked = self._asked
-        cancel = self._backends[self.server_id].call(outgoing, self)
-        if self._timer is not None and self._asked == asked:  # no answer already, on the way
-            self._cancel = cancel
+    def keep_time(self) -> None:
+        """Give the server its time, from now on."""
+        self.stop_time()
+        timeout_s = self._means.timeouts_s[self.server_id]
+        self._timer = self._loop.call_later(timeout_s, self._time_out, timeout_s)
 
-    def _choose_leg(self) -> Era:
-        """Speak the client's era if the backend knows it, else the one that it knows."""
-        eras = self._snapshot.catalogues[self.server_id].eras
-        if self._inbound.era in eras or not eras:
-            return self._inbound.era
-        return next(iter(eras))
+    def stop_time(self) -> None:
+        """Wait for the client instead, who is not the server's fault."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
 
-    def _params(self) -> bytes:
-        route, envelope = self._route, self._inbound.envelope
-        params = spliced_params(envelope, route.name_start, route.name_end, route.name)
-        if self._leg is self._inbound.era:
-            return params
-        owned: list[tuple[str, bytes]] = []
-        if self._leg is Era.MODERN:
-            assert self._session is not None
-            owned = owned_meta(self._session.capabilities, self._session.client_info)
-        return params_across(params, self._leg, owned)
+    def on_message(self, message: Envelope) -> None:
+        """Pass a notification on, if it is for this client."""
+        if message.method == "notifications/cancelled":
+            self._questions.withdraw(message)
+            return
+        passed = self._notices.passed(message)
+        if message.method == "notifications/progress" and self._timer is not None:
+            self.keep_time()  # a server that makes progress is alive
+        if passed is not None:
+            self.say(passed)
+
+    def on_request(self, message: Envelope, respond: Respond) -> None:
+        """Put a server's question to the client."""
+        params: bytes = message.body[message.params_start : message.params_end]
+        need = needed(message.method or "", params)
+        if need is None:
+            respond(refusal(message))
+        elif need & ~self.features:
+            text = f"the client does not support {message.method} of this kind"
+            respond(b'"error":%b' % orjson.dumps({"code": -32601, "message": text}))
+        else:
+            self._questions.put(message, respond)
 
     def on_reply(self, reply: Envelope) -> None:
         """Answer the client, or ask the next server when this one does not know the resource."""
+        self._cancel = None
         if self._should_ask_next(reply):
             self._attempt_ended("error")
             self._asked += 1
-            self._send()
+            self._rounds = None
+            self.start()
+            return
+        if self._rounds is not None and wants_input(reply):
+            self._rounds.begin(reply)
             return
         request_id, method = self._inbound.envelope.id, self._inbound.method
         assert request_id is not None
@@ -112,7 +173,7 @@ class Call:
             self.on_failure(error)
             return
         self._attempt_ended(status)
-        self._end(answer, status)
+        self.end(answer, status)
 
     def _should_ask_next(self, reply: Envelope) -> bool:
         if reply.result_end or self._asked + 1 == len(self._route.server_ids):
@@ -123,7 +184,7 @@ class Call:
     def on_failure(self, error: Only1MCPError) -> None:
         """Answer the client with the failure."""
         self._attempt_ended(error.reason)
-        self._end(error, error.reason)
+        self.end(error, error.reason)
 
     def _time_out(self, timeout_s: float) -> None:
         if self._cancel is not None:
@@ -136,17 +197,51 @@ class Call:
         )
 
     def _attempt_ended(self, status: str) -> None:
-        self._on_attempt(self.server_id, status, self._loop.time() - self._began)
+        self._means.on_attempt(self.server_id, status, self._loop.time() - self._began)
 
-    def _end(self, outcome: Answer | Only1MCPError, status: str) -> None:
+    def say(self, message: bytes) -> None:
+        """Send the client a message, if it listens now."""
+        if self._outlet is not None:
+            self._outlet.message(message)
+
+    def end(self, outcome: Answer | Only1MCPError, status: str) -> None:
+        """End the call; a client that is to come back gets the outcome then."""
         self._cancel = None
         self._stop()
-        self._on_end(outcome, status)
+        if self._outlet is None:
+            self._kept = (outcome, status)
+        else:
+            self._outlet.end(outcome, status)
+
+    @property
+    def is_paused(self) -> bool:
+        """Whether no request of the client is there to answer."""
+        return self._outlet is None
+
+    def pause(self, answer: Answer) -> None:
+        """Answer the client's request for now; the call itself goes on."""
+        outlet, self._outlet = self._outlet, None
+        self.stop_time()
+        if outlet is not None:
+            outlet.end(answer, "ok")
+
+    def resume(self, inbound: Inbound, outlet: Outlet, responses: Mapping[str, bytes]) -> None:
+        """Go on with the client's next request, which brings what the server asked for."""
+        self._inbound = inbound
+        self._outlet = outlet
+        self._notices.continue_with(inbound)
+        if self._kept is not None:
+            outlet.end(*self._kept)
+            return
+        self.keep_time()
+        self._questions.resume(responses)
 
     def _stop(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        self._ended = True
+        self.stop_time()
+        self._questions.close()
+        if self._rounds is not None:
+            self._rounds.close()
         if self._cancel is not None:
             self._cancel()
             self._cancel = None

@@ -1,6 +1,7 @@
 """One request of a client and the place where its answer goes. Ingress implements `Exchange`."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from only1mcp.protocol.headers import McpHeaders
@@ -14,6 +15,12 @@ class Request:
     body: bytes
     client: str
     """The peer's address, for logs."""
+    params: Mapping[str, list[str]] = field(default_factory=dict)
+    """The `mcp-param-*` headers, names in lower case."""
+    last_event_id: str | None = None
+    """What a legacy client saw last of the stream that it resumes."""
+    forwarded: bool = False
+    """Whether another worker has passed it on; it is not passed on again."""
 
 
 @dataclass(slots=True)
@@ -27,7 +34,16 @@ class Answer:
 
 
 class Exchange(Protocol):
-    """Where an answer goes; it is used once."""
+    """Where an answer goes. Messages may come before it; they turn the answer into a stream."""
 
-    def answer(self, answer: Answer) -> None:
-        """Send the answer."""
+    def open(self) -> None:
+        """Begin the stream now, before there is anything to say."""
+
+    def send(self, message: bytes, event_id: str | None = None) -> None:
+        """Send a message on the stream; an empty one carries only its event id."""
+
+    def answer(self, answer: Answer, event_id: str | None = None) -> None:
+        """Send the answer, and end; used once."""
+
+    def end(self) -> None:
+        """End a stream that has no answer."""

@@ -7,7 +7,9 @@ import orjson
 from only1mcp import __version__
 from only1mcp._speedups import Envelope, members
 from only1mcp.errors import InvalidParams
+from only1mcp.memory.session_marks import SessionMarks
 from only1mcp.protocol.jsonrpc import as_string
+from only1mcp.protocol.log_levels import LEVELS, severity
 from only1mcp.protocol.pages import decode_cursor
 from only1mcp.protocol.versions import MODERN_VERSIONS, Era, negotiate
 from only1mcp.registry.snapshot import Snapshot
@@ -17,14 +19,44 @@ SERVER_INFO = {"name": "only1mcp", "title": "Only1MCP", "version": __version__}
 _MAX_INSTRUCTIONS = 16_000
 
 
+_TOLD: dict[str, dict[str, bool]] = {
+    "tools": {"listChanged": True},
+    "resources": {"listChanged": True},
+    "prompts": {"listChanged": True},
+    "completions": {},
+    "logging": {},
+}
+
+
 def capabilities(snapshot: Snapshot) -> dict[str, Any]:
-    """Return what all servers together can do, as far as we pass it on."""
+    """Return what all servers together can do, as far as we pass it on.
+
+    Lists change when a server comes or goes, whatever it announces itself; resources can be watched
+    when one server can tell of their updates.
+    """
     offered: dict[str, Any] = {}
     for catalogue in snapshot.catalogues.values():
-        for name in ("tools", "resources", "prompts", "completions"):
-            if name in catalogue.capabilities:
-                offered[name] = {}
+        for name in _TOLD.keys() & catalogue.capabilities.keys():
+            offered.setdefault(name, dict(_TOLD[name]))
+            if name == "resources" and _has(catalogue.capabilities[name], "subscribe"):
+                offered[name]["subscribe"] = True
     return offered
+
+
+def _has(capability: object, what: str) -> bool:
+    return isinstance(capability, dict) and bool(capability.get(what))
+
+
+def set_level(envelope: Envelope, session: Session, marks: SessionMarks, now: int) -> None:
+    """Remember from which level on a legacy client wants log messages.
+
+    Raises:
+        InvalidParams: there is no such level.
+    """
+    wanted = severity(as_string(_params(envelope).get("level", b"")) or "")
+    if wanted is None:
+        raise InvalidParams("params.level is not a log level", hint=f"one of {', '.join(LEVELS)}")
+    marks.set_level(session.serial, session.expires, wanted, now)
 
 
 def instructions(snapshot: Snapshot) -> str:

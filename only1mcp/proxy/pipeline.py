@@ -5,27 +5,39 @@ answer comes back through the exchange. A feature that has no line here is not o
 """
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 
-from only1mcp._speedups import REQUEST, Envelope, scan
-from only1mcp.backends.call import Backend, Cancel
+from only1mcp._speedups import scan
+from only1mcp.backends.call import Cancel
 from only1mcp.errors import (
     InvalidRequest,
+    MethodNotFound,
     Only1MCPError,
     SessionMissing,
     SessionNotFound,
     UnknownTarget,
 )
+from only1mcp.memory.session_marks import SessionMarks
 from only1mcp.protocol.inbound import Inbound, classify
-from only1mcp.protocol.methods import METHODS, OTHER_INDEX, Kind
-from only1mcp.protocol.versions import LEGACY_VERSIONS, Era
+from only1mcp.protocol.input_required import Retry, read_retry
+from only1mcp.protocol.methods import Kind
+from only1mcp.protocol.versions import LEGACY_VERSIONS, MODERN_VERSIONS, Era
 from only1mcp.proxy import local
-from only1mcp.proxy.answer import ACCEPTED, failure, success
-from only1mcp.proxy.call import Call
+from only1mcp.proxy.answer import success
+from only1mcp.proxy.audience import Audience
+from only1mcp.proxy.call import Call, Means
 from only1mcp.proxy.exchange import Answer, Exchange, Request
+from only1mcp.proxy.inbox import Inbox
+from only1mcp.proxy.journey import Journey, Outcome
+from only1mcp.proxy.later import Later
+from only1mcp.proxy.outbound import choose_leg
+from only1mcp.proxy.parking import PREFIX, gone
+from only1mcp.proxy.peers import Peers
+from only1mcp.proxy.replay import Replays
 from only1mcp.registry.edition import Edition
-from only1mcp.routing.router import route
+from only1mcp.registry.snapshot import Snapshot
+from only1mcp.routing.router import Route, route
 from only1mcp.sessions.session import Session, SessionSealer
 
 _log = logging.getLogger(__name__)
@@ -45,30 +57,16 @@ class Parts:
     """What the pipeline is wired to."""
 
     edition: Edition
-    backends: Mapping[str, Backend]
-    timeouts_s: Mapping[str, float]
+    means: Means
+    audience: Audience
+    peers: Peers
     sealer: SessionSealer
     is_ended: Callable[[int], bool]
     """Whether a session serial was ended before its time."""
-    record: Callable[["Outcome"], None]
+    marks: SessionMarks
+    record: Callable[[Outcome], None]
     """Takes the end of every request."""
-    on_attempt: Callable[[str, str, float], None]
     clock: Clock
-
-
-@dataclass(slots=True)
-class Outcome:
-    """How a request ended, for metrics and log."""
-
-    request_id: str
-    method_index: int
-    method: str
-    target: str | None
-    server_id: str | None
-    client: str
-    status: str
-    seconds: float
-    detail: str | None = None
 
 
 class Pipeline:
@@ -78,21 +76,19 @@ class Pipeline:
         self._parts = parts
         self._name = name
         self._count = 0
+        self._inbox = Inbox(parts.means.asks, parts.peers)
+        self._replays = Replays(parts.peers.address)
 
     def handle(self, request: Request, exchange: Exchange) -> Cancel:
         """Answer one message; the returned function is for a client that goes away first."""
-        journey = _Journey(self._next_id(), self._parts, request, exchange)
+        clock, record = self._parts.clock, self._parts.record
+        journey = Journey(self._next_id(), clock.monotonic, record, request, exchange)
         try:
             journey.envelope = scan(request.body)
             inbound = classify(journey.envelope, request.headers)
             if not self._parts.edition.settled and self._must_wait(inbound):
-                return _Later(self, request, exchange).start(self._parts.edition)
-            session = self._session(inbound, request)
-            if inbound.method is None:
-                return journey.finish(ACCEPTED)
-            if inbound.method.kind is Kind.TARGET:
-                return self._call(journey, inbound, session)
-            return journey.finish(self._answer(inbound, request))
+                return Later(self.handle, request, exchange).start(self._parts.edition)
+            return self._dispatch(journey, inbound, self._session(inbound, request))
         except Only1MCPError as error:
             return journey.fail(error)
         except Exception as error:  # noqa: BLE001 - a mistake of ours costs this request, no more
@@ -100,6 +96,15 @@ class Pipeline:
             if journey.call is not None:
                 journey.call.abandon()
             return journey.fail(Only1MCPError("internal error", detail=repr(error)))
+
+    def _dispatch(self, journey: Journey, inbound: Inbound, session: Session | None) -> Cancel:
+        if inbound.method is None:
+            return self._inbox.take(journey, inbound, session)
+        if inbound.method.kind is Kind.TARGET:
+            return self._call(journey, inbound, session)
+        if inbound.method.kind is Kind.STREAM:
+            return journey.until(self._parts.audience.listen(inbound, journey.exchange))
+        return journey.finish(self._answer(inbound, session))
 
     def _must_wait(self, inbound: Inbound) -> bool:
         """Say whether a message needs servers that are yet to answer for the first time."""
@@ -137,7 +142,18 @@ class Pipeline:
             raise SessionNotFound("the session was ended", hint="initialize again")
         return session
 
-    def _answer(self, inbound: Inbound, request: Request) -> Answer:
+    def stream(self, request: Request, exchange: Exchange) -> Cancel:
+        """Open the stream of a legacy session, or resume one of its streams."""
+        if request.headers.version in MODERN_VERSIONS:
+            raise MethodNotFound("2026-07-28 has no streams of sessions")
+        session = self.open_session(request)
+        if request.last_event_id is not None:
+            resumed = self._replays.resume(session, request, exchange, self._parts.peers)
+            if resumed is not None:
+                return resumed
+        return self._parts.audience.follow(session, self._replays.wrap(session, exchange))
+
+    def _answer(self, inbound: Inbound, session: Session | None) -> Answer:
         """Answer what needs no backend."""
         envelope, method, parts = inbound.envelope, inbound.method, self._parts
         snapshot = parts.edition.current
@@ -149,101 +165,59 @@ class Pipeline:
         if method.name == "server/discover":
             return success(envelope.id, local.discover(snapshot))
         if method.name == "initialize":
-            result, session = local.initialize(envelope, snapshot, parts.sealer, parts.clock.wall())
+            result, opened = local.initialize(envelope, snapshot, parts.sealer, parts.clock.wall())
             answer = success(envelope.id, result)
-            answer.session_id = parts.sealer.seal(session)
+            answer.session_id = parts.sealer.seal(opened)
             return answer
-        return success(envelope.id, b"{}")  # ping
+        if method.name == "logging/setLevel":
+            assert session is not None
+            local.set_level(envelope, session, parts.marks, parts.clock.wall())
+        return success(envelope.id, b"{}")
 
-    def _call(self, journey: "_Journey", inbound: Inbound, session: Session | None) -> Cancel:
-        parts = self._parts
-        snapshot = parts.edition.current
+    def _call(self, journey: Journey, inbound: Inbound, session: Session | None) -> Cancel:
+        snapshot = self._parts.edition.current
         way = route(inbound, snapshot)
-        call = Call(inbound, session, way, snapshot, parts.on_attempt, journey.end)
+        retry = self._retry(inbound, way, snapshot)
+        if retry is not None:
+            return self._continue(journey, inbound, retry)
+        level = None
+        if session is not None:
+            level = self._parts.marks.level(session.serial)
+            journey.exchange = self._replays.wrap(session, journey.exchange)
+        call = Call(inbound, session, way, snapshot, self._parts.means, journey, level)
         journey.call = call
-        call.start(parts.backends, parts.timeouts_s[way.server_ids[0]])
+        if session is not None:
+            self._inbox.register(session.serial, journey)
+        call.start()
+        return self._replays.keeper(journey)
+
+    def _retry(self, inbound: Inbound, way: Route, snapshot: Snapshot) -> Retry | None:
+        """Return what a modern request brings for a call of ours that waits.
+
+        Servers of its own era are given theirs as it is.
+        """
+        envelope = inbound.envelope
+        if inbound.era is not Era.MODERN or b'"requestState"' not in envelope.body:
+            return None
+        if choose_leg(inbound.era, way.server_ids[0], snapshot) is Era.MODERN:
+            return None
+        return read_retry(envelope.body[envelope.params_start : envelope.params_end])
+
+    def _continue(self, journey: Journey, inbound: Inbound, retry: Retry) -> Cancel:
+        """Let a parked call go on, in the worker where it waits."""
+        parking, peers = self._parts.means.parking, self._parts.peers
+        ticket = parking.read(retry.state or PREFIX)
+        if ticket.address != peers.address:
+            if journey.request.forwarded:
+                raise gone()
+            return peers.forward(
+                ticket.address, journey.request, journey.exchange, lambda: journey.drop(gone())
+            )
+        call = parking.claim(ticket, inbound)
+        journey.call = call
+        call.resume(inbound, journey, retry.responses)
         return journey.abandon
 
     def _next_id(self) -> str:
         self._count += 1
         return f"{self._name}-{self._count:x}"
-
-
-class _Later:
-    """A request that waits until every server has answered or failed once, or the wait is over."""
-
-    def __init__(self, pipeline: Pipeline, request: Request, exchange: Exchange) -> None:
-        self._args = (request, exchange)
-        self._pipeline = pipeline
-        self._cancel: Cancel = _nothing
-
-    def start(self, edition: Edition) -> Cancel:
-        self._cancel = edition.when_settled(self._run)
-        return self._stop
-
-    def _stop(self) -> None:
-        self._cancel()
-
-    def _run(self) -> None:
-        self._cancel = self._pipeline.handle(*self._args)
-
-
-class _Journey:
-    """One request from its arrival to its end."""
-
-    def __init__(self, request_id: str, parts: Parts, request: Request, exchange: Exchange) -> None:
-        self._request_id = request_id
-        self._parts = parts
-        self._request = request
-        self._exchange = exchange
-        self._began = parts.clock.monotonic()
-        self._ended = False
-        self.envelope: Envelope | None = None
-        """None while the body was not found to be a message."""
-        self.call: Call | None = None
-
-    def finish(self, answer: Answer, status: str = "ok", detail: str | None = None) -> Cancel:
-        if not self._ended:
-            self._ended = True
-            self._exchange.answer(answer)
-            self._record(status, detail)
-        return _nothing
-
-    def fail(self, error: Only1MCPError) -> Cancel:
-        envelope = self.envelope
-        request_id = envelope.id if envelope is not None and envelope.kind == REQUEST else None
-        detail = error.detail or str(error)
-        return self.finish(failure(request_id, error), error.reason, detail)
-
-    def end(self, outcome: Answer | Only1MCPError, status: str) -> None:
-        if isinstance(outcome, Only1MCPError):
-            self.fail(outcome)
-        else:
-            self.finish(outcome, status)
-
-    def abandon(self) -> None:
-        if not self._ended and self.call is not None:
-            self._ended = True
-            self.call.abandon()
-            self._record("cancelled", None)
-
-    def _record(self, status: str, detail: str | None) -> None:
-        envelope, call = self.envelope, self.call
-        method = METHODS.get(envelope.method or "") if envelope is not None else None
-        self._parts.record(
-            Outcome(
-                request_id=self._request_id,
-                method_index=OTHER_INDEX if method is None else method.index,
-                method=(envelope.method or "") if envelope is not None else "",
-                target=(envelope.name or envelope.uri) if envelope is not None else None,
-                server_id=call.server_id if call is not None else None,
-                client=self._request.client,
-                status=status,
-                seconds=self._parts.clock.monotonic() - self._began,
-                detail=detail,
-            )
-        )
-
-
-def _nothing() -> None:
-    """Cancel what has ended already."""

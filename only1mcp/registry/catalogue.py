@@ -34,6 +34,14 @@ class Catalogue:
     templates: tuple[Item, ...] = ()
     completions: bool = False
 
+    def differs(self, other: "Catalogue") -> frozenset[str]:
+        """Return the kinds of lists in which two catalogues differ."""
+        changed = {
+            kind for kind in ("tools", "prompts", "resources")
+            if getattr(self, kind) != getattr(other, kind)
+        }  # fmt: skip
+        return frozenset(changed | ({"resources"} if self.templates != other.templates else set()))
+
     def to_plain(self) -> dict[str, Any]:
         """Give the catalogue a form that JSON can carry between our processes."""
         plain: dict[str, Any] = {

@@ -21,6 +21,8 @@ class Route:
     """What replaces the span below; None to send the message as it is."""
     name_start: int = 0
     name_end: int = 0
+    headers: tuple[tuple[str, str], ...] = ()
+    """What of the arguments the owner wants repeated as headers (`x-mcp-header`)."""
 
 
 def route(inbound: Inbound, snapshot: Snapshot) -> Route:
@@ -33,7 +35,7 @@ def route(inbound: Inbound, snapshot: Snapshot) -> Route:
     method, envelope = inbound.method, inbound.envelope
     assert method is not None
     if method.target == "uri":
-        return _by_uri(_required(envelope.uri, "uri"), snapshot)
+        return route_uri(_required(envelope.uri, "uri"), snapshot)
     if method.target == "ref":
         return _by_ref(envelope, snapshot)
     name = _required(envelope.name, "name")
@@ -55,7 +57,12 @@ def _required(value: str | None, key: str) -> str:
     return value
 
 
-def _by_uri(uri: str, snapshot: Snapshot) -> Route:
+def route_uri(uri: str, snapshot: Snapshot) -> Route:
+    """Find who has a resource.
+
+    Raises:
+        UnknownTarget: nobody has resources at all.
+    """
     owner = snapshot.resources.get(uri)
     if owner is not None:
         return Route((owner,), uri)
@@ -89,5 +96,5 @@ def _by_ref(envelope: Envelope, snapshot: Snapshot) -> Route:
         return _to(target, *ref["name"])
     if kind == "ref/resource" and template is not None:
         owners = [server for known, _, server in snapshot.templates if known == template]
-        return Route((owners[0],), template) if owners else _by_uri(template, snapshot)
+        return Route((owners[0],), template) if owners else route_uri(template, snapshot)
     raise InvalidParams("params.ref must be a ref/prompt with a name or a ref/resource with a uri")

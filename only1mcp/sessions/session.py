@@ -8,13 +8,14 @@ Source of the id's form: 2025-11-25, basic/transports (visible ASCII).
 import base64
 import os
 from collections import OrderedDict
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import orjson
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from only1mcp.errors import InvalidParams, SessionNotFound
+from only1mcp.protocol.client_features import Feature, read_features
 
 MAX_AGE_S = 7 * 24 * 3600
 MAX_CLIENT_BYTES = 4096
@@ -37,6 +38,11 @@ class Session:
     """The client's capabilities, as its own JSON."""
     client_info: bytes
     """The client's name and version, as its own JSON; may be empty."""
+    features: Feature = field(init=False)
+    """What servers may ask of the client, as `capabilities` say."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "features", read_features(self.capabilities))
 
     @property
     def expires(self) -> int:

@@ -5,7 +5,7 @@ Knows HTTP and framing; sessions, eras and ids are `only1mcp.backends.http_sessi
 
 import asyncio
 import contextlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 import aiohttp
@@ -19,16 +19,19 @@ from only1mcp.errors import (
     BackendUnreachable,
     Only1MCPError,
 )
-from only1mcp.protocol.event_stream import EventReader, EventTooLong
+from only1mcp.protocol.event_stream import Event, EventReader, EventTooLong
 
 MAX_MESSAGE_BYTES = 64 * 1024 * 1024
 _CHUNK_BYTES = 64 * 1024
+_RETRY_S = 1.0
 _BASE_HEADERS = {
     "Content-Type": "application/json",
     "Accept": "application/json, text/event-stream",
     "Accept-Encoding": "identity",
     "User-Agent": f"only1mcp/{__version__}",
 }
+
+_STREAM_HEADERS = {"Accept": "text/event-stream"}
 
 
 @dataclass(slots=True)
@@ -41,6 +44,18 @@ class HttpAnswer:
     """The JSON-RPC response; None when the body held none."""
     refused: bool = False
     """Whether the server's transport answers, which has not read the request."""
+    resume_from: str | None = None
+    """The id of the last event of a stream that ended before its response."""
+    retry_s: float = _RETRY_S
+    """How long the server wants us to wait before we resume."""
+
+
+OnEvent = Callable[[Envelope], None]
+"""Takes what stands on a stream before the response: notifications, and requests of the server."""
+
+
+def _ignore(message: Envelope) -> None:
+    """Let a message pass that nobody waits for."""
 
 
 def make_client() -> aiohttp.ClientSession:
@@ -65,7 +80,10 @@ class StreamableHttp:
         self._url = url
         self._headers = dict(headers)
 
-    async def post(self, body: bytes, headers: Mapping[str, str], timeout_s: float) -> HttpAnswer:
+    async def post(
+        self, body: bytes, headers: Mapping[str, str], timeout_s: float | None,
+        on_event: OnEvent = _ignore,
+    ) -> HttpAnswer:  # fmt: skip
         """Send one message and read up to its response.
 
         Raises:
@@ -74,17 +92,31 @@ class StreamableHttp:
             BackendLost: the connection ended first.
             BackendProtocolError: what came is not MCP.
         """
-        with self._map_errors(timeout_s):
+        return await self._ask("POST", body, headers, timeout_s, on_event)
+
+    async def get(self, headers: Mapping[str, str], on_event: OnEvent) -> HttpAnswer:
+        """Read a stream up to its end, or to a response that stands on it.
+
+        Raises:
+            BackendError: as for `post`.
+        """
+        return await self._ask("GET", None, {**_STREAM_HEADERS, **headers}, None, on_event)
+
+    async def _ask(
+        self, verb: str, body: bytes | None, headers: Mapping[str, str],
+        timeout_s: float | None, on_event: OnEvent,
+    ) -> HttpAnswer:  # fmt: skip
+        with self._map_errors(timeout_s or 0.0):
             async with (
                 asyncio.timeout(timeout_s),
-                self._client.post(
-                    self._url, data=body, headers={**self._headers, **headers},
+                self._client.request(
+                    verb, self._url, data=body, headers={**self._headers, **headers},
                     allow_redirects=False,
                 ) as response,
             ):  # fmt: skip
-                message = await self._read(response)
-                session_id = response.headers.get("Mcp-Session-Id")
-                return HttpAnswer(response.status, session_id, message)
+                answer = HttpAnswer(response.status, response.headers.get("Mcp-Session-Id"), None)
+                await self._read(response, answer, on_event)
+                return answer
 
     async def delete(self, headers: Mapping[str, str], timeout_s: float) -> None:
         """End a legacy session; a server that does not want to know is fine.
@@ -116,11 +148,17 @@ class StreamableHttp:
                 f"server {self._name} closed the connection during the call", detail=str(error)
             ) from error
 
-    async def _read(self, response: aiohttp.ClientResponse) -> Envelope | None:
+    async def _read(
+        self, response: aiohttp.ClientResponse, answer: HttpAnswer, on_event: OnEvent
+    ) -> None:
         if response.status == 202:
-            return None
+            return
         if response.content_type == "text/event-stream":
-            return await self._read_events(response)
+            await self._read_events(response, answer, on_event)
+        else:
+            answer.message = await self._read_body(response)
+
+    async def _read_body(self, response: aiohttp.ClientResponse) -> Envelope | None:
         body = await response.content.read(MAX_MESSAGE_BYTES + 1)
         pieces = [body]
         while not response.content.at_eof():
@@ -131,19 +169,36 @@ class StreamableHttp:
                 )
         return self._scan(b"".join(pieces), ok=response.status < 300)
 
-    async def _read_events(self, response: aiohttp.ClientResponse) -> Envelope | None:
-        """Read the stream up to the response; what comes before it is not for anybody yet."""
+    async def _read_events(
+        self, response: aiohttp.ClientResponse, answer: HttpAnswer, on_event: OnEvent
+    ) -> None:
+        """Read the stream up to the response; a stream that breaks off can be resumed, perhaps."""
         reader = EventReader(MAX_MESSAGE_BYTES)
         try:
             async for chunk in response.content.iter_any():
                 for event in reader.feed(chunk):
-                    if event.data and event.event == "message":
-                        message = self._scan(event.data, ok=True)
-                        if message is not None and message.kind == RESPONSE:
-                            return message
+                    self._take(event, answer, on_event)
+                    if answer.message is not None:
+                        return
         except EventTooLong as error:
             raise BackendProtocolError(f"server {self._name}: {error}") from None
-        raise BackendLost(f"server {self._name} ended the stream without a response")
+        except aiohttp.ClientError:
+            if answer.resume_from is None:
+                raise
+        if answer.resume_from is None and answer.message is None:
+            raise BackendLost(f"server {self._name} ended the stream without a response")
+
+    def _take(self, event: Event, answer: HttpAnswer, on_event: OnEvent) -> None:
+        answer.resume_from = event.id or answer.resume_from
+        if event.retry_ms is not None:
+            answer.retry_s = event.retry_ms / 1000
+        if not event.data or event.event != "message":
+            return
+        message = self._scan(event.data, ok=True)
+        if message is not None and message.kind == RESPONSE:
+            answer.message = message
+        elif message is not None:
+            on_event(message)
 
     def _scan(self, body: bytes, *, ok: bool) -> Envelope | None:
         """Read a message; the body of an HTTP error need not be one."""

@@ -11,7 +11,7 @@ from only1mcp.errors import (
 )
 from only1mcp.health.manager import HealthReporter
 from only1mcp.observability.metrics import MetricsWriter
-from only1mcp.proxy.pipeline import Outcome
+from only1mcp.proxy.journey import Outcome
 
 _log = logging.getLogger("only1mcp.access")
 _BACKEND_FAULTS = frozenset(

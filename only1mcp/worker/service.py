@@ -10,12 +10,12 @@ import orjson
 
 from only1mcp.backends.call import Cancel
 from only1mcp.errors import Only1MCPError
-from only1mcp.memory.ended_sessions import EndedSessions
 from only1mcp.memory.health_words import HealthWords
 from only1mcp.observability.metrics import MetricsReader
 from only1mcp.proxy.exchange import Exchange, Request
 from only1mcp.proxy.pipeline import Pipeline
 from only1mcp.registry.edition import Edition
+from only1mcp.sessions.session import Session
 
 _ADMIN_TIMEOUT_S = 5.0
 _log = logging.getLogger(__name__)
@@ -32,12 +32,11 @@ class WorkerService:
     """Implements `only1mcp.ingress.http_door.Service`."""
 
     def __init__(
-        self, pipeline: Pipeline, ended: EndedSessions, wall: Callable[[], int],
-        health: HealthWords, metrics: MetricsReader, edition: Edition, control_socket: Path,
+        self, pipeline: Pipeline, on_ended: Callable[[Session], None], health: HealthWords,
+        metrics: MetricsReader, edition: Edition, control_socket: Path,
     ) -> None:  # fmt: skip
         self._pipeline = pipeline
-        self._ended = ended
-        self._wall = wall
+        self._on_ended = on_ended
         self._health = health
         self._metrics = metrics
         self._edition = edition
@@ -47,10 +46,13 @@ class WorkerService:
         """Answer one MCP message."""
         return self._pipeline.handle(request, exchange)
 
+    def stream(self, request: Request, exchange: Exchange) -> Cancel:
+        """Open the stream of a legacy session, or resume one."""
+        return self._pipeline.stream(request, exchange)
+
     def end_session(self, request: Request) -> None:
         """End the legacy session that the request names, in every worker."""
-        session = self._pipeline.open_session(request)
-        self._ended.add(session.serial, session.expires, self._wall())
+        self._on_ended(self._pipeline.open_session(request))
 
     def health(self) -> tuple[int, bytes]:
         """Return the status and body of /health: 503 until a server is usable."""

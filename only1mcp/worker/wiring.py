@@ -1,6 +1,7 @@
 """Builds a worker's object graph from settings; nothing else constructs."""
 
 import asyncio
+import itertools
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -17,14 +18,21 @@ from only1mcp.ingress.http_door import HttpDoor
 from only1mcp.ingress.origin import OriginCheck
 from only1mcp.memory.ended_sessions import EndedSessions
 from only1mcp.memory.health_words import HealthWords
+from only1mcp.memory.session_marks import SessionMarks
 from only1mcp.observability.metrics import MetricsReader
 from only1mcp.process.context import Context
+from only1mcp.proxy.asks import Asks
+from only1mcp.proxy.audience import Audience
+from only1mcp.proxy.call import Means
+from only1mcp.proxy.parking import Parking
 from only1mcp.proxy.pipeline import Clock, Parts, Pipeline
 from only1mcp.registry.edition import Edition
 from only1mcp.registry.registry import Registry
-from only1mcp.sessions.session import SessionSealer
+from only1mcp.sessions.session import Session, SessionSealer
 from only1mcp.tasks import Tasks
 from only1mcp.transports.streamable_http import make_client
+from only1mcp.worker.events import Events, HostWatcher
+from only1mcp.worker.peers import WorkerPeers
 from only1mcp.worker.recorder import Recorder
 from only1mcp.worker.service import WorkerService
 
@@ -46,19 +54,24 @@ class Graph:
     client: aiohttp.ClientSession
     connections: Connections
     context: Context
+    audience: Audience
+    peers: WorkerPeers
+    pipeline: Pipeline
 
     def make_guard(self) -> Guard:
         """Make the protocol of one new connection."""
         return Guard(self.http, self.context.shared.settings.limits, self.connections)
 
-    def start(self) -> None:
+    async def start(self) -> None:
         """Begin to learn what there is to serve."""
+        await self.peers.serve(self.pipeline.handle, self.pipeline.stream)
         self.reporter.start()
         self.link.start()
         asyncio.get_running_loop().call_later(SETTLE_S, self.edition.settle)
 
     async def close(self) -> None:
         """End what is open towards the backends."""
+        self.peers.close()
         for backend in self.backends.values():
             await backend.close()
         await self.tasks.cancel_all()
@@ -75,12 +88,21 @@ def build(context: Context) -> Graph:
     shared, settings = context.shared, context.shared.settings
     tasks, client = Tasks(), make_client()
     edition = Edition(Registry(settings.servers), settings.page_size)
-    link = HostLink(shared.runtime_dir.host_socket, tasks, edition.update, edition.settle)
+    marks = SessionMarks(shared.memory, shared.ended_lock)
+    events = Events(edition)
+    link = HostLink(
+        shared.runtime_dir.host_socket, tasks, edition.update, events.take, events.rewatch
+    )
+    audience = Audience(context.index, edition, marks, wall_seconds, HostWatcher(link))
+    events.audience = audience
+    peers = WorkerPeers(shared.runtime_dir.path, context.index, settings.workers, tasks)
     backends: dict[str, Backend] = {
         server.id: LinkedBackend(server.id, link) if server.transport == "stdio"
         else HttpBackend(server, client, tasks, settings.virtual_nodes)
         for server in settings.servers
     }  # fmt: skip
+    hosted = {server.id: LinkedBackend(server.id, link) for server in settings.servers}
+    tokens = itertools.count(1)
     reporter = HealthReporter(context.name, shared.runtime_dir.board_socket, shared.board_key)
     server_ids = tuple(server.id for server in settings.servers)
     recorder = Recorder(context.metrics, server_ids, reporter)
@@ -88,18 +110,32 @@ def build(context: Context) -> Graph:
     pipeline = Pipeline(
         Parts(
             edition=edition,
-            backends=backends,
-            timeouts_s={server.id: server.timeout_s for server in settings.servers},
+            means=Means(
+                backends=backends,
+                hosted=hosted,
+                timeouts_s={server.id: server.timeout_s for server in settings.servers},
+                asks=Asks(peers.address),
+                parking=Parking(peers.address, shared.session_key),
+                on_attempt=recorder.attempt,
+                new_token=lambda: b'"o1-%b-%d"' % (peers.address.encode(), next(tokens)),
+            ),
+            audience=audience,
+            peers=peers,
             sealer=SessionSealer(shared.session_key),
             is_ended=ended.__contains__,
+            marks=marks,
             record=recorder.record,
-            on_attempt=recorder.attempt,
             clock=Clock(time.monotonic, wall_seconds),
         ),
         context.name,
     )
+
+    def end_session(session: Session) -> None:
+        ended.add(session.serial, session.expires, wall_seconds())
+        link.note({"ended": session.serial})
+
     service = WorkerService(
-        pipeline, ended, wall_seconds, HealthWords(shared.memory),
+        pipeline, end_session, HealthWords(shared.memory),
         MetricsReader(shared.metrics_plan, shared.memory), edition,
         shared.runtime_dir.control_socket,
     )  # fmt: skip
@@ -112,5 +148,6 @@ def build(context: Context) -> Graph:
     )  # fmt: skip
     share = -(-settings.limits.max_connections // settings.workers)
     return Graph(
-        door, http, edition, link, backends, reporter, tasks, client, Connections(share), context
-    )
+        door, http, edition, link, backends, reporter, tasks, client, Connections(share), context,
+        audience, peers, pipeline,
+    )  # fmt: skip

@@ -22,12 +22,13 @@ async def serve_worker(context: Context, lifecycle: Lifecycle) -> None:
     assert listener is not None
     loop = asyncio.get_running_loop()
     graph = build(context)
-    graph.start()
+    await graph.start()
     server = await loop.create_server(graph.make_guard, sock=listener.dup(), backlog=BACKLOG)
     lifecycle.ready()
     await lifecycle.stopping.wait()
     graph.door.draining = True
     server.close()
+    graph.audience.close()
     await _accept_the_rest(listener, graph)
     settings = context.shared.settings
     await _drain(graph, _ORPHAN_DRAIN_S if lifecycle.orphaned else settings.shutdown_timeout_s)

@@ -1,0 +1,219 @@
+"""What a server says outside of calls: its lists have changed, a resource was updated, a log line.
+
+A modern server says it on a subscription of ours, a legacy one on the stream of its session or on
+its pipe. There is one feed for each server; the host fans out to all workers.
+"""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Hashable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import orjson
+
+from only1mcp._speedups import Envelope, members
+from only1mcp.backends.call import Outgoing
+from only1mcp.backends.discovery import Asker
+from only1mcp.backends.handshake import Hello, modern_request, own_request
+from only1mcp.errors import BackendError, BackendProtocolError, Overloaded
+from only1mcp.host.relisting import Relisting
+from only1mcp.host.status import Observer
+from only1mcp.host.watches import Watches
+from only1mcp.protocol.jsonrpc import as_string
+from only1mcp.protocol.versions import Era
+from only1mcp.tasks import Tasks
+from only1mcp.transports.streamable_http import OnEvent
+
+_log = logging.getLogger(__name__)
+_FIRST_PAUSE_S = 0.1
+_LONGEST_PAUSE_S = 10.0
+_NO_STREAM_PAUSE_S = 60.0
+"""How long a server without a stream is left alone: it may get one with an update."""
+_RENEWAL_S = 2.0
+
+
+class Followed(Protocol):
+    """A session on which a server can be listened to."""
+
+    async def listen(self, outgoing: Outgoing, on_event: OnEvent) -> None:
+        """Hold a modern subscription until it ends."""
+
+    async def follow(self, on_event: OnEvent) -> None:
+        """Hold a legacy stream until it ends."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hearing:
+    """What outlasts a server's single sessions: what to listen for, and whom to tell."""
+
+    server_id: str
+    watches: Watches
+    observer: Observer
+    relisting: Relisting
+    tasks: Tasks
+
+
+class Feed:
+    """Listens to one server as long as it is up."""
+
+    def __init__(self, hearing: Hearing, session: Followed, asker: Asker, hello: Hello) -> None:
+        self._server_id = hearing.server_id
+        self._watches = hearing.watches
+        self._observer = hearing.observer
+        self._relisting = hearing.relisting
+        self._tasks = hearing.tasks
+        self._session = session
+        self._asker = asker
+        self._hello = hello
+        self._failure: BackendError | None = None
+        self._acknowledged = asyncio.Event()
+        self._renew = asyncio.Event()
+
+    async def run(self) -> None:
+        """Listen, again whenever it ends, until cancelled."""
+        pause_s = _FIRST_PAUSE_S
+        while True:
+            try:
+                if self._hello.era is Era.MODERN:
+                    await self._listen()
+                    if self._failure is not None:
+                        raise self._failure
+                else:
+                    await self._resubscribe()
+                    await self._session.follow(self.heard)
+                pause_s = _FIRST_PAUSE_S
+            except BackendProtocolError as error:
+                _log.debug("nothing to listen to: %s", error, extra={"server": self._server_id})
+                pause_s = _NO_STREAM_PAUSE_S
+            except BackendError as error:
+                _log.debug("the stream ended: %s", error, extra={"server": self._server_id})
+                pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
+            await asyncio.sleep(pause_s)
+
+    async def _listen(self) -> None:
+        """Hold a subscription; when what is watched changes, a new one overlaps the old."""
+        current: asyncio.Task[None] | None = None
+        try:
+            while True:
+                self._failure = None
+                self._renew.clear()
+                self._acknowledged.clear()
+                opened = self._tasks.spawn(self._hold(self._wanted()))
+                try:
+                    await self._first(opened, self._acknowledged)
+                finally:
+                    await _end(current)
+                    current = opened
+                await self._first(current, self._renew)
+                if current.done():
+                    return
+        finally:
+            await _end(current)
+
+    async def _hold(self, subscription: Outgoing) -> None:
+        try:
+            await self._session.listen(subscription, self.heard)
+        except BackendError as error:
+            self._failure = error
+
+    async def _first(self, task: "asyncio.Task[None]", event: asyncio.Event) -> None:
+        """Wait until the task has ended or the event is set."""
+        waiting = self._tasks.spawn(_wait(event))
+        try:
+            await asyncio.wait({task, waiting}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            waiting.cancel()
+
+    def _wanted(self) -> Outgoing:
+        wanted: dict[str, Any] = {
+            f"{kind}ListChanged": True for kind in ("tools", "prompts", "resources")
+            if _offers(self._hello, kind, "listChanged")
+        }  # fmt: skip
+        if self._watches.uris:
+            wanted["resourceSubscriptions"] = self._watches.uris
+        return modern_request("subscriptions/listen", (("notifications", orjson.dumps(wanted)),))
+
+    def heard(self, message: Envelope) -> None:
+        """Take a notification."""
+        method = message.method or ""
+        params: bytes = message.body[message.params_start : message.params_end]
+        if method == "notifications/subscriptions/acknowledged":
+            self._acknowledged.set()
+        elif method.endswith("/list_changed"):
+            self._relisting.note(method)
+            self._relisting.start()
+        elif method == "notifications/resources/updated":
+            uri = _member(params, "uri")
+            if uri is not None:
+                self._observer.on_updated(self._server_id, uri, params)
+        elif method == "notifications/message":
+            self._observer.on_logged(self._server_id, params)
+
+    async def subscribe(self, uri: str, holder: Hashable) -> None:
+        """Have a resource watched.
+
+        Raises:
+            BackendError: the server refuses, or does not answer.
+            Overloaded: too many resources are watched.
+        """
+        if self._watches.full:
+            raise Overloaded(f"too many resources of server {self._server_id} are watched")
+        if not self._watches.add(uri, holder):
+            return
+        try:
+            await self._change("resources/subscribe", uri)
+        except BackendError:
+            self._watches.remove(uri, holder)
+            raise
+
+    async def unsubscribe(self, uri: str, holder: Hashable) -> None:
+        """Have a resource watched no longer, for this holder.
+
+        Raises:
+            BackendError: the server does not answer.
+        """
+        if self._watches.remove(uri, holder):
+            await self._change("resources/unsubscribe", uri)
+
+    async def _change(self, method: str, uri: str) -> None:
+        if self._hello.era is Era.LEGACY:
+            request = own_request(method, Era.LEGACY, (("uri", orjson.dumps(uri)),))
+            reply = await self._asker.request(request)
+            if not reply.result_end:
+                text = _member(reply.body[reply.error_start : reply.error_end], "message")
+                raise BackendProtocolError(f"server {self._server_id}: {text}")
+            return
+        self._acknowledged.clear()
+        self._renew.set()
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._acknowledged.wait(), _RENEWAL_S)
+
+    async def _resubscribe(self) -> None:
+        """Tell a session that may be new what is watched."""
+        for uri in self._watches.uris:
+            try:
+                await self._change("resources/subscribe", uri)
+            except BackendProtocolError as error:
+                _log.info("not watched any more: %s", error, extra={"server": self._server_id})
+
+
+async def _wait(event: asyncio.Event) -> None:
+    await event.wait()
+
+
+async def _end(task: "asyncio.Task[None] | None") -> None:
+    if task is not None:
+        task.cancel()
+        await asyncio.wait({task})
+
+
+def _offers(hello: Hello, kind: str, what: str) -> bool:
+    capability = hello.capabilities.get(kind)
+    return isinstance(capability, dict) and bool(capability.get(what))
+
+
+def _member(raw: bytes, name: str) -> str | None:
+    spans = {key: raw[a:b] for key, a, b in members(raw)} if raw[:1] == b"{" else {}
+    return as_string(spans.get(name, b""))

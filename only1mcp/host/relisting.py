@@ -1,0 +1,52 @@
+"""Reads a server's lists again when it says that they have changed."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+
+from only1mcp.errors import Only1MCPError
+from only1mcp.tasks import Tasks
+
+_log = logging.getLogger(__name__)
+_PAUSE_S = 0.1
+"""Some servers' lists change whenever they are listed."""
+Relist = Callable[[frozenset[str]], Awaitable[None]]
+"""Reads the lists; is told which kinds the server said have changed."""
+
+
+class Relisting:
+    """Loses no change: while lists are read they may change again."""
+
+    def __init__(self, server_id: str, relist: Relist, tasks: Tasks) -> None:
+        self._server_id = server_id
+        self._relist = relist
+        self._tasks = tasks
+        self._kinds: set[str] = set()
+        self._running: asyncio.Task[None] | None = None
+
+    def note(self, method: str) -> None:
+        """Take a `notifications/<kind>/list_changed`."""
+        self._kinds.add(method.split("/")[1])
+
+    def take(self) -> frozenset[str]:
+        """Return and forget what has changed: the lists are about to be read."""
+        kinds = frozenset(self._kinds)
+        self._kinds.clear()
+        return kinds
+
+    def start(self) -> None:
+        """See to it that what has changed is read."""
+        if self._kinds and (self._running is None or self._running.done()):
+            self._running = self._tasks.spawn(self._run())
+
+    async def _run(self) -> None:
+        while self._kinds:
+            try:
+                await self._relist(self.take())
+            except Only1MCPError as error:
+                _log.warning(
+                    "the changed lists could not be read: %s", error,
+                    extra={"server": self._server_id},
+                )  # fmt: skip
+                return
+            await asyncio.sleep(_PAUSE_S)

@@ -1,0 +1,66 @@
+"""Which resources of a server are watched, and by whom. Pure.
+
+A holder is a legacy session, by its serial, or one stream of one worker. A resource is subscribed
+to upstream when its first holder comes, and no longer when its last one has gone.
+"""
+
+from collections import OrderedDict
+from collections.abc import Hashable
+
+MAX_WATCHED = 10_000
+"""Resources of one server; a client cannot make the host grow without end."""
+
+
+class Watches:
+    """The watched resources of one server."""
+
+    def __init__(self) -> None:
+        self._holders: OrderedDict[str, set[Hashable]] = OrderedDict()
+
+    @property
+    def uris(self) -> list[str]:
+        """All that are watched."""
+        return list(self._holders)
+
+    @property
+    def full(self) -> bool:
+        """Whether no further resource can be watched."""
+        return len(self._holders) >= MAX_WATCHED
+
+    def add(self, uri: str, holder: Hashable) -> bool:
+        """Note a holder; says whether it is the resource's first."""
+        first = uri not in self._holders
+        self._holders.setdefault(uri, set()).add(holder)
+        return first
+
+    def remove(self, uri: str, holder: Hashable) -> bool:
+        """Forget a holder; says whether it was the resource's last."""
+        holders = self._holders.get(uri, set())
+        holders.discard(holder)
+        if holders or uri not in self._holders:
+            return False
+        del self._holders[uri]
+        return True
+
+    def drop_link(self, link: object) -> list[str]:
+        """Forget the streams of a worker that is gone."""
+        gone: set[Hashable] = {
+            holder for holders in self._holders.values() for holder in holders
+            if isinstance(holder, tuple) and holder[0] is link
+        }  # fmt: skip
+        return self.drop(gone)
+
+    def drop(self, holders: set[Hashable]) -> list[str]:
+        """Forget holders altogether; returns the resources that nobody watches any more."""
+        return [
+            uri for uri in self.uris
+            for holder in holders & self._holders.get(uri, set()) if self.remove(uri, holder)
+        ]  # fmt: skip
+
+    def holders(self, uri: str) -> set[Hashable]:
+        """Return who watches a resource, or one that it is a part of (server/resources)."""
+        found: set[Hashable] = set()
+        for watched, holders in self._holders.items():
+            if uri.startswith(watched):
+                found |= holders
+        return found

@@ -1,0 +1,118 @@
+"""One HTTP response: a JSON body, or a stream of events once anything comes before the answer."""
+
+import asyncio
+from collections import deque
+from dataclasses import dataclass
+
+from aiohttp import web
+
+from only1mcp.protocol import event_stream
+from only1mcp.proxy.exchange import Answer
+
+KEEP_ALIVE_S = 15.0
+"""How long a client hears nothing at most; proxies in between give up on silence."""
+MAX_UNSENT_BYTES = 4 * 1024 * 1024
+RETRY_MS = 1000
+_COMMENT = b": ping\n\n"
+_HEADERS = {
+    "Content-Type": "text/event-stream",
+    "Cache-Control": "no-cache, no-transform",
+    "X-Accel-Buffering": "no",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class _End:
+    """The last thing on a stream."""
+
+    answer: Answer | None
+    event_id: str | None
+
+
+class HttpExchange:
+    """Implements `only1mcp.proxy.exchange.Exchange` for one aiohttp request."""
+
+    def __init__(self) -> None:
+        self._items: deque[bytes | _End] = deque()
+        self._unsent = 0
+        self._wake = asyncio.Event()
+        self._overrun = False
+
+    def open(self) -> None:
+        """Begin the stream now."""
+        self._put(b"")
+
+    def send(self, message: bytes, event_id: str | None = None) -> None:
+        """Queue a message; a client that does not read is given up."""
+        if not message:
+            self._put(b"id: %b\nretry: %d\ndata: \n\n" % ((event_id or "").encode(), RETRY_MS))
+        else:
+            self._put(event_stream.encode(message, event_id=event_id))
+
+    def answer(self, answer: Answer, event_id: str | None = None) -> None:
+        """Queue the answer."""
+        self._items.append(_End(answer, event_id))
+        self._wake.set()
+
+    def end(self) -> None:
+        """Queue the end."""
+        self._items.append(_End(None, None))
+        self._wake.set()
+
+    def _put(self, data: bytes) -> None:
+        self._unsent += len(data)
+        if self._unsent > MAX_UNSENT_BYTES:
+            self._overrun = True
+        else:
+            self._items.append(data)
+        self._wake.set()
+
+    async def respond(self, request: web.BaseRequest) -> web.StreamResponse:
+        """Send what comes, up to its end."""
+        await self._next()
+        first = self._items[0] if self._items else None
+        if isinstance(first, _End):
+            return _whole(first.answer)
+        response = web.StreamResponse(headers=_HEADERS)
+        await response.prepare(request)
+        while not await self._flush(response):
+            if self._overrun and request.transport is not None:
+                request.transport.abort()
+                raise ConnectionResetError("the client does not read its stream")
+            await self._next()
+        await response.write_eof()
+        return response
+
+    async def _next(self) -> None:
+        """Wait until there is something to send, or it is time for a sign of life."""
+        if self._items or self._overrun:
+            return
+        self._wake.clear()
+        try:
+            await asyncio.wait_for(self._wake.wait(), KEEP_ALIVE_S)
+        except TimeoutError:
+            self._put(_COMMENT)
+
+    async def _flush(self, response: web.StreamResponse) -> bool:
+        """Write all that is queued, waiting for a slow reader; says whether that was the end."""
+        while self._items:
+            item = self._items.popleft()
+            if isinstance(item, _End):
+                if item.answer is not None:
+                    await response.write(
+                        event_stream.encode(item.answer.body, event_id=item.event_id)
+                    )
+                return True
+            self._unsent -= len(item)
+            if item:
+                await response.write(item)
+        return False
+
+
+def _whole(answer: Answer | None) -> web.Response:
+    if answer is None or not answer.body:
+        return web.Response(status=202 if answer is None else answer.status)
+    headers = {"Content-Type": "application/json"}
+    if answer.session_id is not None:
+        headers["Mcp-Session-Id"] = answer.session_id
+    return web.Response(status=answer.status, body=answer.body, headers=headers)

@@ -1,0 +1,210 @@
+"""Who is to hear that something has changed: streams of legacy sessions, and modern subscriptions.
+
+The host tells every worker; each worker tells the clients whose streams it holds. A legacy session
+has one stream at a time: the newest, in whatever worker (2025-11-25, basic/transports: no message
+on several streams).
+"""
+
+import asyncio
+import itertools
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import orjson
+
+from only1mcp._speedups import Envelope, elements, members
+from only1mcp.backends.call import Cancel
+from only1mcp.errors import InvalidParams, Only1MCPError, Overloaded
+from only1mcp.memory.session_marks import SessionMarks
+from only1mcp.protocol import jsonrpc
+from only1mcp.protocol.inbound import Inbound
+from only1mcp.protocol.jsonrpc import as_string
+from only1mcp.protocol.log_levels import level_of
+from only1mcp.protocol.progress import subscription_tagged
+from only1mcp.proxy.exchange import Answer, Exchange
+from only1mcp.registry.edition import Edition
+from only1mcp.routing.router import route_uri
+from only1mcp.sessions.session import Session
+
+MAX_STREAMS = 10_000
+MAX_URIS = 1000
+_FLAGS = {
+    "toolsListChanged": "tools", "promptsListChanged": "prompts",
+    "resourcesListChanged": "resources",
+}  # fmt: skip
+KINDS = frozenset(_FLAGS.values())
+_TAG = "io.modelcontextprotocol/subscriptionId"
+
+
+class Watcher(Protocol):
+    """The host, as far as it is told which resources are watched."""
+
+    def watch(self, server_id: str, uri: str, holder: int) -> None:
+        """Have a resource watched for one of our streams."""
+
+    def unwatch(self, server_id: str, uri: str, holder: int) -> None:
+        """Take that back."""
+
+
+@dataclass(eq=False, slots=True)
+class _Listener:
+    """One stream."""
+
+    number: int
+    exchange: Exchange
+    session: Session | None = None
+    subscription: bytes = b""
+    """The id of a modern `subscriptions/listen`, as JSON."""
+    kinds: frozenset[str] = KINDS
+    uris: dict[str, str] = field(default_factory=dict)
+    """The server that owns each watched resource."""
+
+
+class Audience:
+    """The listening streams of one worker."""
+
+    def __init__(
+        self, number: int, edition: Edition, marks: SessionMarks, wall: Callable[[], int],
+        watcher: Watcher,
+    ) -> None:  # fmt: skip
+        self._edition = edition
+        self._marks = marks
+        self._wall = wall
+        self._watcher = watcher
+        self._numbers = itertools.count((number + 1) << 40)
+        """No other worker counts from there."""
+        self._listeners: set[_Listener] = set()
+
+    def follow(self, session: Session, exchange: Exchange) -> Cancel:
+        """Open the stream of a legacy session; it is the session's one from now on."""
+        listener = self._add(_Listener(next(self._numbers), exchange, session))
+        self._marks.set_stream(session.serial, session.expires, listener.number, self._wall())
+        exchange.open()
+        return lambda: self._remove(listener)
+
+    def listen(self, inbound: Inbound, exchange: Exchange) -> Cancel:
+        """Open the stream of a modern subscription (2026-07-28, basic/patterns/subscriptions).
+
+        Raises:
+            InvalidParams: what it is to tell of is not said properly.
+            Overloaded: there are too many streams.
+        """
+        kinds, uris = _wanted(inbound.envelope)
+        snapshot = self._edition.current
+        owners: dict[str, str] = {}
+        for uri in uris:
+            try:
+                owners[uri] = route_uri(uri, snapshot).server_ids[0]
+            except Only1MCPError:
+                continue  # what nobody has is not among the honoured
+        request_id = inbound.envelope.id or b"null"
+        listener = self._add(
+            _Listener(next(self._numbers), exchange, None, request_id, kinds, owners)
+        )
+        exchange.send(_acknowledged(request_id, kinds, owners))
+        for uri, server_id in owners.items():
+            self._watcher.watch(server_id, uri, listener.number)
+        return lambda: self._remove(listener)
+
+    def _add(self, listener: _Listener) -> _Listener:
+        if len(self._listeners) >= MAX_STREAMS:
+            raise Overloaded("too many streams are open")
+        self._listeners.add(listener)
+        return listener
+
+    def _remove(self, listener: _Listener) -> None:
+        if listener in self._listeners:
+            self._listeners.discard(listener)
+            for uri, server_id in listener.uris.items():
+                self._watcher.unwatch(server_id, uri, listener.number)
+
+    def rewatch(self) -> None:
+        """Tell a new host what the one before it knew."""
+        for listener in self._listeners:
+            for uri, server_id in listener.uris.items():
+                self._watcher.watch(server_id, uri, listener.number)
+
+    def changed(self, kinds: frozenset[str]) -> None:
+        """Tell who wants to know that lists have changed."""
+        for kind in sorted(kinds):
+            method = f"notifications/{kind}/list_changed"
+            for listener in self._current():
+                if kind in listener.kinds:
+                    _tell(listener, method, b"")
+
+    def updated(self, uri: str, params: bytes, serials: frozenset[int]) -> None:
+        """Tell who watches a resource that it was updated."""
+        for listener in self._current():
+            session = listener.session
+            if _watches(listener, uri) if session is None else session.serial in serials:
+                _tell(listener, "notifications/resources/updated", params)
+
+    def logged(self, params: bytes) -> None:
+        """Pass on a log message that belongs to no call; modern clients do not hear of such."""
+        severity = level_of(params)
+        for listener in self._current():
+            session = listener.session
+            if session is not None and severity >= (self._marks.level(session.serial) or 0):
+                _tell(listener, "notifications/message", params)
+
+    def _current(self) -> list[_Listener]:
+        """Return the listeners, without legacy streams that have a successor elsewhere."""
+        for listener in list(self._listeners):
+            session = listener.session
+            if session is not None and self._marks.stream(session.serial) != listener.number:
+                self._remove(listener)
+                listener.exchange.end()
+        return list(self._listeners)
+
+    def close(self) -> None:
+        """End all streams properly: the worker stops."""
+        for listener in list(self._listeners):
+            self._remove(listener)
+            if listener.session is not None:
+                listener.exchange.end()
+                continue
+            tag = orjson.dumps(_TAG)
+            result = b'{"resultType":"complete","_meta":{%b:%b}}' % (tag, listener.subscription)
+            answer = Answer(200, jsonrpc.result(listener.subscription, result))
+            asyncio.get_running_loop().call_soon(listener.exchange.answer, answer)
+
+
+def _watches(listener: _Listener, uri: str) -> bool:
+    """Say whether a stream wants to hear of a resource, or of one that it is a part of."""
+    return any(uri.startswith(watched) for watched in listener.uris)
+
+
+def _tell(listener: _Listener, method: str, params: bytes) -> None:
+    if listener.subscription:
+        params = subscription_tagged(params or b"{}", listener.subscription)
+    listener.exchange.send(jsonrpc.notification(method, params))
+
+
+def _wanted(envelope: Envelope) -> tuple[frozenset[str], list[str]]:
+    """Read which lists and resources a subscription is about."""
+    body: bytes = envelope.body
+    spans = {key: (a, b) for key, a, b in members(body, envelope.params_start)}
+    start, _ = spans.get("notifications", (0, 0))
+    if body[start : start + 1] != b"{" or not start:
+        raise InvalidParams("params.notifications must be an object")
+    kinds: set[str] = set()
+    uris: list[str] = []
+    for key, a, b in members(body, start):
+        if key in _FLAGS and body[a:b] == b"true":
+            kinds.add(_FLAGS[key])
+        elif key == "resourceSubscriptions" and body[a : a + 1] == b"[":
+            found = [as_string(body[c:d]) for c, d in elements(body, a)]
+            uris = [uri for uri in found if uri is not None]
+    if len(uris) > MAX_URIS:
+        raise InvalidParams(f"more than {MAX_URIS} resources in one subscription")
+    return frozenset(kinds), uris
+
+
+def _acknowledged(request_id: bytes, kinds: frozenset[str], owners: dict[str, str]) -> bytes:
+    honoured: dict[str, object] = {flag: True for flag, kind in _FLAGS.items() if kind in kinds}
+    if owners:
+        honoured["resourceSubscriptions"] = list(owners)
+    params = b'{"notifications":%b}' % orjson.dumps(honoured)
+    tagged = subscription_tagged(params, request_id)
+    return jsonrpc.notification("notifications/subscriptions/acknowledged", tagged)

@@ -1,0 +1,73 @@
+"""What clients send that is no request: notifications, and answers to servers' questions."""
+
+from only1mcp._speedups import RESPONSE, members
+from only1mcp.backends.call import Cancel
+from only1mcp.errors import Cancelled, InvalidRequest
+from only1mcp.protocol.inbound import Inbound
+from only1mcp.proxy.answer import ACCEPTED
+from only1mcp.proxy.asks import Asks, owner
+from only1mcp.proxy.journey import Journey
+from only1mcp.proxy.peers import Peers
+from only1mcp.sessions.session import Session
+
+
+class Inbox:
+    """Brings each to whom it concerns, in whatever worker that is."""
+
+    def __init__(self, asks: Asks, peers: Peers) -> None:
+        self._asks = asks
+        self._peers = peers
+        self._running: dict[tuple[int, bytes], Journey] = {}
+        """The requests of legacy sessions, by serial and the client's own id."""
+
+    def register(self, serial: int, journey: Journey) -> None:
+        """Remember a request that its client may cancel."""
+        assert journey.envelope is not None
+        key = (serial, journey.envelope.id or b"")
+        self._running[key] = journey
+        journey.on_end = lambda: self._forget(key, journey)
+
+    def _forget(self, key: tuple[int, bytes], journey: Journey) -> None:
+        if self._running.get(key) is journey:
+            del self._running[key]
+
+    def take(self, journey: Journey, inbound: Inbound, session: Session | None) -> Cancel:
+        """Take one message and acknowledge it.
+
+        A modern client cancels by closing its stream; what it posts instead is dropped, since ids
+        that clients choose must not reach across callers.
+
+        Raises:
+            InvalidRequest: it answers what nobody asked.
+        """
+        if session is None:
+            return journey.finish(ACCEPTED)
+        if inbound.envelope.kind == RESPONSE:
+            return self._answer(journey, inbound, session)
+        if inbound.envelope.method == "notifications/cancelled":
+            self._cancel(journey, inbound, session)
+        return journey.finish(ACCEPTED)
+
+    def _answer(self, journey: Journey, inbound: Inbound, session: Session) -> Cancel:
+        address = owner(inbound.envelope.id)
+        if address is None or address == self._peers.address or journey.request.forwarded:
+            self._asks.deliver(session.serial, inbound.envelope)
+            return journey.finish(ACCEPTED)
+        unknown = InvalidRequest("nobody waits for this answer")
+        return self._peers.forward(
+            address, journey.request, journey.exchange, lambda: journey.drop(unknown)
+        )
+
+    def _cancel(self, journey: Journey, inbound: Inbound, session: Session) -> None:
+        """Cancel the request that a notification names (2025-11-25, utilities/cancellation)."""
+        body: bytes = inbound.envelope.body
+        spans = members(body, inbound.envelope.params_start) if inbound.envelope.params_end else ()
+        named = next((body[a:b] for key, a, b in spans if key == "requestId"), b"")
+        running = self._running.get((session.serial, named))
+        if running is None:
+            if not journey.request.forwarded:
+                self._peers.tell_others(journey.request)
+            return
+        if running.call is not None:
+            running.call.abandon()
+        running.fail(Cancelled("the request was cancelled"))

@@ -1,0 +1,124 @@
+"""Calls of modern clients that wait, between two of the client's requests, for what they asked.
+
+The client carries a ticket (`requestState`), sealed so that it can neither be read nor altered. It
+names the worker where the call waits, and binds it to one request: its method, target and
+arguments (2026-07-28, basic/patterns/mrtr, Request state).
+"""
+
+import asyncio
+import base64
+import hashlib
+import os
+from dataclasses import dataclass
+
+import orjson
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from only1mcp._speedups import members
+from only1mcp.errors import InvalidParams, Overloaded
+from only1mcp.protocol.inbound import Inbound
+from only1mcp.proxy.conversation import Conversation
+
+PREFIX = "o1m."
+PATIENCE_S = 600.0
+"""How long a client may take for its next request."""
+MAX_PARKED = 1000
+_PURPOSE = b"only1mcp request state"
+_NONCE_BYTES = 12
+_NOT_PART = frozenset({"inputResponses", "requestState", "_meta"})
+_HINT = "call again without requestState"
+
+
+@dataclass(frozen=True, slots=True)
+class Ticket:
+    """What a `requestState` of ours says."""
+
+    address: str
+    """The worker where the call waits."""
+    number: int
+    digest: str
+
+
+class Parking:
+    """The parked calls of one worker, and the tickets of all."""
+
+    def __init__(self, address: str, key: bytes) -> None:
+        self._address = address
+        self._cipher = AESGCM(key)
+        self._parked: dict[int, tuple[Conversation, asyncio.TimerHandle]] = {}
+
+    def __len__(self) -> int:
+        return len(self._parked)
+
+    def park(self, call: Conversation) -> str:
+        """Keep a call until its client comes back; returns the ticket.
+
+        Raises:
+            Overloaded: too many calls wait already.
+        """
+        if len(self._parked) >= MAX_PARKED:
+            raise Overloaded("too many calls wait for their clients")
+        number = int.from_bytes(os.urandom(8))
+        loop = asyncio.get_running_loop()
+        timer = loop.call_later(PATIENCE_S, self._expire, number)
+        self._parked[number] = (call, timer)
+        return self._seal(Ticket(self._address, number, digest(call.inbound)))
+
+    def read(self, state: str) -> Ticket:
+        """Open a ticket.
+
+        Raises:
+            InvalidParams: it is not ours, or was altered.
+        """
+        try:
+            if not state.startswith(PREFIX):
+                raise ValueError("another's")  # noqa: TRY301 - one way out
+            text = state[len(PREFIX) :]
+            sealed = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
+            nonce, secret = sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:]
+            return Ticket(*orjson.loads(self._cipher.decrypt(nonce, secret, _PURPOSE)))
+        except (InvalidTag, ValueError) as error:
+            raise InvalidParams("params.requestState is not valid", hint=_HINT) from error
+
+    def claim(self, ticket: Ticket, inbound: Inbound) -> Conversation:
+        """Return the call that a request continues, and keep it no longer.
+
+        Raises:
+            InvalidParams: there is none (any more), or the request is another one.
+        """
+        if ticket.digest != digest(inbound):
+            raise InvalidParams("params.requestState belongs to another request", hint=_HINT)
+        entry = self._parked.pop(ticket.number, None)
+        if entry is None:
+            raise gone()
+        call, timer = entry
+        timer.cancel()
+        return call
+
+    def _expire(self, number: int) -> None:
+        """Give up a call whose client did not come back."""
+        self._parked.pop(number)[0].abandon()
+
+    def _seal(self, ticket: Ticket) -> str:
+        plain = orjson.dumps([ticket.address, ticket.number, ticket.digest])
+        nonce = os.urandom(_NONCE_BYTES)
+        sealed = nonce + self._cipher.encrypt(nonce, plain, _PURPOSE)
+        return PREFIX + base64.urlsafe_b64encode(sealed).rstrip(b"=").decode()
+
+
+def gone() -> InvalidParams:
+    """Say that a ticket's call has ended."""
+    return InvalidParams("the call that this continues has ended", hint=_HINT)
+
+
+def digest(inbound: Inbound) -> str:
+    """Return what stays the same from one request of a call to the next, as a fingerprint."""
+    envelope = inbound.envelope
+    body: bytes = envelope.body
+    found = hashlib.sha256((envelope.method or "").encode())
+    if envelope.params_end:
+        for key, start, end in sorted(members(body, envelope.params_start)):
+            if key not in _NOT_PART:
+                found.update(b"\0%b\0" % key.encode("utf-8", "surrogatepass") + body[start:end])
+    return found.hexdigest()

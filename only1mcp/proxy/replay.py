@@ -1,0 +1,168 @@
+"""Streams of legacy clients that survive a broken connection (2025-11-25, Resumability).
+
+Each event has an id that names the worker, the stream and its place in it. A client that comes
+back with the last id it saw gets what followed, on whatever connection, as long as the bounded
+buffer holds it.
+"""
+
+import asyncio
+import secrets
+from collections import deque
+
+from only1mcp.backends.call import Cancel
+from only1mcp.proxy.exchange import Answer, Exchange, Request
+from only1mcp.proxy.journey import Journey
+from only1mcp.proxy.peers import Peers
+from only1mcp.sessions.session import Session
+
+SINCE = "2025-11-25"
+"""The first revision whose streams begin with an event id (SEP-1699)."""
+MAX_EVENTS = 256
+MAX_BYTES = 1024 * 1024
+RETAIN_S = 60.0
+"""How long a stream waits for its client, and how long an ended one can be read again."""
+
+
+class Resumable:
+    """Implements `Exchange` on top of one connection after another."""
+
+    def __init__(self, replays: "Replays", serial: int, inner: Exchange) -> None:
+        self.serial = serial
+        self.name = ""
+        """Set once the stream has begun."""
+        self.finished = False
+        self._replays = replays
+        self._inner: Exchange | None = inner
+        self._count = 0
+        self._events: deque[tuple[int, bytes]] = deque()
+        self._held = 0
+        self._on_expiry: Cancel = _nothing
+        self._timer: asyncio.TimerHandle | None = None
+
+    def open(self) -> None:
+        """Begin with an event that carries only an id."""
+        if not self.name:
+            self.name = self._replays.add(self)
+            if self._inner is not None:
+                self._inner.send(b"", self._event_id())
+
+    def send(self, message: bytes, event_id: str | None = None) -> None:
+        """Send a message, and keep it for a client that has to read it again."""
+        del event_id
+        self.open()
+        self._keep(message)
+        if self._inner is not None:
+            self._inner.send(message, self._event_id())
+
+    def answer(self, answer: Answer, event_id: str | None = None) -> None:
+        """End with the answer: plain if the stream has not begun."""
+        del event_id
+        if not self.name:
+            assert self._inner is not None
+            self._inner.answer(answer)
+            return
+        self._keep(answer.body)
+        self.finished = True
+        if self._inner is not None:
+            self._inner.answer(answer, self._event_id())
+        self._retain(_nothing)
+
+    def end(self) -> None:
+        """End without an answer."""
+        self.finished = True
+        if self._inner is not None:
+            self._inner.end()
+        self._retain(_nothing)
+
+    def detach(self, on_expiry: Cancel) -> None:
+        """The connection broke: wait for the next one, for some time."""
+        self._inner = None
+        if not self.finished:
+            self._retain(on_expiry)
+
+    def attach(self, exchange: Exchange, seen: int) -> None:
+        """Go on on another connection, with what came after the event that was seen last."""
+        if self._timer is not None:
+            self._timer.cancel()
+        before, self._inner = self._inner, exchange
+        if before is not None and not self.finished:
+            before.end()
+        exchange.open()
+        missed = [(number, data) for number, data in self._events if number > seen]
+        for number, data in missed:
+            exchange.send(data, self._event_id(number))
+        if self.finished:
+            exchange.end()
+            self._retain(_nothing)
+
+    def _keep(self, data: bytes) -> None:
+        self._count += 1
+        self._events.append((self._count, data))
+        self._held += len(data)
+        while len(self._events) > MAX_EVENTS or (self._held > MAX_BYTES and len(self._events) > 1):
+            self._held -= len(self._events.popleft()[1])
+
+    def _event_id(self, number: int | None = None) -> str:
+        return f"{self.name}-{self._count if number is None else number}"
+
+    def _retain(self, on_expiry: Cancel) -> None:
+        self._on_expiry = on_expiry
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = asyncio.get_running_loop().call_later(RETAIN_S, self._expire)
+
+    def _expire(self) -> None:
+        self._replays.remove(self)
+        self._on_expiry()
+
+
+class Replays:
+    """The streams of one worker that can be resumed."""
+
+    def __init__(self, address: str) -> None:
+        self._address = address
+        self._streams: dict[str, Resumable] = {}
+
+    def wrap(self, session: Session, exchange: Exchange) -> Exchange:
+        """Make a stream resumable, if the client's revision knows how."""
+        return Resumable(self, session.serial, exchange) if session.version >= SINCE else exchange
+
+    def keeper(self, journey: Journey) -> Cancel:
+        """Return what to do when the client's connection breaks: wait, or stop the call."""
+        stream = journey.exchange
+
+        def broken() -> None:
+            if isinstance(stream, Resumable) and stream.name:
+                stream.detach(journey.abandon)
+            else:
+                journey.abandon()
+
+        return broken
+
+    def add(self, stream: Resumable) -> str:
+        """Make a stream known; returns its name."""
+        name = f"{self._address}-{secrets.token_hex(8)}"
+        self._streams[name] = stream
+        return name
+
+    def remove(self, stream: Resumable) -> None:
+        """Forget a stream."""
+        self._streams.pop(stream.name, None)
+
+    def resume(
+        self, session: Session, request: Request, exchange: Exchange, peers: Peers
+    ) -> Cancel | None:
+        """Go on with the stream that a request names; None when there is none (any more)."""
+        name, _, number = (request.last_event_id or "").rpartition("-")
+        address = name.rpartition("-")[0]
+        if address not in ("", self._address) and not request.forwarded:
+            return peers.forward(address, request, exchange, exchange.end)
+        stream = self._streams.get(name)
+        if stream is None or stream.serial != session.serial or not number.isdigit():
+            return None
+        stream.attach(exchange, int(number))
+        return lambda: stream.detach(_nothing)
+
+
+def _nothing() -> None:
+    """There is nothing to stop."""

@@ -1,0 +1,237 @@
+"""The HTTP+SSE transport of 2024-11-05: a stream for what comes, a POST for each message that goes.
+
+The stream begins with the address to post to. A response comes on the stream, not with the POST;
+that is answered when the message was taken, and by some servers only when its call is done.
+"""
+
+import asyncio
+import contextlib
+import io
+import logging
+from collections import deque
+from collections.abc import Mapping
+
+import aiohttp
+from yarl import URL
+
+from only1mcp._speedups import NOTIFICATION, REQUEST, Envelope, scan
+from only1mcp.errors import BackendError, BackendLost, BackendProtocolError
+from only1mcp.protocol import jsonrpc
+from only1mcp.protocol.event_stream import Event, EventReader, EventTooLong
+from only1mcp.transports.channel import MAX_MESSAGE_BYTES, ChannelObserver
+from only1mcp.transports.opening import opening, refusal
+from only1mcp.transports.remote_channel import RemoteChannel
+
+_log = logging.getLogger(__name__)
+POST_S = 300.0
+"""How long a server may take to answer a POST."""
+SETTLE_S = 1.0
+"""After so long a POST has surely arrived, answered or not."""
+_TAKEN = (200, 202, 204)
+_GONE = (401, 404, 410)
+"""These do not depend on the message: no other would fare better."""
+_CANCELLED = "notifications/cancelled"
+_ANSWER_BYTES = 64 * 1024
+
+
+class LegacySseChannel(RemoteChannel):
+    """One stream and the POSTs that belong to it."""
+
+    def __init__(
+        self, name: str, stream: "_Stream", mailbox: "_Mailbox", observer: ChannelObserver
+    ) -> None:
+        super().__init__(observer)
+        self._name = name
+        self._stream = stream
+        self._mailbox = mailbox
+        self._posts: set[asyncio.Task[None]] = set()
+
+    @classmethod
+    async def open(
+        cls, client: aiohttp.ClientSession, name: str, url: str, headers: Mapping[str, str],
+        timeout_s: float, observer: ChannelObserver,
+    ) -> "LegacySseChannel":  # fmt: skip
+        """Open the stream and learn where to post.
+
+        Raises:
+            BackendUnreachable: no connection, or no credentials that the server accepts.
+            BackendProtocolError: what answers is not a server of this transport.
+        """
+        async with opening(name, timeout_s):
+            response = await client.get(
+                url, headers={**headers, "Accept": "text/event-stream"}, allow_redirects=False,
+                timeout=aiohttp.ClientTimeout(total=None),
+            )  # fmt: skip
+            try:
+                stream = _stream_of(name, response)
+                endpoint = await _read_endpoint(name, stream, URL(url))
+            except BaseException:
+                response.close()
+                raise
+        mailbox = _Mailbox(client, endpoint, headers, timeout_s)
+        channel = cls(name, stream, mailbox, observer)
+        channel._begin()
+        return channel
+
+    async def _receive(self) -> str:
+        try:
+            while (event := await self._stream.next()) is not None:
+                if event.event == "message" and event.data:
+                    self._observer.on_line(event.data)
+        except EventTooLong:
+            return f"sent an event of more than {MAX_MESSAGE_BYTES} bytes"
+        except aiohttp.ClientError:
+            return "broke off the event stream"
+        return "ended the event stream"
+
+    async def _send(self) -> None:
+        """Post in order; requests side by side, as a server may hold each POST till its call ends.
+
+        A notification, `notifications/initialized` above all, overtakes nothing and is overtaken by
+        nothing. Only a cancellation does not wait for the POST of the call that it is to end.
+        """
+        while (message := await self._outbox.get()) is not None:
+            envelope = scan(message)
+            alone = envelope.kind == NOTIFICATION and envelope.method != _CANCELLED
+            if alone:
+                await self._settle(SETTLE_S)
+            post = self._tasks.spawn(self._post(message, envelope))
+            self._posts.add(post)
+            post.add_done_callback(self._posts.discard)
+            if alone:
+                await self._settle(SETTLE_S)
+        await self._settle(None)
+        self._end("was disconnected")
+
+    async def _settle(self, patience_s: float | None) -> None:
+        if self._posts:
+            await asyncio.wait(self._posts, timeout=patience_s)
+
+    async def _post(self, message: bytes, envelope: Envelope) -> None:
+        try:
+            self._judge(await self._mailbox.post(message), envelope)
+        except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError):
+            self._end("can no longer be reached")
+        except (aiohttp.ClientError, TimeoutError) as error:
+            lost = BackendLost(f"server {self._name} did not answer the POST", detail=repr(error))
+            self._fail(envelope, lost)
+        finally:
+            self._outbox.sent(message)
+
+    def _judge(self, status: int, envelope: Envelope) -> None:
+        """Act on a status: a refusal ends what it is about, the message or the session."""
+        if status in _TAKEN:
+            return
+        if status in _GONE:
+            self._end(f"refused our session (HTTP {status})")
+            return
+        kind = BackendLost if status >= 500 else BackendProtocolError  # above 500 it may have run
+        self._fail(envelope, kind(f"server {self._name} refused a message (HTTP {status})"))
+
+    def _fail(self, envelope: Envelope, error: BackendError) -> None:
+        """Answer a request in the server's place: no response to it will come on the stream."""
+        if envelope.kind == REQUEST:
+            self._observer.on_line(jsonrpc.error_from(envelope.id, error))
+        else:
+            _log.warning(
+                "%s: %s", envelope.method or "a response", error,
+                extra={"server": self._name, "detail": error.detail},
+            )  # fmt: skip
+
+    async def _hang_up(self) -> None:
+        self._stream.close()
+
+
+class _Stream:
+    """The events of a response, one after the other."""
+
+    def __init__(self, response: aiohttp.ClientResponse) -> None:
+        self._response = response
+        self._reader = EventReader(MAX_MESSAGE_BYTES)
+        self._events: deque[Event] = deque()
+
+    async def next(self) -> Event | None:
+        """Return the next event; None at the end.
+
+        Raises:
+            EventTooLong: it has no end in sight.
+            ClientError: the connection broke off.
+        """
+        while not self._events:
+            chunk = await self._response.content.readany()
+            if not chunk:
+                return None
+            self._events.extend(self._reader.feed(chunk))
+        return self._events.popleft()
+
+    def close(self) -> None:
+        self._response.close()
+
+
+class _Mailbox:
+    """The address that takes our messages."""
+
+    def __init__(
+        self, client: aiohttp.ClientSession, endpoint: URL, headers: Mapping[str, str],
+        timeout_s: float,
+    ) -> None:  # fmt: skip
+        self._client = client
+        self._endpoint = endpoint
+        self._headers = {**headers, "Content-Type": "application/json"}
+        self._timeout = aiohttp.ClientTimeout(total=POST_S, sock_connect=timeout_s)
+
+    async def post(self, message: bytes) -> int:
+        """Post a message; return the HTTP status."""
+        async with self._client.post(
+            self._endpoint, data=io.BytesIO(message), headers=self._headers,
+            allow_redirects=False, timeout=self._timeout,
+        ) as response:  # fmt: skip
+            if response.status not in _TAKEN:
+                response.close()  # perhaps before it has read all that we write
+                return response.status
+            with contextlib.suppress(aiohttp.ClientError, TimeoutError):
+                # Of no interest, but a connection can only be used again when all of it was read.
+                await response.content.read(_ANSWER_BYTES)
+            return response.status
+
+
+def _stream_of(name: str, response: aiohttp.ClientResponse) -> _Stream:
+    if response.status != 200:
+        raise refusal(name, response.status)
+    if response.content_type != "text/event-stream":
+        raise BackendProtocolError(
+            f"server {name} answers with {response.content_type[:50]}, not with an event stream",
+            hint="check the server's url and transport in the configuration",
+        )
+    return _Stream(response)
+
+
+async def _read_endpoint(name: str, stream: _Stream, url: URL) -> URL:
+    """Read the stream up to the address to post to, which must lie at the same origin."""
+    try:
+        event = await stream.next()
+        while event is not None and event.event not in ("endpoint", "message"):
+            event = await stream.next()
+    except EventTooLong as error:
+        raise BackendProtocolError(f"server {name}: {error}") from None
+    if event is None or event.event == "message":
+        raise BackendProtocolError(
+            f"server {name} did not say where to post to",
+            hint="check the server's url and transport in the configuration",
+        )
+    return _resolve(name, event.data.decode(errors="replace").strip(), url)
+
+
+def _resolve(name: str, text: str, url: URL) -> URL:
+    """Return the address that a text means at `url`; the credentials in it are ours, if any."""
+    with contextlib.suppress(ValueError):
+        endpoint = url.join(URL(text))
+        if _origin(endpoint) == _origin(url):
+            return endpoint.with_user(url.user).with_password(url.password)
+    raise BackendProtocolError(
+        f"server {name} wants messages posted to another origin: {text[:200]!r}"
+    )
+
+
+def _origin(url: URL) -> tuple[str, str | None, int | None]:
+    return url.scheme, url.raw_host, url.port
