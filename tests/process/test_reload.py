@@ -248,7 +248,9 @@ def test_reloads_leave_nothing_behind(tmp_path: Path) -> None:
             _reload(gateway)
             wait_until(lambda: len(list(gateway.runtime_dir.glob("g*"))) == 1, "one directory")
         wait_until(lambda: _descriptors(gateway) == before, "no descriptor is left open")
-        assert len(descendants(gateway.pid)) == 4  # control, host, worker and the server
+        wait_until(
+            lambda: len(descendants(gateway.pid)) == 4, "control, host, worker and the server alone"
+        )
 
 
 def test_the_banner_is_shown_once(tmp_path: Path) -> None:
