@@ -216,7 +216,8 @@ class HttpSession:
         answer = await self._post(initialize(self._features), {}, self._handshake_timeout_s)
         opened = _Opened(read_initialize(self._message(answer)), answer.session_id)
         await self._wire.post(
-            jsonrpc.notification("notifications/initialized"), opened.headers,
+            jsonrpc.notification("notifications/initialized"),
+            {"Mcp-Method": "notifications/initialized", **opened.headers},
             self._handshake_timeout_s,
         )  # fmt: skip
         return opened
@@ -228,6 +229,7 @@ class HttpSession:
         self._last_id += 1
         request_id = b"%d" % self._last_id
         body = jsonrpc.request(request_id, outgoing.method, outgoing.params)
+        headers = {"Mcp-Method": outgoing.method, **headers}
         passed = on_event or _Passed(None, self._refuse_request)
         answer = await self._wire.post(body, headers, timeout_s, passed)
         if answer.message is not None and answer.message.id == request_id:

@@ -1,10 +1,14 @@
 """A client's request → the request to one backend, in the era that it speaks."""
 
+from collections.abc import Mapping
+
 from only1mcp.backends.call import NOTHING, Outgoing
 from only1mcp.protocol.client_features import Feature, read_features
 from only1mcp.protocol.inbound import Inbound
 from only1mcp.protocol.log_levels import LEVELS
+from only1mcp.protocol.param_headers import check_param_headers, emit_param_headers
 from only1mcp.protocol.progress import with_token
+from only1mcp.protocol.raw_object import fields
 from only1mcp.protocol.translate import owned_meta, params_across, spliced_params
 from only1mcp.protocol.versions import Era
 from only1mcp.registry.snapshot import Snapshot
@@ -61,8 +65,31 @@ def outgoing(
     features = client_features(inbound, session) if leg is Era.LEGACY else NOTHING
     return Outgoing(
         method.name, params, leg, route.target, safe=method.safe, features=features, token=token,
-        session=session.serial if session is not None else 0, level=level, headers=route.headers,
+        session=session.serial if session is not None else 0, level=level,
+        headers=_emitted(inbound, route) if leg is Era.MODERN else (),
     )  # fmt: skip
+
+
+def check_headers(inbound: Inbound, route: Route, sent: Mapping[str, list[str]]) -> None:
+    """Compare the arguments with the headers that repeat them (SEP-2243).
+
+    Raises:
+        HeaderMismatch: they differ.
+    """
+    if route.param_headers and inbound.era is Era.MODERN:
+        check_param_headers(route.param_headers, _arguments(inbound), sent)
+
+
+def _emitted(inbound: Inbound, route: Route) -> tuple[tuple[str, str], ...]:
+    if not route.param_headers:
+        return ()
+    return tuple(emit_param_headers(route.param_headers, _arguments(inbound)).items())
+
+
+def _arguments(inbound: Inbound) -> bytes | None:
+    envelope = inbound.envelope
+    params: bytes = envelope.body[envelope.params_start : envelope.params_end]
+    return fields(params).get("arguments")
 
 
 def _params(

@@ -31,7 +31,7 @@ from only1mcp.proxy.exchange import Answer, Exchange, Request
 from only1mcp.proxy.inbox import Inbox
 from only1mcp.proxy.journey import Journey, Outcome
 from only1mcp.proxy.later import Later
-from only1mcp.proxy.outbound import choose_leg
+from only1mcp.proxy.outbound import check_headers, choose_leg
 from only1mcp.proxy.parking import PREFIX, gone
 from only1mcp.proxy.peers import Peers
 from only1mcp.proxy.replay import Replays
@@ -177,6 +177,7 @@ class Pipeline:
     def _call(self, journey: Journey, inbound: Inbound, session: Session | None) -> Cancel:
         snapshot = self._parts.edition.current
         way = route(inbound, snapshot)
+        check_headers(inbound, way, journey.request.params)
         retry = self._retry(inbound, way, snapshot)
         if retry is not None:
             return self._continue(journey, inbound, retry)

@@ -13,12 +13,14 @@ import orjson
 from only1mcp._speedups import members
 from only1mcp.protocol.names import qualify
 from only1mcp.protocol.pages import render
+from only1mcp.protocol.param_headers import InvalidAnnotation, ParamHeader, read_param_headers
 from only1mcp.protocol.translate import splice
 from only1mcp.protocol.uri_template import UriTemplate, compile_template
 from only1mcp.protocol.versions import Era
 from only1mcp.registry.catalogue import Catalogue, Item
 from only1mcp.registry.server import Server
 
+_ANNOTATION = b"x-mcp-header"
 HINTS = b'"resultType":"complete","ttlMs":0,"cacheScope":"private"'
 """What 2026-07-28 requires of list results (server/utilities/caching)."""
 
@@ -31,6 +33,8 @@ class Target:
     name: str
     raw_name: bytes
     """The same as a JSON string."""
+    param_headers: tuple[ParamHeader, ...] = ()
+    """The arguments that calls repeat as headers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +77,11 @@ class _Names:
         self.collisions: list[str] = []
 
     def add(self, server: Server, item: Item) -> None:
+        try:
+            headers = read_param_headers(item.raw) if _ANNOTATION in item.raw else ()
+        except InvalidAnnotation as error:
+            self.collisions.append(f"{self._kind} {item.key!r} of {server.id!r} is hidden: {error}")
+            return
         name = qualify(server.prefix, item.key)
         if name in self.index:
             owner = self.index[name].server_id
@@ -81,7 +90,7 @@ class _Names:
                 f"{self._kind} {item.key!r} of {server.id!r} is served as {name!r}: "
                 f"{owner!r} has the name"
             )
-        self.index[name] = Target(server.id, item.key, orjson.dumps(item.key))
+        self.index[name] = Target(server.id, item.key, orjson.dumps(item.key), headers)
         self.raws.append(_renamed(item, name))
 
     def _free(self, server: Server, item: Item) -> str:

@@ -6,6 +6,7 @@ from only1mcp._speedups import Envelope, members
 from only1mcp.errors import InvalidParams, UnknownTarget
 from only1mcp.protocol.inbound import Inbound
 from only1mcp.protocol.jsonrpc import as_string
+from only1mcp.protocol.param_headers import ParamHeader
 from only1mcp.registry.snapshot import Snapshot, Target
 
 
@@ -21,8 +22,8 @@ class Route:
     """What replaces the span below; None to send the message as it is."""
     name_start: int = 0
     name_end: int = 0
-    headers: tuple[tuple[str, str], ...] = ()
-    """What of the arguments the owner wants repeated as headers (`x-mcp-header`)."""
+    param_headers: tuple[ParamHeader, ...] = ()
+    """The arguments that the owner wants repeated as headers (`x-mcp-header`)."""
 
 
 def route(inbound: Inbound, snapshot: Snapshot) -> Route:
@@ -48,7 +49,9 @@ def route(inbound: Inbound, snapshot: Snapshot) -> Route:
 
 
 def _to(target: Target, start: int, end: int) -> Route:
-    return Route((target.server_id,), target.name, target.raw_name, start, end)
+    return Route(
+        (target.server_id,), target.name, target.raw_name, start, end, target.param_headers
+    )
 
 
 def _required(value: str | None, key: str) -> str:
