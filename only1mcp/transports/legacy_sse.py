@@ -224,8 +224,9 @@ async def _read_endpoint(name: str, stream: _Stream, url: URL) -> URL:
 
 def _resolve(name: str, text: str, url: URL) -> URL:
     """Return the address that a text means at `url`; the credentials in it are ours, if any."""
+    is_encoded = text.isascii() and text.isprintable() and " " not in text
     with contextlib.suppress(ValueError):
-        endpoint = url.join(URL(text))
+        endpoint = url.join(URL(text, encoded=is_encoded))  # a signature in it needs every byte
         if _origin(endpoint) == _origin(url):
             return endpoint.with_user(url.user).with_password(url.password)
     raise BackendProtocolError(
@@ -233,5 +234,5 @@ def _resolve(name: str, text: str, url: URL) -> URL:
     )
 
 
-def _origin(url: URL) -> tuple[str, str | None, int | None]:
-    return url.scheme, url.raw_host, url.port
+def _origin(url: URL) -> tuple[str, str, int | None]:
+    return url.scheme.lower(), (url.raw_host or "").lower(), url.port

@@ -12,36 +12,23 @@ import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Protocol, cast
+from typing import cast
 
 from only1mcp.errors import BackendUnreachable
 from only1mcp.protocol.lines import LineReader, LineTooLong
 from only1mcp.sandbox import launcher
+from only1mcp.transports.channel import MAX_MESSAGE_BYTES, MAX_UNSENT_BYTES, ChannelObserver
 
-MAX_LINE_BYTES = 16 * 1024 * 1024
-MAX_UNSENT_BYTES = 32 * 1024 * 1024
+MAX_LINE_BYTES = MAX_MESSAGE_BYTES
 _STDERR_LINE_BYTES = 16 * 1024
 DRAIN_S = 0.5
 """How long the output of a child that ended is read on while somebody else holds it open."""
 
 
-class ChildObserver(Protocol):
-    """Who hears from a child."""
-
-    def on_line(self, line: bytes) -> None:
-        """Take one line of standard output."""
-
-    def on_stderr(self, line: bytes) -> None:
-        """Take one line of standard error."""
-
-    def on_exit(self, reason: str) -> None:
-        """Learn, once, that the child is gone and why."""
-
-
 class ChildProcess:
     """One running child."""
 
-    def __init__(self, process: subprocess.Popen[bytes], observer: ChildObserver) -> None:
+    def __init__(self, process: subprocess.Popen[bytes], observer: ChannelObserver) -> None:
         self.pid = process.pid
         self.exited = asyncio.Event()
         self._process = process
@@ -57,7 +44,7 @@ class ChildProcess:
     @classmethod
     async def spawn(
         cls, command: Sequence[str], env: Mapping[str, str], cwd: str | None,
-        observer: ChildObserver,
+        observer: ChannelObserver,
     ) -> "ChildProcess":  # fmt: skip
         """Start a child.
 

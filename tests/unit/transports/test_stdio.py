@@ -16,33 +16,12 @@ from only1mcp.errors import BackendUnreachable
 from only1mcp.host.environment import INHERITED, child_environment
 from only1mcp.transports import stdio
 from only1mcp.transports.stdio import ChildProcess, descendants
+from tests.support.heard import Heard
 from tests.support.loop import eventually, on_loop
 from tests.support.waiting import wait_until
 
 GRACE_S = 0.3
 PATH = {"PATH": os.environ["PATH"]}
-
-
-class Heard:
-    """Implements `ChildObserver`; remembers everything, in order."""
-
-    def __init__(self) -> None:
-        self.lines: list[bytes] = []
-        self.errors: list[bytes] = []
-        self.exits: list[str] = []
-
-    def on_line(self, line: bytes) -> None:
-        """Take a line of standard output."""
-        assert not self.exits, "nothing is said after the exit"
-        self.lines.append(line)
-
-    def on_stderr(self, line: bytes) -> None:
-        """Take a line of standard error."""
-        self.errors.append(line)
-
-    def on_exit(self, reason: str) -> None:
-        """Take the exit."""
-        self.exits.append(reason)
 
 
 @asynccontextmanager
