@@ -8,7 +8,6 @@ import asyncio
 import contextlib
 import io
 import logging
-from collections import deque
 from collections.abc import Mapping
 
 import aiohttp
@@ -17,10 +16,11 @@ from yarl import URL
 from only1mcp._speedups import NOTIFICATION, REQUEST, Envelope, scan
 from only1mcp.errors import BackendError, BackendLost, BackendProtocolError
 from only1mcp.protocol import jsonrpc
-from only1mcp.protocol.event_stream import Event, EventReader, EventTooLong
+from only1mcp.protocol.event_stream import EventTooLong
 from only1mcp.transports.channel import MAX_MESSAGE_BYTES, ChannelObserver
-from only1mcp.transports.opening import opening, refusal
+from only1mcp.transports.opening import opening
 from only1mcp.transports.remote_channel import RemoteChannel
+from only1mcp.transports.sse_stream import SseStream, open_stream
 
 _log = logging.getLogger(__name__)
 POST_S = 300.0
@@ -38,7 +38,7 @@ class LegacySseChannel(RemoteChannel):
     """One stream and the POSTs that belong to it."""
 
     def __init__(
-        self, name: str, stream: "_Stream", mailbox: "_Mailbox", observer: ChannelObserver
+        self, name: str, stream: SseStream, mailbox: "_Mailbox", observer: ChannelObserver
     ) -> None:
         super().__init__(observer)
         self._name = name
@@ -58,16 +58,7 @@ class LegacySseChannel(RemoteChannel):
             BackendProtocolError: what answers is not a server of this transport.
         """
         async with opening(name, timeout_s):
-            response = await client.get(
-                url, headers={**headers, "Accept": "text/event-stream"}, allow_redirects=False,
-                timeout=aiohttp.ClientTimeout(total=None),
-            )  # fmt: skip
-            try:
-                stream = _stream_of(name, response)
-                endpoint = await _read_endpoint(name, stream, URL(url))
-            except BaseException:
-                response.close()
-                raise
+            stream, endpoint = await open_stream(client, name, url, headers)
         mailbox = _Mailbox(client, endpoint, headers, timeout_s)
         channel = cls(name, stream, mailbox, observer)
         channel._begin()
@@ -142,32 +133,6 @@ class LegacySseChannel(RemoteChannel):
         self._stream.close()
 
 
-class _Stream:
-    """The events of a response, one after the other."""
-
-    def __init__(self, response: aiohttp.ClientResponse) -> None:
-        self._response = response
-        self._reader = EventReader(MAX_MESSAGE_BYTES)
-        self._events: deque[Event] = deque()
-
-    async def next(self) -> Event | None:
-        """Return the next event; None at the end.
-
-        Raises:
-            EventTooLong: it has no end in sight.
-            ClientError: the connection broke off.
-        """
-        while not self._events:
-            chunk = await self._response.content.readany()
-            if not chunk:
-                return None
-            self._events.extend(self._reader.feed(chunk))
-        return self._events.popleft()
-
-    def close(self) -> None:
-        self._response.close()
-
-
 class _Mailbox:
     """The address that takes our messages."""
 
@@ -186,53 +151,8 @@ class _Mailbox:
             self._endpoint, data=io.BytesIO(message), headers=self._headers,
             allow_redirects=False, timeout=self._timeout,
         ) as response:  # fmt: skip
-            if response.status not in _TAKEN:
-                response.close()  # perhaps before it has read all that we write
-                return response.status
-            with contextlib.suppress(aiohttp.ClientError, TimeoutError):
+            if response.status in _TAKEN:
                 # Of no interest, but a connection can only be used again when all of it was read.
-                await response.content.read(_ANSWER_BYTES)
+                with contextlib.suppress(aiohttp.ClientError, TimeoutError):
+                    await response.content.read(_ANSWER_BYTES)
             return response.status
-
-
-def _stream_of(name: str, response: aiohttp.ClientResponse) -> _Stream:
-    if response.status != 200:
-        raise refusal(name, response.status)
-    if response.content_type != "text/event-stream":
-        raise BackendProtocolError(
-            f"server {name} answers with {response.content_type[:50]}, not with an event stream",
-            hint="check the server's url and transport in the configuration",
-        )
-    return _Stream(response)
-
-
-async def _read_endpoint(name: str, stream: _Stream, url: URL) -> URL:
-    """Read the stream up to the address to post to, which must lie at the same origin."""
-    try:
-        event = await stream.next()
-        while event is not None and event.event not in ("endpoint", "message"):
-            event = await stream.next()
-    except EventTooLong as error:
-        raise BackendProtocolError(f"server {name}: {error}") from None
-    if event is None or event.event == "message":
-        raise BackendProtocolError(
-            f"server {name} did not say where to post to",
-            hint="check the server's url and transport in the configuration",
-        )
-    return _resolve(name, event.data.decode(errors="replace").strip(), url)
-
-
-def _resolve(name: str, text: str, url: URL) -> URL:
-    """Return the address that a text means at `url`; the credentials in it are ours, if any."""
-    is_encoded = text.isascii() and text.isprintable() and " " not in text
-    with contextlib.suppress(ValueError):
-        endpoint = url.join(URL(text, encoded=is_encoded))  # a signature in it needs every byte
-        if _origin(endpoint) == _origin(url):
-            return endpoint.with_user(url.user).with_password(url.password)
-    raise BackendProtocolError(
-        f"server {name} wants messages posted to another origin: {text[:200]!r}"
-    )
-
-
-def _origin(url: URL) -> tuple[str, str, int | None]:
-    return url.scheme.lower(), (url.raw_host or "").lower(), url.port

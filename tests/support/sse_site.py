@@ -8,7 +8,11 @@ from contextlib import asynccontextmanager
 from aiohttp import web
 
 from only1mcp.protocol.event_stream import encode
+from only1mcp.transports.legacy_sse import LegacySseChannel
+from only1mcp.transports.streamable_http import make_client
+from tests.support.heard import Heard
 from tests.support.http_site import http_site
+from tests.support.loop import PATIENCE_S, eventually
 
 
 class SseSite:
@@ -95,3 +99,18 @@ class SseSite:
         for request in self.requests:
             if request.method == "GET" and request.transport is not None:
                 request.transport.abort()
+
+
+@asynccontextmanager
+async def sse_channel(
+    url: str, headers: dict[str, str] | None = None, timeout_s: float = PATIENCE_S
+) -> AsyncIterator[tuple[LegacySseChannel, Heard]]:
+    """Connect to such a server for the time of a block."""
+    heard = Heard()
+    async with make_client() as client:
+        subject = await LegacySseChannel.open(client, "srv", url, headers or {}, timeout_s, heard)
+        try:
+            yield subject, heard
+        finally:
+            subject.kill()
+            await eventually(subject.exited.is_set, "the channel to be gone")
