@@ -45,6 +45,10 @@ Respond = Callable[[bytes], None]
 """Takes the answer to a server's request: the member `"result":…` or `"error":…`."""
 
 
+OnRequest = Callable[[Envelope, Respond], None]
+"""Takes a server's request, and how to answer it."""
+
+
 class ReplySink(Protocol):
     """Hears of a call: messages on its way, then its end, exactly once.
 
@@ -80,6 +84,11 @@ def refusal(message: Envelope) -> bytes:
         return b'"result":{}'
     text = f"there is no client that could answer {message.method}"
     return b'"error":%b' % orjson.dumps({"code": METHOD_NOT_FOUND, "message": text})
+
+
+def refuse(message: Envelope, respond: Respond) -> None:
+    """Implement `OnRequest` where there is no client."""
+    respond(refusal(message))
 
 
 class FutureSink:

@@ -134,7 +134,7 @@ class HostLink:
 
     def _take_event(self, payload: bytes) -> None:
         event = orjson.loads(payload)
-        if "catalogue" in event:
+        if "catalogue" in event and "variant" not in event:
             self._on_catalogue(Catalogue.from_plain(event["catalogue"]))
         else:
             self._on_event(event)

@@ -10,7 +10,6 @@ from only1mcp.backends.call import NOTHING, Cancel, Outgoing, ReplySink
 from only1mcp.backends.http_session import HttpSession
 from only1mcp.errors import BackendLost, BackendUnreachable, Only1MCPError
 from only1mcp.protocol.client_features import Feature
-from only1mcp.protocol.versions import Era
 from only1mcp.registry.server import Server
 from only1mcp.routing.load_balancer import make_load_balancer
 from only1mcp.tasks import Tasks
@@ -26,7 +25,9 @@ class HttpBackend:
         self, server: Server, client: aiohttp.ClientSession, tasks: Tasks, virtual_nodes: int
     ) -> None:
         self._tasks = tasks
-        self._places = [Place(server, client, tasks, place.url) for place in server.instances]
+        self._sessions = [
+            open_session(server, client, tasks, place.url) for place in server.instances
+        ]
         self._balancer = make_load_balancer(server.algorithm, server.instances, virtual_nodes)
 
     def call(self, outgoing: Outgoing, sink: ReplySink) -> Cancel:
@@ -44,10 +45,10 @@ class HttpBackend:
 
     async def _request(self, outgoing: Outgoing, sink: ReplySink) -> Envelope:
         first = self._balancer.pick((outgoing.target or outgoing.method).encode())
-        count = len(self._places)
+        count = len(self._sessions)
         last: Only1MCPError = BackendUnreachable("the server has no instance")
         for step in range(max(count, 2)):
-            session = self._places[(first + step) % count].session(outgoing)
+            session = self._sessions[(first + step) % count]
             try:
                 return await session.request(outgoing, sink)
             except BackendUnreachable as error:
@@ -62,37 +63,7 @@ class HttpBackend:
 
     async def close(self) -> None:
         """End the sessions with the server."""
-        await asyncio.gather(*(place.close() for place in self._places))
-
-
-class Place:
-    """One instance of a server: a session for each set of features that clients bring along.
-
-    What a legacy server may ask of its client is settled by `initialize`, so that clients with
-    different features cannot share a session.
-    """
-
-    def __init__(
-        self, server: Server, client: aiohttp.ClientSession, tasks: Tasks, url: str
-    ) -> None:
-        self._server = server
-        self._client = client
-        self._tasks = tasks
-        self._url = url
-        self._sessions: dict[Feature, HttpSession] = {}
-
-    def session(self, outgoing: Outgoing) -> HttpSession:
-        """Return the session that a request is to travel on."""
-        features = outgoing.features if outgoing.era is Era.LEGACY else NOTHING
-        found = self._sessions.get(features)
-        if found is None:
-            found = open_session(self._server, self._client, self._tasks, self._url, features)
-            self._sessions[features] = found
-        return found
-
-    async def close(self) -> None:
-        """End all sessions."""
-        await asyncio.gather(*(session.close() for session in self._sessions.values()))
+        await asyncio.gather(*(session.close() for session in self._sessions))
 
 
 def open_session(

@@ -6,7 +6,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from only1mcp._speedups import REQUEST, Envelope
-from only1mcp.backends.call import NOTHING, Outgoing, ReplySink, refusal
+from only1mcp.backends.call import (
+    NOTHING,
+    OnRequest,
+    Outgoing,
+    ReplySink,
+    refusal,
+    refuse,
+)
 from only1mcp.backends.handshake import (
     Hello,
     discover,
@@ -26,7 +33,13 @@ from only1mcp.protocol.client_features import Feature
 from only1mcp.protocol.headers import encode_value
 from only1mcp.protocol.versions import NEWEST_MODERN, Era
 from only1mcp.tasks import Tasks
-from only1mcp.transports.streamable_http import HttpAnswer, OnEvent, StreamableHttp
+from only1mcp.transports.streamable_http import (
+    HttpAnswer,
+    OnEvent,
+    OnOpen,
+    StreamableHttp,
+    nothing,
+)
 
 _log = logging.getLogger(__name__)
 _CLOSE_TIMEOUT_S = 1.0
@@ -122,15 +135,25 @@ class HttpSession:
             extra={"server": self._name, "detail": reply[:200]},
         )
 
-    async def follow(self, on_event: OnEvent) -> None:
+    async def hello(self) -> Hello:
+        """Return what the server said when the legacy session was opened.
+
+        Raises:
+            BackendError: it could not be opened.
+        """
+        return (await self._open()).hello
+
+    async def follow(
+        self, on_event: OnEvent, on_request: OnRequest = refuse, on_open: OnOpen = nothing
+    ) -> None:
         """Read what a legacy server says outside of any request, until that stream ends.
 
         Raises:
             BackendError: it cannot be had; a server may have none (405).
         """
         opened = await self._open()
-        passed = _Passed(None, lambda reply: self._reply(opened, reply), on_event)
-        answer = await self._wire.get(opened.headers, passed)
+        passed = _Passed(None, lambda reply: self._reply(opened, reply), on_event, on_request)
+        answer = await self._wire.get(opened.headers, passed, on_open)
         if opened.is_forgotten(answer):
             await self._open(instead_of=opened)
         elif answer.status >= 400:
@@ -156,8 +179,8 @@ class HttpSession:
         body = jsonrpc.notification(method, params)
         await self._wire.post(body, opened.headers, self._handshake_timeout_s)
 
-    async def probe(self) -> Hello:
-        """Find out which eras the backend speaks.
+    async def probe(self, *, both: bool) -> Hello:
+        """Find out which era the backend speaks; whether it speaks both, only if that is asked.
 
         Raises:
             BackendError: it cannot be told now; an outage or a refusal is no verdict.
@@ -169,6 +192,8 @@ class HttpSession:
             answer = await self._post(outgoing, headers, self._handshake_timeout_s)
         self._refuse_outages(answer)
         modern = judge_probe(answer.message) if answer.message is not None else None
+        if modern is not None and not both:
+            return modern
         try:
             legacy: Hello | None = (await self._open()).hello
         except BackendError:
@@ -280,8 +305,9 @@ class _Passed:
 
     def __init__(
         self, sink: ReplySink | None, reply: Callable[[bytes], None],
-        on_event: OnEvent | None = None,
+        on_event: OnEvent | None = None, on_request: OnRequest = refuse,
     ) -> None:  # fmt: skip
+        self._on_request = on_request
         self._sink = sink
         self._reply = reply
         self._on_event = on_event
@@ -293,8 +319,10 @@ class _Passed:
             def respond(member: bytes) -> None:
                 self._reply(jsonrpc.response(request_id, member))
 
-            if self._sink is None or message.method == "ping":
+            if message.method == "ping":
                 respond(refusal(message))
+            elif self._sink is None:
+                self._on_request(message, respond)
             else:
                 self._sink.on_request(message, respond)
         elif self._on_event is not None:

@@ -227,6 +227,22 @@ class PipeSession:
             waiting.sink.on_failure(BackendLost(f"server {self._name} {reason} during the call"))
 
 
+class PipeAsker:
+    """Asks in our own name on a pipe session, each request within a time."""
+
+    def __init__(self, session: PipeSession, timeout_s: float) -> None:
+        self._session = session
+        self._timeout_s = timeout_s
+
+    async def request(self, outgoing: Outgoing) -> Envelope:
+        """Send a request and return the response.
+
+        Raises:
+            BackendError: there is none, or none in time.
+        """
+        return await self._session.request(outgoing, self._timeout_s)
+
+
 async def shake_hands(session: PipeSession, timeout_s: float, *, probe: bool) -> Hello:
     """Open the session in the newest era that the server speaks.
 

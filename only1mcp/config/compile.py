@@ -19,8 +19,11 @@ from only1mcp.ingress.limits import Limits
 from only1mcp.protocol.names import server_id
 from only1mcp.registry.server import Instance, Server
 
-_STDIO = {"stdio", "local"}
-_HTTP = {"http", "streamable-http", "streamablehttp", "streamable_http", "remote"}
+_KINDS = frozenset(
+    {"stdio", "local", "http", "streamable-http", "streamablehttp", "streamable_http", "remote",
+     "sse", "ws", "websocket"}
+)  # fmt: skip
+"""What clients call their transports."""
 MAX_AUTO_WORKERS = 4
 
 
@@ -116,8 +119,11 @@ class _Compiler:
     def _from_client(self, label: str, entry: ClientServerSection) -> ServerSection | None:
         path: KeyPath = ("mcpServers", label)
         kind = (entry.type or "").lower()
-        if kind and kind not in _STDIO | _HTTP:
-            self._problem((*path, "type"), f"transport {kind!r} is not known", "use stdio or http")
+        if kind and kind not in _KINDS:
+            self._problem(
+                (*path, "type"), f"transport {kind!r} is not known",
+                "use stdio, http, sse or websocket",
+            )  # fmt: skip
             return None
         name = server_id(label)
         if not name:
@@ -125,7 +131,7 @@ class _Compiler:
             return None
         return ServerSection(
             id=name, command=entry.command, args=entry.args, env=entry.env, cwd=entry.cwd,
-            url=entry.url, headers=entry.headers,
+            url=entry.url, headers=entry.headers, transport="sse" if kind == "sse" else None,
         )  # fmt: skip
 
     def _server(self, section: ServerSection, path: KeyPath) -> Server | None:
@@ -176,16 +182,27 @@ class _Compiler:
             return None
         if section.url is not None and section.instances:
             self._problem((*path, "instances"), "url and instances exclude each other", "")
-        transport = "stdio" if section.command else "http"
-        if section.transport not in (None, transport):
-            self._problem(
-                (*path, "transport"), f"does not go with {'command' if section.command else 'url'}",
-                f"leave it out or write {transport}",
-            )  # fmt: skip
+        transport = self._kind(section, path)
         urls = [place.url for place in section.instances]
         if len(set(urls)) != len(urls):
             self._problem((*path, "instances"), "an address stands twice", "use weight instead")
         return transport
+
+    def _kind(self, section: ServerSection, path: KeyPath) -> str:
+        """Tell the transport, as far as the address allows a choice."""
+        is_socket = (section.url or "").startswith("ws")
+        fitting = (
+            ("stdio",) if section.command else ("websocket",) if is_socket else ("http", "sse")
+        )
+        asked = section.transport or fitting[0]
+        if asked not in fitting:
+            self._problem(
+                (*path, "transport"), f"does not go with {'command' if section.command else 'url'}",
+                f"leave it out or write {' or '.join(fitting)}",
+            )  # fmt: skip
+        elif asked != "http" and section.instances:
+            self._problem((*path, "instances"), "only http has instances", "give one url")
+        return asked
 
     def _check_command(self, section: ServerSection, path: KeyPath) -> None:
         """Let only allow-listed programs be started."""

@@ -21,6 +21,7 @@ ServerId = Annotated[
 Prefix = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.-]{0,64}$")]
 URL_PATTERN = r"^https?://[^\s/?#]+[^\s#]*$"
 HttpUrl = Annotated[str, StringConstraints(pattern=URL_PATTERN)]
+Url = Annotated[str, StringConstraints(pattern=URL_PATTERN.replace("https?", "(https?|wss?)"))]
 HOST_PATTERN = r"^([A-Za-z0-9._-]+|\[?[0-9A-Fa-f.]*:[0-9A-Fa-f.]*:[0-9A-Fa-f:.]*\]?)$"
 """A name or an address; a port is not compared, and a star would match nothing."""
 HostName = Annotated[str, StringConstraints(pattern=HOST_PATTERN)]
@@ -130,14 +131,14 @@ class ServerSection(Section):
 
     id: ServerId = Field(description="Its name here; stands before its tools' names.")
     enabled: bool = Field(True, description="Whether it is served.")
-    transport: Literal["http", "stdio"] | None = Field(
-        None, description="Told by the other keys when left out."
+    transport: Literal["http", "stdio", "sse", "websocket"] | None = Field(
+        None, description="Told by command and url when left out; sse is the one of 2024-11-05."
     )
     command: str | None = Field(None, min_length=1, description="Program of a stdio server.")
     args: list[str] = Field([], description="Its arguments; no shell sees them.")
     env: dict[str, SecretStr] = Field({}, description="Its environment besides a short list.")
     cwd: str | None = Field(None, description="Its working directory.")
-    url: HttpUrl | None = Field(None, description="Endpoint of an HTTP server.")
+    url: Url | None = Field(None, description="Endpoint of a server on the network.")
     instances: list[InstanceSection] = Field([], description="Several endpoints instead of url.")
     headers: dict[str, SecretStr] = Field({}, description="Sent with every request to it.")
     auth: AuthSection | None = Field(None, description="Credentials for it.")
@@ -162,7 +163,7 @@ class ClientServerSection(BaseModel):
     args: list[str] = []
     env: dict[str, SecretStr] = {}
     cwd: str | None = None
-    url: HttpUrl | None = Field(
+    url: Url | None = Field(
         None, validation_alias=AliasChoices("url", "httpUrl", "serverUrl", "uri")
     )
     headers: dict[str, SecretStr] = {}

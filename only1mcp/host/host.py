@@ -12,10 +12,11 @@ from only1mcp.backends.call import Cancel, Outgoing, ReplySink, Respond
 from only1mcp.errors import BackendUnreachable, Only1MCPError
 from only1mcp.health.board import HOST
 from only1mcp.health.manager import HealthReporter
+from only1mcp.host.channel_server import ChannelServer
 from only1mcp.host.http_server import HttpServer
 from only1mcp.host.orphans import kill_descendants, reap_orphans
 from only1mcp.host.status import Observer, ServerState, ServerStatus
-from only1mcp.host.stdio_server import StdioServer
+from only1mcp.host.variants import Variants
 from only1mcp.links.frames import Kind
 from only1mcp.links.link import Link, serve
 from only1mcp.links.wire import CallFrame, decode_numbered, encode_failure, encode_numbered
@@ -29,6 +30,8 @@ from only1mcp.registry.catalogue import Catalogue
 from only1mcp.tasks import Tasks
 from only1mcp.transports.streamable_http import make_client
 
+LEGACY = "legacy"
+"""What `only1mcp.proxy.learning` calls the question after legacy revisions."""
 _log = logging.getLogger(__name__)
 SUBSCRIPTIONS = frozenset({"resources/subscribe", "resources/unsubscribe"})
 
@@ -47,17 +50,17 @@ class Host:
         self._unsettled: set[str] = set()
         self._asked: dict[tuple[Link, int], dict[int, Respond]] = {}
         """Questions of servers that callers are yet to answer, by their number."""
+        self._lessons: dict[str, asyncio.Task[None]] = {}
+        self._variants = Variants(self._on_variant)
         observer = Observer(self._on_status, self._on_catalogue, self._on_updated, self._on_logged)
-        self._servers: dict[str, StdioServer | HttpServer] = {}
+        self._servers: dict[str, ChannelServer | HttpServer] = {}
         self._index: dict[str, int] = {}
         self._restarts: dict[str, int] = {}
         for index, server in enumerate(context.shared.settings.servers):
             self._index[server.id] = index
             self._unsettled.add(server.id)
-            self._servers[server.id] = (
-                StdioServer(server, observer, self._tasks) if server.transport == "stdio"
-                else HttpServer(server, observer, self._tasks, self._client)
-            )  # fmt: skip
+            kind = HttpServer if server.transport == "http" else ChannelServer
+            self._servers[server.id] = kind(server, observer, self._tasks, self._client)
 
     def start(self) -> None:
         """Start all servers, at the same time."""
@@ -72,7 +75,7 @@ class Host:
 
     def child_pids(self) -> set[int]:
         """Return the pids of the children that run now."""
-        return {server.status.pid for server in self._servers.values()}
+        return {pid for server in self._servers.values() for pid in server.pids}
 
     def link(self) -> Link:
         """Make our end of a new link; the worker hears what is known as soon as it is open."""
@@ -83,6 +86,8 @@ class Host:
     def _greet(self, link: Link) -> None:
         for catalogue in self._known.values():
             link.send(Kind.EVENT, 0, _catalogue_event(catalogue))
+        for (features, _), catalogue in self._variants.known.items():
+            link.send(Kind.EVENT, 0, _variant_event(features, catalogue))
         if not self._unsettled:
             link.send(Kind.EVENT, 0, b'{"settled":true}')
 
@@ -120,6 +125,30 @@ class Host:
         if "ended" in note:
             for server in self._servers.values():
                 server.watches.drop({note["ended"]})
+                server.pool.end_session(note["ended"])
+        if "learn" in note:
+            self._tasks.spawn(self._teach(link, note["learn"]))
+
+    async def _teach(self, link: Link, topic: str) -> None:
+        """Find out what a worker needs to know, once for all, and say when that is done."""
+        lesson = self._lessons.get(topic)
+        if lesson is None:
+            lesson = self._lessons[topic] = self._tasks.spawn(self._learn(topic))
+        await asyncio.wait({lesson})
+        link.send(Kind.EVENT, 0, orjson.dumps({"learned": topic}))
+
+    async def _learn(self, topic: str) -> None:
+        servers = list(self._servers.values())
+        if topic == LEGACY:
+            https = [server for server in servers if isinstance(server, HttpServer)]
+            await asyncio.gather(*(server.learn_both_eras() for server in https))
+        else:
+            legacy = [
+                server for server in servers
+                if (known := self._known.get(server.server.id)) and Era.LEGACY in known.eras
+            ]  # fmt: skip
+            features = Feature(int(topic))
+            await asyncio.gather(*(self._variants.learn(features, [s]) for s in legacy))
 
     async def _watch(self, server_id: str, method: str, uri: str, holder: Hashable) -> None:
         try:
@@ -147,7 +176,7 @@ class Host:
             self._under_way[link, token] = _nothing
             self._tasks.spawn(self._subscribe(frame, answer))
             return
-        if not isinstance(server, StdioServer):
+        if server is None:
             answer.on_failure(BackendUnreachable(f"server {frame.server_id} is not run here"))
             return
         outgoing = Outgoing(
@@ -172,8 +201,13 @@ class Host:
             self._known[catalogue.server_id] = catalogue
             self._broadcast(_catalogue_event(catalogue))
         changed = kinds | (catalogue.differs(known) if known is not None else frozenset())
+        if changed and known is not None:
+            self._tasks.spawn(self._variants.relearn(self._servers[catalogue.server_id]))
         if changed:
             self._broadcast(orjson.dumps({"changed": sorted(changed)}))
+
+    def _on_variant(self, features: Feature, catalogue: Catalogue) -> None:
+        self._broadcast(_variant_event(features, catalogue))
 
     def _on_updated(self, server_id: str, uri: str, params: bytes) -> None:
         holders = self._servers[server_id].watches.holders(uri)
@@ -232,6 +266,10 @@ class _LinkSink:
 
 def _nothing() -> None:
     """There is nothing to cancel yet."""
+
+
+def _variant_event(features: Feature, catalogue: Catalogue) -> bytes:
+    return orjson.dumps({"variant": int(features), "catalogue": catalogue.to_plain()})
 
 
 def _catalogue_event(catalogue: Catalogue) -> bytes:

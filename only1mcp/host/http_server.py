@@ -7,19 +7,24 @@ from functools import partial
 
 import aiohttp
 
+from only1mcp.backends.call import Cancel, Outgoing, ReplySink
 from only1mcp.backends.discovery import Asker, Deadline, discover_catalogue
 from only1mcp.backends.handshake import Hello
 from only1mcp.backends.http_backend import open_session
 from only1mcp.backends.http_session import HttpSession
 from only1mcp.errors import BackendTimeout, BackendUnreachable, Only1MCPError
 from only1mcp.host.feed import Feed, Hearing
+from only1mcp.host.http_member import HttpMember
+from only1mcp.host.pool import Pool
 from only1mcp.host.relisting import Relist, Relisting
 from only1mcp.host.status import Observer, ServerState, ServerStatus
 from only1mcp.host.watches import Watches
+from only1mcp.protocol.client_features import Feature
 from only1mcp.registry.server import Server
 from only1mcp.tasks import Tasks
 
 _log = logging.getLogger(__name__)
+MAX_MEMBERS = 1000
 _FIRST_RETRY_S = 0.25
 _LIST_EVERY = 6
 """Every so many checks the lists are read again: not every server says when they change."""
@@ -35,9 +40,14 @@ class HttpServer:
         self.status = ServerStatus(server.id, server.transport)
         self._observer = observer
         self._tasks = tasks
+        self._client = client
         self._sessions = [
             open_session(server, client, tasks, place.url) for place in server.instances
         ]
+        self.pool = Pool(server.id, self._member, MAX_MEMBERS, tasks)
+        self.both_eras = False
+        """Whether to find out if a modern server speaks a legacy revision too."""
+        self._session: HttpSession | None = None
         self._loop_task: asyncio.Task[None] | None = None
         self._relist: Relist | None = None
         self._relisting = Relisting(server.id, self._list_again, tasks)
@@ -54,8 +64,34 @@ class HttpServer:
         """End the sessions with the server."""
         if self._loop_task is not None:
             self._loop_task.cancel()
-        await asyncio.gather(*(session.close() for session in self._sessions))
+        await asyncio.gather(self.pool.close(), *(session.close() for session in self._sessions))
         self._set_state(ServerState.STOPPED)
+
+    def call(self, outgoing: Outgoing, sink: ReplySink) -> Cancel:
+        """Send a request of a client that the server may ask something."""
+        return self.pool.call(outgoing, sink)
+
+    @property
+    def pids(self) -> set[int]:
+        """It runs elsewhere."""
+        return set()
+
+    async def learn_both_eras(self) -> None:
+        """Find out whether the server speaks both eras, now and from now on."""
+        self.both_eras = True
+        session = self._session
+        if session is None:
+            return
+        try:
+            hello = await session.probe(both=True)
+            asker = Deadline(session, self.server.handshake_timeout_s)
+            self._relist = partial(self._list, asker, hello)
+            await self._list(asker, hello, frozenset())
+        except Only1MCPError as error:
+            _log.info("not known: %s", error, extra={"server": self.server.id})
+
+    def _member(self, features: Feature) -> HttpMember:
+        return HttpMember(self.server, self._client, features, self._tasks)
 
     async def watch(self, method: str, uri: str, holder: Hashable) -> None:
         """Have a resource watched, or no longer.
@@ -75,12 +111,14 @@ class HttpServer:
                 session, hello = await self._meet()
                 retry_s = _FIRST_RETRY_S
                 await self._attend(session, hello)
-            except Only1MCPError as error:
+            except Exception as error:  # noqa: BLE001 - a mistake of ours costs a try, not the watcher
+                if not isinstance(error, Only1MCPError):
+                    _log.exception("a watcher failed", extra={"server": self.server.id})
                 self.status.detail = str(error)
                 if self.status.state is not ServerState.DOWN:
                     _log.warning(
                         "server is down: %s", error,
-                        extra={"server": self.server.id, "detail": error.detail},
+                        extra={"server": self.server.id, "detail": getattr(error, "detail", None)},
                     )  # fmt: skip
                 self._set_state(ServerState.DOWN)
             await asyncio.sleep(retry_s)
@@ -90,7 +128,7 @@ class HttpServer:
         """Probe the instances in order; the first that answers speaks for the server."""
         for number, session in enumerate(self._sessions, start=1):
             try:
-                return session, await session.probe()
+                return session, await session.probe(both=self.both_eras)
             except Only1MCPError:
                 if number == len(self._sessions):
                     raise
@@ -99,13 +137,14 @@ class HttpServer:
     async def _attend(self, session: HttpSession, hello: Hello) -> None:
         """Listen to the server while it is up."""
         asker = Deadline(session, self.server.handshake_timeout_s)
+        self._session = session
         self.feed = Feed(self._hearing, session, asker, hello)
         self._relist = partial(self._list, asker, hello)
         listening = self._tasks.spawn(self.feed.run())
         try:
             await self._watch(session, hello)
         finally:
-            self.feed = self._relist = None
+            self.feed = self._relist = self._session = None
             listening.cancel()
 
     async def _list_again(self, kinds: frozenset[str]) -> None:

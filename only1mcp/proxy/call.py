@@ -41,7 +41,8 @@ class Means:
 
     backends: Mapping[str, Backend]
     hosted: Mapping[str, Backend]
-    """The same servers as the host holds them: subscriptions are its business."""
+    """The same servers as the host holds them: subscriptions are its business, and so are
+    connections on which a server may ask its client something."""
     timeouts_s: Mapping[str, float]
     asks: Asks
     parking: Parking
@@ -105,7 +106,8 @@ class Call:
         asked, rounds = self._asked, self._rounds
         if self._leg is Era.MODERN and self._session is not None and rounds is None:
             self._rounds = Rounds(self, self._session, request, self._means.asks)
-        means, is_hosted = self._means, request.method in HOSTED
+        means = self._means
+        is_hosted = request.features or request.method in HOSTED
         backends = means.hosted if is_hosted else means.backends
         cancel = backends[self.server_id].call(request, self)
         if not self._ended and self._asked == asked:  # no answer already, on the way

@@ -19,7 +19,7 @@ class Later:
 
     def start(self, edition: Edition) -> Cancel:
         """Begin to wait; the returned function ends the wait, or what came after it."""
-        self._cancel = edition.when_settled(self._run)
+        self._cancel = edition.when_known(self._run)
         return self._stop
 
     def _stop(self) -> None:

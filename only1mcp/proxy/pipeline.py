@@ -31,7 +31,8 @@ from only1mcp.proxy.exchange import Answer, Exchange, Request
 from only1mcp.proxy.inbox import Inbox
 from only1mcp.proxy.journey import Journey, Outcome
 from only1mcp.proxy.later import Later
-from only1mcp.proxy.outbound import check_headers, choose_leg
+from only1mcp.proxy.learning import LEGACY, Learning
+from only1mcp.proxy.outbound import check_headers, choose_leg, client_features
 from only1mcp.proxy.parking import PREFIX, gone
 from only1mcp.proxy.peers import Peers
 from only1mcp.proxy.replay import Replays
@@ -57,6 +58,7 @@ class Parts:
     """What the pipeline is wired to."""
 
     edition: Edition
+    learning: Learning
     means: Means
     audience: Audience
     peers: Peers
@@ -86,9 +88,10 @@ class Pipeline:
         try:
             journey.envelope = scan(request.body)
             inbound = classify(journey.envelope, request.headers)
-            if not self._parts.edition.settled and self._must_wait(inbound):
+            session = self._session(inbound, request)
+            if self._must_wait(inbound, session):
                 return Later(self.handle, request, exchange).start(self._parts.edition)
-            return self._dispatch(journey, inbound, self._session(inbound, request))
+            return self._dispatch(journey, inbound, session)
         except Only1MCPError as error:
             return journey.fail(error)
         except Exception as error:  # noqa: BLE001 - a mistake of ours costs this request, no more
@@ -106,10 +109,21 @@ class Pipeline:
             return journey.until(self._parts.audience.listen(inbound, journey.exchange))
         return journey.finish(self._answer(inbound, session))
 
-    def _must_wait(self, inbound: Inbound) -> bool:
-        """Say whether a message needs servers that are yet to answer for the first time."""
+    def _must_wait(self, inbound: Inbound, session: Session | None) -> bool:
+        """Say whether a message needs what is yet to be found out."""
         if inbound.method is None or inbound.method.name == "ping":
             return False
+        learning = self._parts.learning
+        if inbound.era is Era.LEGACY and not learning.knows(LEGACY):
+            return True
+        features = client_features(inbound, session)
+        if features and not learning.knows(str(int(features))):
+            return True
+        return not self._parts.edition.settled and self._is_unsettled(inbound)
+
+    def _is_unsettled(self, inbound: Inbound) -> bool:
+        """Say whether a message needs servers that are yet to answer for the first time."""
+        assert inbound.method is not None
         if inbound.method.kind is not Kind.TARGET:
             return True
         try:
@@ -156,7 +170,7 @@ class Pipeline:
     def _answer(self, inbound: Inbound, session: Session | None) -> Answer:
         """Answer what needs no backend."""
         envelope, method, parts = inbound.envelope, inbound.method, self._parts
-        snapshot = parts.edition.current
+        snapshot = parts.edition.snapshot(client_features(inbound, session))
         assert envelope.id is not None
         assert method is not None
         if method.result_key is not None:
@@ -175,7 +189,7 @@ class Pipeline:
         return success(envelope.id, b"{}")
 
     def _call(self, journey: Journey, inbound: Inbound, session: Session | None) -> Cancel:
-        snapshot = self._parts.edition.current
+        snapshot = self._parts.edition.snapshot(client_features(inbound, session))
         way = route(inbound, snapshot)
         check_headers(inbound, way, journey.request.params)
         retry = self._retry(inbound, way, snapshot)

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Callable
 
+from only1mcp.protocol.client_features import Feature
 from only1mcp.registry.catalogue import Catalogue
 from only1mcp.registry.registry import Registry
 from only1mcp.registry.snapshot import Snapshot, build
@@ -17,6 +18,8 @@ class Edition:
         self._registry = registry
         self._page_size = page_size
         self._known: dict[str, Catalogue] = {}
+        self._variants: dict[Feature, dict[str, Catalogue]] = {}
+        self._snapshots: dict[Feature, Snapshot] = {}
         self._waiting: list[Callable[[], None]] = []
         self.settled = False
         """Whether every server has answered or failed once since the start."""
@@ -25,6 +28,7 @@ class Edition:
     def update(self, catalogue: Catalogue) -> None:
         """Take over what one server offers now."""
         self._known[catalogue.server_id] = catalogue
+        self._snapshots.clear()
         before = self.current
         self.current = build(
             before.version + 1, self._registry.list(), self._known, self._page_size
@@ -33,15 +37,37 @@ class Edition:
             if collision not in before.collisions:
                 _log.warning("name collision: %s", collision)
 
+    def update_variant(self, features: Feature, catalogue: Catalogue) -> None:
+        """Take over what one server offers clients with these features."""
+        self._variants.setdefault(features, {})[catalogue.server_id] = catalogue
+        self._snapshots.pop(features, None)
+
+    def snapshot(self, features: Feature) -> Snapshot:
+        """Return what clients with these features see."""
+        variants = self._variants.get(features)
+        if not variants:
+            return self.current
+        found = self._snapshots.get(features)
+        if found is None:
+            found = self._snapshots[features] = build(
+                self.current.version, self._registry.list(), {**self._known, **variants},
+                self._page_size,
+            )  # fmt: skip
+        return found
+
     def settle(self) -> None:
         """Note that there is nothing more to wait for."""
         self.settled = True
+        self.tell_waiting()
+
+    def tell_waiting(self) -> None:
+        """Let those who wait look again."""
         waiting, self._waiting = self._waiting, []
         for resume in waiting:
             resume()
 
-    def when_settled(self, resume: Callable[[], None]) -> Callable[[], None]:
-        """Call back once settled; the returned function takes that back."""
+    def when_known(self, resume: Callable[[], None]) -> Callable[[], None]:
+        """Call back once more is known; the returned function takes that back."""
         self._waiting.append(resume)
         return lambda: self._forget(resume)
 

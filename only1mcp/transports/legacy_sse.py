@@ -116,7 +116,7 @@ class LegacySseChannel(RemoteChannel):
         if status in _GONE:
             self._end(f"refused our session (HTTP {status})")
             return
-        kind = BackendLost if status >= 500 else BackendProtocolError  # above 500 it may have run
+        kind = BackendLost if status >= 500 else BackendProtocolError  # from 500 on it may have run
         self._fail(envelope, kind(f"server {self._name} refused a message (HTTP {status})"))
 
     def _fail(self, envelope: Envelope, error: BackendError) -> None:

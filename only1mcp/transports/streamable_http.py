@@ -54,6 +54,14 @@ OnEvent = Callable[[Envelope], None]
 """Takes what stands on a stream before the response: notifications, and requests of the server."""
 
 
+OnOpen = Callable[[], None]
+"""Is told that a stream is there."""
+
+
+def nothing() -> None:
+    """Do nothing: nobody waits for the stream."""
+
+
 def _ignore(message: Envelope) -> None:
     """Let a message pass that nobody waits for."""
 
@@ -94,17 +102,20 @@ class StreamableHttp:
         """
         return await self._ask("POST", body, headers, timeout_s, on_event)
 
-    async def get(self, headers: Mapping[str, str], on_event: OnEvent) -> HttpAnswer:
+    async def get(
+        self, headers: Mapping[str, str], on_event: OnEvent, on_open: OnOpen = nothing
+    ) -> HttpAnswer:
         """Read a stream up to its end, or to a response that stands on it.
 
         Raises:
             BackendError: as for `post`.
         """
-        return await self._ask("GET", None, {**_STREAM_HEADERS, **headers}, None, on_event)
+        wanted = {**_STREAM_HEADERS, **headers}
+        return await self._ask("GET", None, wanted, None, on_event, on_open)
 
     async def _ask(
         self, verb: str, body: bytes | None, headers: Mapping[str, str],
-        timeout_s: float | None, on_event: OnEvent,
+        timeout_s: float | None, on_event: OnEvent, on_open: OnOpen = nothing,
     ) -> HttpAnswer:  # fmt: skip
         with self._map_errors(timeout_s or 0.0):
             async with (
@@ -115,6 +126,7 @@ class StreamableHttp:
                 ) as response,
             ):  # fmt: skip
                 answer = HttpAnswer(response.status, response.headers.get("Mcp-Session-Id"), None)
+                on_open()
                 await self._read(response, answer, on_event)
                 return answer
 

@@ -3,7 +3,10 @@
 from typing import Any
 
 from only1mcp.backends.host_link import HostLink
+from only1mcp.protocol.client_features import Feature
 from only1mcp.proxy.audience import Audience
+from only1mcp.proxy.learning import Learning
+from only1mcp.registry.catalogue import Catalogue
 from only1mcp.registry.edition import Edition
 
 
@@ -13,13 +16,19 @@ class Events:
     def __init__(self, edition: Edition) -> None:
         self._edition = edition
         self.audience: Audience | None = None
-        """Set once it is made: it needs the link that these events come from."""
+        self.learning: Learning | None = None
+        """Both are set once they are made: they need the link that these events come from."""
 
     def take(self, event: dict[str, Any]) -> None:
         """Take one event."""
         audience = self.audience
         if event.get("settled"):
             self._edition.settle()
+        elif "variant" in event:
+            catalogue = Catalogue.from_plain(event["catalogue"])
+            self._edition.update_variant(Feature(event["variant"]), catalogue)
+        elif "learned" in event and self.learning is not None:
+            self.learning.learned(event["learned"])
         elif audience is None:
             return
         elif "changed" in event:
@@ -30,10 +39,12 @@ class Events:
         elif "logged" in event:
             audience.logged(event["logged"].encode())
 
-    def rewatch(self) -> None:
-        """Tell a host that has just come what our streams watch."""
+    def greet(self) -> None:
+        """Tell a host that has just come what our streams watch and our clients need."""
         if self.audience is not None:
             self.audience.rewatch()
+        if self.learning is not None:
+            self.learning.ask_again()
 
 
 class HostWatcher:

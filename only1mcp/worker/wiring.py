@@ -24,6 +24,7 @@ from only1mcp.process.context import Context
 from only1mcp.proxy.asks import Asks
 from only1mcp.proxy.audience import Audience
 from only1mcp.proxy.call import Means
+from only1mcp.proxy.learning import Learning
 from only1mcp.proxy.parking import Parking
 from only1mcp.proxy.pipeline import Clock, Parts, Pipeline
 from only1mcp.registry.edition import Edition
@@ -91,14 +92,15 @@ def build(context: Context) -> Graph:
     marks = SessionMarks(shared.memory, shared.ended_lock)
     events = Events(edition)
     link = HostLink(
-        shared.runtime_dir.host_socket, tasks, edition.update, events.take, events.rewatch
+        shared.runtime_dir.host_socket, tasks, edition.update, events.take, events.greet
     )
     audience = Audience(context.index, edition, marks, wall_seconds, HostWatcher(link))
-    events.audience = audience
+    learning = Learning(lambda topic: link.note({"learn": topic}), edition.tell_waiting)
+    events.audience, events.learning = audience, learning
     peers = WorkerPeers(shared.runtime_dir.path, context.index, settings.workers, tasks)
     backends: dict[str, Backend] = {
-        server.id: LinkedBackend(server.id, link) if server.transport == "stdio"
-        else HttpBackend(server, client, tasks, settings.virtual_nodes)
+        server.id: HttpBackend(server, client, tasks, settings.virtual_nodes)
+        if server.transport == "http" else LinkedBackend(server.id, link)
         for server in settings.servers
     }  # fmt: skip
     hosted = {server.id: LinkedBackend(server.id, link) for server in settings.servers}
@@ -110,6 +112,7 @@ def build(context: Context) -> Graph:
     pipeline = Pipeline(
         Parts(
             edition=edition,
+            learning=learning,
             means=Means(
                 backends=backends,
                 hosted=hosted,

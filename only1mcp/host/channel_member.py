@@ -1,0 +1,94 @@
+"""A connection to a server on a channel that serves one client at a time."""
+
+import asyncio
+
+import aiohttp
+
+from only1mcp._speedups import Envelope
+from only1mcp.backends.call import Cancel, Outgoing, ReplySink
+from only1mcp.backends.handshake import Hello
+from only1mcp.errors import BackendUnreachable, Only1MCPError
+from only1mcp.host.connection import Connection
+from only1mcp.host.waiting_room import WaitingRoom
+from only1mcp.protocol.client_features import Feature
+from only1mcp.registry.server import Server
+from only1mcp.tasks import Tasks
+
+START_S = 30.0
+
+
+class ChannelMember:
+    """Implements `only1mcp.host.pool.Member`: a process or connection of its own."""
+
+    def __init__(
+        self, server: Server, client: aiohttp.ClientSession, features: Feature, tasks: Tasks
+    ) -> None:
+        self.features = features
+        self.ended = False
+        self._server = server
+        self._connection = Connection(server, client, _ignore, features)
+        self._waiting = WaitingRoom()
+        self._hello: asyncio.Future[Hello] = asyncio.get_running_loop().create_future()
+        self._up = False
+        self._living = tasks.spawn(self._live())
+
+    @property
+    def busy(self) -> bool:
+        """Whether calls are under way."""
+        return bool(len(self._waiting)) or self._connection.session.busy
+
+    @property
+    def pid(self) -> int:
+        """Its process; 0 when it has none."""
+        return self._connection.pid
+
+    async def hello(self) -> Hello:
+        """Return what the server said when we met.
+
+        Raises:
+            BackendError: we did not.
+        """
+        return await asyncio.shield(self._hello)
+
+    def call(self, outgoing: Outgoing, sink: ReplySink) -> Cancel:
+        """Send a request, or have it wait for the start."""
+        if self._up:
+            return self._connection.session.call(outgoing, sink)
+        if self.ended or self._waiting.full:
+            sink.on_failure(self._unreachable())
+            return lambda: None
+        return self._waiting.enter(outgoing, sink)
+
+    async def _live(self) -> None:
+        error: Only1MCPError = self._unreachable()
+        try:
+            hello = await self._connection.open(START_S, probe=False)
+            self._hello.set_result(hello)
+            self._up = True
+            self._waiting.send(self._connection.session.call)
+            await self._connection.ended()
+        except Only1MCPError as failure:
+            error = failure
+        finally:
+            self._up, self.ended = False, True
+            if not self._hello.done():
+                self._hello.set_exception(error)
+                self._hello.exception()  # nobody need wait for it
+            self._waiting.fail(error)
+
+    async def stop(self) -> None:
+        """End it properly."""
+        self.ended = True
+        await self._connection.close(orderly=True)
+        self._living.cancel()
+        await asyncio.wait({self._living})
+
+    def _unreachable(self) -> BackendUnreachable:
+        return BackendUnreachable(
+            f"server {self._server.id} could not be started for this client",
+            hint=f"see the log lines of server={self._server.id}", detail=self._connection.reason,
+        )  # fmt: skip
+
+
+def _ignore(message: Envelope) -> None:
+    """Let pass what the shared connection hears as well."""

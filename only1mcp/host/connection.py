@@ -1,0 +1,127 @@
+"""One channel to a server and the session on it, from its opening to its end."""
+
+import logging
+from collections import deque
+from collections.abc import Callable
+
+import aiohttp
+
+from only1mcp._speedups import Envelope
+from only1mcp.backends.call import NOTHING
+from only1mcp.backends.handshake import Hello
+from only1mcp.backends.pipe_session import PipeSession, shake_hands
+from only1mcp.errors import BackendUnreachable
+from only1mcp.host.environment import child_environment
+from only1mcp.protocol.client_features import Feature
+from only1mcp.registry.server import Server
+from only1mcp.transports.channel import Channel, ChannelObserver
+from only1mcp.transports.legacy_sse import LegacySseChannel
+from only1mcp.transports.stdio import ChildProcess
+from only1mcp.transports.websocket import WebSocketChannel
+
+_log = logging.getLogger(__name__)
+STOP_GRACE_S = 2.0
+_STDERR_KEPT = 5
+_STDERR_LOGGED = 2000
+
+
+class Connection:
+    """Implements `ChannelObserver` for the channel that it opens.
+
+    Args:
+        server: where to.
+        client: for channels over the network.
+        on_notification: takes what belongs to no call.
+        features: what the server may ask of the client; with any, the connection is one client's.
+    """
+
+    def __init__(
+        self, server: Server, client: aiohttp.ClientSession,
+        on_notification: Callable[[Envelope], None], features: Feature = NOTHING,
+    ) -> None:  # fmt: skip
+        self.session = PipeSession(server.id, self._write, on_notification, features)
+        self.channel: Channel | None = None
+        self.reason = ""
+        """Why it ended, with what it said last: for operators, not for clients."""
+        self._server = server
+        self._client = client
+        self._stderr: deque[str] = deque(maxlen=_STDERR_KEPT)
+        self._stderr_lines = 0
+
+    async def open(self, timeout_s: float, *, probe: bool) -> Hello:
+        """Connect, and meet the server.
+
+        Raises:
+            BackendUnreachable: there is no connection.
+            BackendLost: it ended at once.
+            BackendTimeout: the server stays silent.
+            BackendProtocolError: it speaks no revision of MCP that we know.
+        """
+        self.channel = await dial(self._server, self._client, self)
+        return await shake_hands(self.session, timeout_s, probe=probe)
+
+    async def ended(self) -> None:
+        """Wait for its end."""
+        if self.channel is not None:
+            await self.channel.exited.wait()
+
+    async def close(self, *, orderly: bool) -> None:
+        """End it, in order or at once."""
+        channel, self.channel = self.channel, None
+        if channel is None:
+            return
+        if orderly:
+            await channel.stop(STOP_GRACE_S)
+        elif not channel.exited.is_set():
+            channel.kill()
+            await channel.exited.wait()
+
+    @property
+    def pid(self) -> int:
+        """The child's process; 0 when there is none."""
+        return 0 if self.channel is None else self.channel.pid
+
+    def _write(self, message: bytes) -> bool:
+        return self.channel is not None and self.channel.write(message)
+
+    def on_line(self, message: bytes) -> None:
+        """Take one message of the server."""
+        self.session.on_line(message)
+
+    def on_stderr(self, line: bytes) -> None:
+        """Log a line of the child's standard error; a flood is cut."""
+        text = line.decode(errors="replace")
+        self._stderr.append(text[:300])
+        self._stderr_lines += 1
+        if self._stderr_lines < _STDERR_LOGGED:
+            _log.info("stderr: %s", text, extra={"server": self._server.id})
+        elif self._stderr_lines == _STDERR_LOGGED:
+            _log.warning("stderr: no more of it is logged", extra={"server": self._server.id})
+
+    def on_exit(self, reason: str) -> None:
+        """Fail what was under way."""
+        said = f"; its last words: {' | '.join(self._stderr)}" if self._stderr else ""
+        self.reason = reason + said
+        self.session.close(reason)
+
+
+async def dial(server: Server, client: aiohttp.ClientSession, observer: ChannelObserver) -> Channel:
+    """Open a channel to a server, of the kind that its transport is.
+
+    Raises:
+        BackendError: there is none to be had.
+    """
+    if server.transport == "stdio":
+        command = [server.command, *server.args]
+        env = child_environment(server.env)
+        return await ChildProcess.spawn(command, env, server.cwd, observer)
+    url, headers = server.instances[0].url, dict(server.headers)
+    if server.transport == "sse":
+        return await LegacySseChannel.open(
+            client, server.id, url, headers, server.handshake_timeout_s, observer
+        )
+    if server.transport == "websocket":
+        return await WebSocketChannel.open(
+            client, server.id, url, headers, server.handshake_timeout_s, observer
+        )
+    raise BackendUnreachable(f"server {server.id} has no channel")

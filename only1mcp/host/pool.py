@@ -1,0 +1,201 @@
+"""Connections of single clients to a legacy server that may ask its clients something.
+
+On most channels a server's question names no call, so that it can be told whose it is only when the
+connection serves one client. A legacy client's session keeps its connection; a modern client, which
+has no session, gets one to itself for each call, however many requests the call takes.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable
+from typing import Protocol
+
+from only1mcp._speedups import Envelope
+from only1mcp.backends.call import Cancel, Outgoing, ReplySink, Respond
+from only1mcp.backends.handshake import Hello
+from only1mcp.errors import Only1MCPError, Overloaded
+from only1mcp.protocol.client_features import Feature
+from only1mcp.tasks import Tasks
+
+SESSION_IDLE_S = 600.0
+SPARE_IDLE_S = 30.0
+_SWEEP_S = 5.0
+
+
+class Member(Protocol):
+    """One connection."""
+
+    features: Feature
+    ended: bool
+
+    @property
+    def pid(self) -> int:
+        """Its process; 0 when it has none of ours."""
+
+    @property
+    def busy(self) -> bool:
+        """Whether calls are under way."""
+
+    async def hello(self) -> Hello:
+        """Return what the server said when we met."""
+
+    def call(self, outgoing: Outgoing, sink: ReplySink) -> Cancel:
+        """Send a request."""
+
+    async def stop(self) -> None:
+        """End the connection."""
+
+
+class Pool:
+    """The members of one server."""
+
+    def __init__(
+        self, server_id: str, make: Callable[[Feature], Member], limit: int, tasks: Tasks
+    ) -> None:
+        self._server_id = server_id
+        self._make = make
+        self._limit = limit
+        self._tasks = tasks
+        self._of_session: dict[int, Member] = {}
+        self._spare: list[Member] = []
+        self._taken: set[Member] = set()
+        self._used: dict[Member, float] = {}
+        self._sweeping: asyncio.TimerHandle | None = None
+
+    @property
+    def pids(self) -> set[int]:
+        """The processes of all members."""
+        return {member.pid for member in self._used}
+
+    def call(self, outgoing: Outgoing, sink: ReplySink) -> Cancel:
+        """Send a request on the connection of its client."""
+        try:
+            if outgoing.session:
+                member = self._member_of(outgoing.session, outgoing.features)
+                return member.call(outgoing, sink)
+            member = self.take(outgoing.features)
+        except Overloaded as error:
+            sink.on_failure(error)
+            return lambda: None
+        released = _Released(sink, lambda: self.give_back(member))
+        cancel = member.call(outgoing, released)
+        return lambda: released.cancel(cancel)
+
+    def _member_of(self, serial: int, features: Feature) -> Member:
+        member = self._of_session.get(serial)
+        if member is None or member.ended:
+            member = self._of_session[serial] = self._new(features)
+        self._note(member)
+        return member
+
+    def take(self, features: Feature) -> Member:
+        """Return a connection that nobody else uses until it is given back.
+
+        Raises:
+            Overloaded: there are too many already.
+        """
+        for member in self._spare:
+            if member.features == features and not member.ended:
+                self._spare.remove(member)
+                break
+        else:
+            member = self._new(features)
+        self._taken.add(member)
+        self._note(member)
+        return member
+
+    def give_back(self, member: Member) -> None:
+        """Let others use a connection again; one that still does something is ended."""
+        self._taken.discard(member)
+        self._note(member)
+        if member.ended or member.busy:
+            self._end(member)
+        else:
+            self._spare.append(member)
+
+    def _new(self, features: Feature) -> Member:
+        if len(self._used) >= self._limit:
+            self._make_room()
+        return self._make(features)
+
+    def _make_room(self) -> None:
+        idle = [
+            member for member in self._used if not member.busy and member not in self._taken
+        ]  # fmt: skip
+        if not idle:
+            raise Overloaded(
+                f"server {self._server_id} serves {self._limit} clients of their own already",
+                hint="try again when one of them has left",
+            )
+        self._end(min(idle, key=self._used.__getitem__))
+
+    def end_session(self, serial: int) -> None:
+        """End the connection of a session that was ended."""
+        member = self._of_session.get(serial)
+        if member is not None:
+            self._end(member)
+
+    def _end(self, member: Member) -> None:
+        self._forget(member)
+        self._tasks.spawn(member.stop())
+
+    def _forget(self, member: Member) -> None:
+        self._used.pop(member, None)
+        self._taken.discard(member)
+        if member in self._spare:
+            self._spare.remove(member)
+        for serial in [key for key, value in self._of_session.items() if value is member]:
+            del self._of_session[serial]
+
+    def _note(self, member: Member) -> None:
+        self._used[member] = time.monotonic()
+        if self._sweeping is None:
+            self._sweeping = asyncio.get_running_loop().call_later(_SWEEP_S, self._sweep)
+
+    def _sweep(self) -> None:
+        """End what was not used for long."""
+        self._sweeping = None
+        now = time.monotonic()
+        for member, used in list(self._used.items()):
+            idle_s = SPARE_IDLE_S if member in self._spare else SESSION_IDLE_S
+            if member.ended or (
+                not member.busy and member not in self._taken and now - used > idle_s
+            ):
+                self._end(member)
+        if self._used:
+            self._sweeping = asyncio.get_running_loop().call_later(_SWEEP_S, self._sweep)
+
+    async def close(self) -> None:
+        """End all connections."""
+        if self._sweeping is not None:
+            self._sweeping.cancel()
+        members = list(self._used)
+        for member in members:
+            self._forget(member)
+        await asyncio.gather(*(member.stop() for member in members))
+
+
+class _Released:
+    """Gives a connection back when its call has ended."""
+
+    def __init__(self, sink: ReplySink, release: Callable[[], None]) -> None:
+        self._sink = sink
+        self._release = release
+
+    def on_message(self, message: Envelope) -> None:
+        self._sink.on_message(message)
+
+    def on_request(self, message: Envelope, respond: Respond) -> None:
+        self._sink.on_request(message, respond)
+
+    def on_reply(self, reply: Envelope) -> None:
+        self._release()
+        self._sink.on_reply(reply)
+
+    def on_failure(self, error: Only1MCPError) -> None:
+        self._release()
+        self._sink.on_failure(error)
+
+    def cancel(self, cancel: Cancel) -> None:
+        cancel()
+        self._release()

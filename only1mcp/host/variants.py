@@ -1,0 +1,86 @@
+"""What legacy servers offer to clients of which they can ask something.
+
+Some servers list more tools to a client that can be asked for input. Which, is found out the first
+time that a client with the same features comes.
+"""
+
+import logging
+from collections.abc import Callable, Iterable
+from typing import Protocol
+
+from only1mcp._speedups import Envelope
+from only1mcp.backends.call import FutureSink, Outgoing
+from only1mcp.backends.discovery import Deadline, discover_catalogue
+from only1mcp.errors import Only1MCPError
+from only1mcp.host.pool import Member, Pool
+from only1mcp.protocol.client_features import Feature
+from only1mcp.registry.catalogue import Catalogue
+from only1mcp.registry.server import Server
+
+_log = logging.getLogger(__name__)
+
+
+class Pooled(Protocol):
+    """A server with connections of single clients."""
+
+    server: Server
+    pool: Pool
+
+
+async def list_for(pooled: Pooled, features: Feature) -> Catalogue | None:
+    """Return what a server offers clients with these features; None when it cannot be had."""
+    pool, server = pooled.pool, pooled.server
+    try:
+        member = pool.take(features)
+    except Only1MCPError as error:
+        _log.info("not listed: %s", error, extra={"server": server.id})
+        return None
+    try:
+        hello = await member.hello()
+        asker = Deadline(_MemberAsker(member), server.handshake_timeout_s)
+        return await discover_catalogue(server.id, hello, asker)
+    except Only1MCPError as error:
+        _log.info(
+            "not listed for clients that can be asked: %s", error, extra={"server": server.id}
+        )
+        return None
+    finally:
+        pool.give_back(member)
+
+
+class _MemberAsker:
+    """Asks in our own name on the connection of a client."""
+
+    def __init__(self, member: Member) -> None:
+        self._member = member
+
+    async def request(self, outgoing: Outgoing) -> Envelope:
+        sink = FutureSink()
+        cancel = self._member.call(outgoing, sink)
+        try:
+            return await sink.wait(None)
+        finally:
+            cancel()
+
+
+class Variants:
+    """The offers that are known, by the features of clients."""
+
+    def __init__(self, on_variant: Callable[[Feature, Catalogue], None]) -> None:
+        self._on_variant = on_variant
+        self.known: dict[tuple[Feature, str], Catalogue] = {}
+        self.features: set[Feature] = set()
+
+    async def learn(self, features: Feature, servers: Iterable[Pooled]) -> None:
+        """Find out what servers offer clients with these features."""
+        self.features.add(features)
+        for server in servers:
+            catalogue = await list_for(server, features)
+            if catalogue is not None:
+                self.known[features, catalogue.server_id] = catalogue
+                self._on_variant(features, catalogue)
+
+    async def relearn(self, server: Pooled) -> None:
+        """Find out what a server offers now that its lists have changed."""
+        for features in list(self.features):
+            await self.learn(features, [server])
