@@ -26,7 +26,7 @@ _log = logging.getLogger(__name__)
 POST_S = 300.0
 """How long a server may take to answer a POST."""
 SETTLE_S = 1.0
-"""After so long a POST has surely arrived, answered or not."""
+"""After so long a message has surely arrived, whatever became of its POST."""
 _TAKEN = (200, 202, 204)
 _GONE = (401, 404, 410)
 """These do not depend on the message: no other would fare better."""
@@ -104,6 +104,7 @@ class LegacySseChannel(RemoteChannel):
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError):
             self._end("can no longer be reached")
         except (aiohttp.ClientError, TimeoutError) as error:
+            await asyncio.sleep(SETTLE_S)  # for the response that may come, or the stream's end
             lost = BackendLost(f"server {self._name} did not answer the POST", detail=repr(error))
             self._fail(envelope, lost)
         finally:

@@ -193,8 +193,11 @@ async def test_a_session_that_is_refused_is_over(status: int) -> None:
 
 
 @on_loop
-async def test_a_post_whose_connection_breaks_fails_its_request() -> None:
-    """It may have run."""
+async def test_a_post_whose_connection_breaks_fails_its_request(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It may have run, so a response is waited for a little."""
+    monkeypatch.setattr(legacy_sse, "SETTLE_S", 0.05)
     site = SseSite()
     site.holds = True
     async with site.open() as url, sse_channel(url) as (subject, heard):
@@ -209,9 +212,25 @@ async def test_a_post_whose_connection_breaks_fails_its_request() -> None:
 
 
 @on_loop
+async def test_calls_whose_server_dies_fail_with_the_channel() -> None:
+    """Its POSTs break as well, yet that is not what happened."""
+    site = SseSite()
+    site.holds = True
+    async with site.open() as url, sse_channel(url) as (subject, heard):
+        subject.write(CALL)
+        await eventually(lambda: site.posted, "the message")
+        for request in reversed(site.requests):
+            assert request.transport is not None
+            request.transport.abort()
+        await eventually(lambda: heard.exits, "its end")
+    assert (heard.lines, heard.exits) == ([], ["broke off the event stream"])
+
+
+@on_loop
 async def test_a_post_that_is_never_answered_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     """Its request fails, long after everybody has stopped waiting for it."""
     monkeypatch.setattr(legacy_sse, "POST_S", 0.05)
+    monkeypatch.setattr(legacy_sse, "SETTLE_S", 0.05)
     site = SseSite()
     site.holds = True
     async with site.open() as url, sse_channel(url) as (subject, heard):
