@@ -1,0 +1,20 @@
+"""The suite runs only when asked for: ONLY1MCP_CONFORMANCE=1."""
+
+import os
+
+import pytest
+
+from tests.conformance.suite import FIRST, NEWEST
+from tests.real.installed import is_complete
+
+collect_ignore_glob = [] if os.environ.get("ONLY1MCP_CONFORMANCE") == "1" else ["test_*.py"]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _installed() -> None:
+    """Fail at once, and say what to do, where the suite or the SDK is missing."""
+    if not (is_complete() and FIRST.is_dir() and NEWEST.is_dir()):
+        pytest.fail(
+            "the conformance suite is not installed: run python scripts/install_real.py",
+            pytrace=False,
+        )
