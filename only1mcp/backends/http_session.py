@@ -2,16 +2,14 @@
 
 import asyncio
 import logging
-from collections.abc import Callable
 from dataclasses import dataclass
 
-from only1mcp._speedups import REQUEST, Envelope
+from only1mcp._speedups import Envelope
 from only1mcp.backends.call import (
     NOTHING,
     OnRequest,
     Outgoing,
     ReplySink,
-    refusal,
     refuse,
 )
 from only1mcp.backends.handshake import (
@@ -22,16 +20,17 @@ from only1mcp.backends.handshake import (
     read_initialize,
     wants_another_version,
 )
+from only1mcp.backends.http_rules import message_of, modern_headers, refuse_outages
+from only1mcp.backends.side_stream import SideStream
 from only1mcp.errors import (
     BackendError,
     BackendLost,
     BackendProtocolError,
-    BackendUnreachable,
 )
 from only1mcp.protocol import jsonrpc
 from only1mcp.protocol.client_features import Feature
-from only1mcp.protocol.headers import encode_value
-from only1mcp.protocol.versions import NEWEST_MODERN, Era
+from only1mcp.protocol.log_levels import LEVELS
+from only1mcp.protocol.versions import Era
 from only1mcp.tasks import Tasks
 from only1mcp.transports.streamable_http import (
     HttpAnswer,
@@ -86,6 +85,8 @@ class HttpSession:
         self._last_id = 0
         self._opened: _Opened | None = None
         self._opening = asyncio.Lock()
+        self._levelled: _Opened | None = None
+        self._level: int | None = None
 
     async def request(self, outgoing: Outgoing, sink: ReplySink | None = None) -> Envelope:
         """Send a request and return the response; the sink hears what comes before it.
@@ -94,18 +95,43 @@ class HttpSession:
             BackendError: there is none.
         """
         if outgoing.era is Era.MODERN:
-            passed = _Passed(sink, self._refuse_request)
-            answer = await self._post(outgoing, _modern_headers(outgoing), None, passed)
-            return self._message(answer)
+            passed = SideStream(sink, self._refuse_request)
+            answer = await self._post(outgoing, modern_headers(outgoing), None, passed)
+            return message_of(self._name, answer)
         opened = await self._open()
-        passed = _Passed(sink, lambda reply: self._reply(opened, reply))
-        answer = await self._post(outgoing, opened.headers, None, passed)
+        answer = await self._request(opened, outgoing, sink)
         if opened.is_forgotten(answer):
             opened = await self._open(instead_of=opened)
+            answer = await self._request(opened, outgoing, sink)
+        return message_of(self._name, answer)
+
+    async def _request(
+        self, opened: _Opened, outgoing: Outgoing, sink: ReplySink | None
+    ) -> HttpAnswer:
+        """Send a request on the legacy session; a caller that goes away has it cancelled there."""
+        passed = SideStream(sink, lambda reply: self._reply(opened, reply))
+        await self._raise_level(opened, outgoing)
+        request_id = b"%d" % (self._last_id + 1)
+        try:
             answer = await self._post(outgoing, opened.headers, None, passed)
-        while answer.message is None and answer.resume_from is not None:
-            answer = await self._resume(opened, answer, passed)
-        return self._message(answer)
+            while answer.message is None and answer.resume_from is not None:
+                answer = await self._resume(opened, answer, passed)
+        except asyncio.CancelledError:
+            params = b'{"requestId":%b}' % request_id
+            self._reply(opened, jsonrpc.notification("notifications/cancelled", params))
+            raise
+        return answer
+
+    async def _raise_level(self, opened: _Opened, outgoing: Outgoing) -> None:
+        """Have the server log as much as any client wants; each gets what it asked for."""
+        level = outgoing.level
+        if level is None or "logging" not in opened.hello.capabilities:
+            return
+        if opened is not self._levelled or self._level is None or level < self._level:
+            self._levelled, self._level = opened, level
+            params = b'{"level":"%b"}' % LEVELS[level].encode()
+            wanted = Outgoing("logging/setLevel", params, Era.LEGACY, safe=True)
+            await self._post(wanted, opened.headers, self._handshake_timeout_s)
 
     async def _resume(self, opened: _Opened, broken: HttpAnswer, passed: OnEvent) -> HttpAnswer:
         """Read on where a stream broke off (2025-11-25, basic/transports, Resumability)."""
@@ -152,7 +178,7 @@ class HttpSession:
             BackendError: it cannot be had; a server may have none (405).
         """
         opened = await self._open()
-        passed = _Passed(None, lambda reply: self._reply(opened, reply), on_event, on_request)
+        passed = SideStream(None, lambda reply: self._reply(opened, reply), on_event, on_request)
         answer = await self._wire.get(opened.headers, passed, on_open)
         if opened.is_forgotten(answer):
             await self._open(instead_of=opened)
@@ -165,7 +191,7 @@ class HttpSession:
         Raises:
             BackendError: it cannot be had.
         """
-        answer = await self._post(outgoing, _modern_headers(outgoing), None, on_event)
+        answer = await self._post(outgoing, modern_headers(outgoing), None, on_event)
         if answer.message is not None and not answer.message.result_end:
             raise BackendProtocolError(f"server {self._name} refused to be listened to")
 
@@ -186,11 +212,11 @@ class HttpSession:
             BackendError: it cannot be told now; an outage or a refusal is no verdict.
         """
         outgoing = discover()
-        answer = await self._post(outgoing, _modern_headers(outgoing), self._handshake_timeout_s)
+        answer = await self._post(outgoing, modern_headers(outgoing), self._handshake_timeout_s)
         if answer.message is not None and wants_another_version(answer.message):
-            headers = _modern_headers(outgoing)
+            headers = modern_headers(outgoing)
             answer = await self._post(outgoing, headers, self._handshake_timeout_s)
-        self._refuse_outages(answer)
+        refuse_outages(self._name, answer)
         modern = judge_probe(answer.message) if answer.message is not None else None
         if modern is not None and not both:
             return modern
@@ -239,7 +265,7 @@ class HttpSession:
 
     async def _initialize(self) -> _Opened:
         answer = await self._post(initialize(self._features), {}, self._handshake_timeout_s)
-        opened = _Opened(read_initialize(self._message(answer)), answer.session_id)
+        opened = _Opened(read_initialize(message_of(self._name, answer)), answer.session_id)
         await self._wire.post(
             jsonrpc.notification("notifications/initialized"),
             {"Mcp-Method": "notifications/initialized", **opened.headers},
@@ -255,7 +281,7 @@ class HttpSession:
         request_id = b"%d" % self._last_id
         body = jsonrpc.request(request_id, outgoing.method, outgoing.params)
         headers = {"Mcp-Method": outgoing.method, **headers}
-        passed = on_event or _Passed(None, self._refuse_request)
+        passed = on_event or SideStream(None, self._refuse_request)
         answer = await self._wire.post(body, headers, timeout_s, passed)
         if answer.message is not None and answer.message.id == request_id:
             return answer
@@ -264,68 +290,3 @@ class HttpSession:
         if not answer.refused and answer.message is not None and answer.message.id is not None:
             raise BackendProtocolError(f"server {self._name} answered another request")
         return answer
-
-    def _message(self, answer: HttpAnswer) -> Envelope:
-        self._refuse_outages(answer)
-        if answer.message is None and answer.resume_from is not None:
-            raise BackendLost(f"server {self._name} ended the stream without a response")
-        if answer.message is None:
-            raise BackendProtocolError(
-                f"server {self._name} answered with HTTP status {answer.status} and no message"
-            )
-        return answer.message
-
-    def _refuse_outages(self, answer: HttpAnswer) -> None:
-        if answer.status in (401, 403) and answer.message is None:
-            raise BackendUnreachable(
-                f"server {self._name} refuses our credentials (HTTP {answer.status})",
-                hint="check the server's headers or auth in the configuration",
-            )
-        if answer.status in (429, 503):
-            raise BackendUnreachable(f"server {self._name} is unavailable (HTTP {answer.status})")
-        if answer.status in (502, 504):  # somebody in between gave up; the call may have run
-            raise BackendLost(f"server {self._name} is unavailable (HTTP {answer.status})")
-        if 300 <= answer.status < 400:
-            raise BackendProtocolError(
-                f"server {self._name} redirects (HTTP {answer.status})",
-                hint="configure the address that it redirects to",
-            )
-
-
-def _modern_headers(outgoing: Outgoing) -> dict[str, str]:
-    headers = {"MCP-Protocol-Version": NEWEST_MODERN, "Mcp-Method": outgoing.method}
-    if outgoing.target is not None and outgoing.method != "completion/complete":
-        headers["Mcp-Name"] = encode_value(outgoing.target)
-    headers.update(outgoing.headers)
-    return headers
-
-
-class _Passed:
-    """Sorts what a stream carries before the response."""
-
-    def __init__(
-        self, sink: ReplySink | None, reply: Callable[[bytes], None],
-        on_event: OnEvent | None = None, on_request: OnRequest = refuse,
-    ) -> None:  # fmt: skip
-        self._on_request = on_request
-        self._sink = sink
-        self._reply = reply
-        self._on_event = on_event
-
-    def __call__(self, message: Envelope) -> None:
-        if message.kind == REQUEST:
-            request_id = message.id or b"null"
-
-            def respond(member: bytes) -> None:
-                self._reply(jsonrpc.response(request_id, member))
-
-            if message.method == "ping":
-                respond(refusal(message))
-            elif self._sink is None:
-                self._on_request(message, respond)
-            else:
-                self._sink.on_request(message, respond)
-        elif self._on_event is not None:
-            self._on_event(message)
-        elif self._sink is not None:
-            self._sink.on_message(message)

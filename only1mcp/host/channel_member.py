@@ -59,6 +59,11 @@ class ChannelMember:
             return lambda: None
         return self._waiting.enter(outgoing, sink)
 
+    def notify(self, method: str) -> None:
+        """Send a notification, if the server is there."""
+        if self._up:
+            self._connection.session.notify(method)
+
     async def _live(self) -> None:
         error: Only1MCPError = self._unreachable()
         try:

@@ -126,6 +126,9 @@ class Host:
             for server in self._servers.values():
                 server.watches.drop({note["ended"]})
                 server.pool.end_session(note["ended"])
+        if "roots" in note:
+            for server in self._servers.values():
+                server.pool.notify(note["roots"], "notifications/roots/list_changed")
         if "learn" in note:
             self._tasks.spawn(self._teach(link, note["learn"]))
 

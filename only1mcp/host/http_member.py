@@ -57,6 +57,14 @@ class HttpMember:
 
         return cancel
 
+    def notify(self, method: str) -> None:
+        """Send a notification."""
+        self._tasks.spawn(self._notify(method))
+
+    async def _notify(self, method: str) -> None:
+        with contextlib.suppress(BackendError):  # the next call finds out
+            await self._session.notify(method)
+
     async def _run(self, outgoing: Outgoing, sink: ReplySink) -> None:
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._streaming.wait(), STREAM_S)

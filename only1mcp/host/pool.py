@@ -42,6 +42,9 @@ class Member(Protocol):
     def call(self, outgoing: Outgoing, sink: ReplySink) -> Cancel:
         """Send a request."""
 
+    def notify(self, method: str) -> None:
+        """Send a notification."""
+
     async def stop(self) -> None:
         """End the connection."""
 
@@ -128,6 +131,12 @@ class Pool:
                 hint="try again when one of them has left",
             )
         self._end(min(idle, key=self._used.__getitem__))
+
+    def notify(self, serial: int, method: str) -> None:
+        """Tell the server of something that has changed at a session's client."""
+        member = self._of_session.get(serial)
+        if member is not None:
+            member.notify(method)
 
     def end_session(self, serial: int) -> None:
         """End the connection of a session that was ended."""

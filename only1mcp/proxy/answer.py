@@ -3,6 +3,7 @@
 from only1mcp._speedups import Envelope
 from only1mcp.errors import BackendProtocolError, Only1MCPError
 from only1mcp.protocol import jsonrpc
+from only1mcp.protocol.structured import result_for_legacy_client
 from only1mcp.protocol.translate import error_for, result_for_legacy, result_for_modern
 from only1mcp.protocol.versions import Era
 from only1mcp.proxy.exchange import Answer
@@ -23,9 +24,17 @@ def failure(request_id: bytes | None, error: Only1MCPError) -> Answer:
 
 
 def relay(
-    request_id: bytes, reply: Envelope, method: str, client: Era, leg: Era
+    request_id: bytes, reply: Envelope, method: str, client: Era, leg: Era, wraps_output: bool
 ) -> tuple[Answer, str]:
     """Answer with what a backend replied, in the client's era; also says the metric status.
+
+    Args:
+        request_id: the client's id of the request, as JSON.
+        reply: the backend's response.
+        method: what was asked.
+        client: the era that the client speaks.
+        leg: the era that was spoken to the backend.
+        wraps_output: whether a legacy client expects the tool's output inside an object.
 
     Raises:
         BackendProtocolError: the reply cannot be put to a client of this era.
@@ -43,6 +52,8 @@ def relay(
                 "which this client's revision cannot give"
             )
         result = result_for_legacy(reply)
+        if method == "tools/call":
+            result = result_for_legacy_client(result, wraps_output)
     else:
         result = reply.body[reply.result_start : reply.result_end]
     return Answer(200, jsonrpc.result(request_id, result)), "ok"

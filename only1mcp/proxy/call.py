@@ -11,13 +11,14 @@ from only1mcp.backends.call import Backend, Cancel, Outgoing, Respond, refusal
 from only1mcp.errors import BackendTimeout, Only1MCPError
 from only1mcp.protocol.client_features import Feature, needed
 from only1mcp.protocol.inbound import Inbound
+from only1mcp.protocol.input_required import url_elicitations, write_input_required
 from only1mcp.protocol.translate import (
     INVALID_PARAMS,
     RESOURCE_NOT_FOUND_LEGACY,
     error_for,
 )
 from only1mcp.protocol.versions import Era
-from only1mcp.proxy.answer import relay
+from only1mcp.proxy.answer import relay, success
 from only1mcp.proxy.asks import Asks
 from only1mcp.proxy.conversation import Outlet
 from only1mcp.proxy.exchange import Answer
@@ -170,12 +171,29 @@ class Call:
         assert request_id is not None
         assert method is not None
         try:
-            answer, status = relay(request_id, reply, method.name, self._inbound.era, self._leg)
+            answer, status = self._url_first(reply) or relay(
+                request_id, reply, method.name, self._inbound.era, self._leg,
+                self._route.wraps_output,
+            )  # fmt: skip
         except Only1MCPError as error:
             self.on_failure(error)
             return
         self._attempt_ended(status)
         self.end(answer, status)
+
+    def _url_first(self, reply: Envelope) -> tuple[Answer, str] | None:
+        """Ask a modern client for what a legacy server wants done before the call is sent again.
+
+        Source: 2025-11-25, client/elicitation (URLElicitationRequiredError, -32042).
+        """
+        request_id = self._inbound.envelope.id
+        is_across = self._inbound.era is Era.MODERN and self._leg is Era.LEGACY
+        if not is_across or reply.result_end or not self.features & Feature.ELICIT_URL:
+            return None
+        wanted = url_elicitations(reply.body[reply.error_start : reply.error_end])
+        if not wanted or request_id is None:
+            return None
+        return success(request_id, write_input_required(wanted, "")), "ok"
 
     def _should_ask_next(self, reply: Envelope) -> bool:
         if reply.result_end or self._asked + 1 == len(self._route.server_ids):

@@ -1,5 +1,7 @@
 """What clients send that is no request: notifications, and answers to servers' questions."""
 
+from collections.abc import Callable
+
 from only1mcp._speedups import RESPONSE, members
 from only1mcp.backends.call import Cancel
 from only1mcp.errors import Cancelled, InvalidRequest
@@ -14,7 +16,8 @@ from only1mcp.sessions.session import Session
 class Inbox:
     """Brings each to whom it concerns, in whatever worker that is."""
 
-    def __init__(self, asks: Asks, peers: Peers) -> None:
+    def __init__(self, asks: Asks, peers: Peers, on_roots_changed: Callable[[int], None]) -> None:
+        self._on_roots_changed = on_roots_changed
         self._asks = asks
         self._peers = peers
         self._running: dict[tuple[int, bytes], Journey] = {}
@@ -46,6 +49,8 @@ class Inbox:
             return self._answer(journey, inbound, session)
         if inbound.envelope.method == "notifications/cancelled":
             self._cancel(journey, inbound, session)
+        elif inbound.envelope.method == "notifications/roots/list_changed":
+            self._on_roots_changed(session.serial)
         return journey.finish(ACCEPTED)
 
     def _answer(self, journey: Journey, inbound: Inbound, session: Session) -> Cancel:

@@ -33,7 +33,7 @@ from only1mcp.proxy.journey import Journey, Outcome
 from only1mcp.proxy.later import Later
 from only1mcp.proxy.learning import LEGACY, Learning
 from only1mcp.proxy.outbound import check_headers, choose_leg, client_features
-from only1mcp.proxy.parking import PREFIX, gone
+from only1mcp.proxy.parking import gone
 from only1mcp.proxy.peers import Peers
 from only1mcp.proxy.replay import Replays
 from only1mcp.registry.edition import Edition
@@ -66,6 +66,8 @@ class Parts:
     is_ended: Callable[[int], bool]
     """Whether a session serial was ended before its time."""
     marks: SessionMarks
+    on_roots_changed: Callable[[int], None]
+    """Takes the serial of a session whose client has other roots now."""
     record: Callable[[Outcome], None]
     """Takes the end of every request."""
     clock: Clock
@@ -78,7 +80,7 @@ class Pipeline:
         self._parts = parts
         self._name = name
         self._count = 0
-        self._inbox = Inbox(parts.means.asks, parts.peers)
+        self._inbox = Inbox(parts.means.asks, parts.peers, parts.on_roots_changed)
         self._replays = Replays(parts.peers.address)
 
     def handle(self, request: Request, exchange: Exchange) -> Cancel:
@@ -216,12 +218,13 @@ class Pipeline:
             return None
         if choose_leg(inbound.era, way.server_ids[0], snapshot) is Era.MODERN:
             return None
-        return read_retry(envelope.body[envelope.params_start : envelope.params_end])
+        retry = read_retry(envelope.body[envelope.params_start : envelope.params_end])
+        return retry if retry is not None and retry.state else None
 
     def _continue(self, journey: Journey, inbound: Inbound, retry: Retry) -> Cancel:
         """Let a parked call go on, in the worker where it waits."""
         parking, peers = self._parts.means.parking, self._parts.peers
-        ticket = parking.read(retry.state or PREFIX)
+        ticket = parking.read(retry.state or "")
         if ticket.address != peers.address:
             if journey.request.forwarded:
                 raise gone()

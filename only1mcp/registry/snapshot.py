@@ -14,6 +14,7 @@ from only1mcp._speedups import members
 from only1mcp.protocol.names import qualify
 from only1mcp.protocol.pages import render
 from only1mcp.protocol.param_headers import InvalidAnnotation, ParamHeader, read_param_headers
+from only1mcp.protocol.structured import tool_for_legacy, wraps_output
 from only1mcp.protocol.translate import splice
 from only1mcp.protocol.uri_template import UriTemplate, compile_template
 from only1mcp.protocol.versions import Era
@@ -35,6 +36,8 @@ class Target:
     """The same as a JSON string."""
     param_headers: tuple[ParamHeader, ...] = ()
     """The arguments that calls repeat as headers."""
+    wraps_output: bool = False
+    """Whether legacy clients see the tool's structured output inside an object."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,9 +65,14 @@ class Snapshot:
         ready = self._pages.get(place)
         if ready is None:
             extra = HINTS if era is Era.MODERN else b""
-            ready = render(self.lists[key], key, offset, self.page_size, extra)
+            ready = render(self._items(key, era), key, offset, self.page_size, extra)
             self._pages[place] = ready
         return ready
+
+    def _items(self, key: str, era: Era) -> tuple[bytes, ...]:
+        if key != "tools" or era is Era.MODERN:
+            return self.lists[key]
+        return tuple(tool_for_legacy(tool) for tool in self.lists[key])
 
 
 class _Names:
@@ -90,7 +98,9 @@ class _Names:
                 f"{self._kind} {item.key!r} of {server.id!r} is served as {name!r}: "
                 f"{owner!r} has the name"
             )
-        self.index[name] = Target(server.id, item.key, orjson.dumps(item.key), headers)
+        self.index[name] = Target(
+            server.id, item.key, orjson.dumps(item.key), headers, wraps_output(item.raw)
+        )
         self.raws.append(_renamed(item, name))
 
     def _free(self, server: Server, item: Item) -> str:

@@ -22,6 +22,8 @@ class Route:
     """What replaces the span below; None to send the message as it is."""
     name_start: int = 0
     name_end: int = 0
+    wraps_output: bool = False
+    """Whether legacy clients get the tool's structured output inside an object."""
     param_headers: tuple[ParamHeader, ...] = ()
     """The arguments that the owner wants repeated as headers (`x-mcp-header`)."""
 
@@ -50,8 +52,9 @@ def route(inbound: Inbound, snapshot: Snapshot) -> Route:
 
 def _to(target: Target, start: int, end: int) -> Route:
     return Route(
-        (target.server_id,), target.name, target.raw_name, start, end, target.param_headers
-    )
+        (target.server_id,), target.name, target.raw_name, start, end, target.wraps_output,
+        target.param_headers,
+    )  # fmt: skip
 
 
 def _required(value: str | None, key: str) -> str:

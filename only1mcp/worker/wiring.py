@@ -127,6 +127,7 @@ def build(context: Context) -> Graph:
             sealer=SessionSealer(shared.session_key),
             is_ended=ended.__contains__,
             marks=marks,
+            on_roots_changed=lambda serial: link.note({"roots": serial}),
             record=recorder.record,
             clock=Clock(time.monotonic, wall_seconds),
         ),
