@@ -19,6 +19,9 @@ class Only1MCPError(Exception):
     """JSON-RPC error code."""
     http_status: int = 500
     """HTTP status when the error is the whole answer."""
+    legacy_status: int = 200
+    """The same in answer to a request of a legacy client, whose SDK would take another status for
+    the end of the session or of the connection."""
     reason: str = "internal"
     """Value of the `status` label in metrics."""
     retryable: bool = False
@@ -95,6 +98,7 @@ class SessionMissing(ClientError):
     """A legacy request without the session id it needs."""
 
     code = -32600
+    legacy_status = 400
     reason = "session_missing"
 
 
@@ -103,6 +107,7 @@ class SessionNotFound(ClientError):
 
     code = -32600
     http_status = 404
+    legacy_status = 404
     reason = "session_not_found"
 
 

@@ -37,15 +37,17 @@ def classify(envelope: Envelope, headers: McpHeaders) -> Inbound:
     """
     if envelope.kind == BATCH:
         raise InvalidRequest("batches are not supported", hint="send one message per request")
-    if _claims_modern(envelope, headers):
+    if claimed_era(envelope, headers) is Era.MODERN:
         return _modern(envelope, headers)
     return _legacy(envelope, headers)
 
 
-def _claims_modern(envelope: Envelope, headers: McpHeaders) -> bool:
+def claimed_era(envelope: Envelope, headers: McpHeaders) -> Era:
+    """Tell whose rules a message is held to, whether or not it keeps them."""
     if envelope.version_start:
-        return True
-    return headers.version is not None and headers.version not in LEGACY_VERSIONS
+        return Era.MODERN
+    is_legacy = headers.version is None or headers.version in LEGACY_VERSIONS
+    return Era.LEGACY if is_legacy else Era.MODERN
 
 
 def _legacy(envelope: Envelope, headers: McpHeaders) -> Inbound:

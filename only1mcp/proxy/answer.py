@@ -18,9 +18,11 @@ def success(request_id: bytes, result: bytes) -> Answer:
     return Answer(200, jsonrpc.result(request_id, result))
 
 
-def failure(request_id: bytes | None, error: Only1MCPError) -> Answer:
-    """Answer with a failure of ours."""
-    return Answer(error.http_status, jsonrpc.error_from(request_id, error))
+def failure(request_id: bytes | None, error: Only1MCPError, client: Era) -> Answer:
+    """Answer with a failure of ours; without an id, what came was no request."""
+    in_band = client is Era.LEGACY and request_id is not None
+    status = error.legacy_status if in_band else error.http_status
+    return Answer(status, jsonrpc.error_from(request_id, error))
 
 
 def relay(

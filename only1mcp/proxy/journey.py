@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from only1mcp._speedups import REQUEST, Envelope
 from only1mcp.backends.call import Cancel
 from only1mcp.errors import Only1MCPError
+from only1mcp.protocol.inbound import claimed_era
 from only1mcp.protocol.methods import METHODS, OTHER_INDEX
+from only1mcp.protocol.versions import Era
 from only1mcp.proxy.answer import failure
 from only1mcp.proxy.conversation import Conversation
 from only1mcp.proxy.exchange import Answer, Exchange, Request
@@ -65,8 +67,9 @@ class Journey:
         """Answer with a failure of ours."""
         envelope = self.envelope
         request_id = envelope.id if envelope is not None and envelope.kind == REQUEST else None
+        client = Era.MODERN if envelope is None else claimed_era(envelope, self.request.headers)
         detail = error.detail or str(error)
-        return self.finish(failure(request_id, error), error.reason, detail)
+        return self.finish(failure(request_id, error, client), error.reason, detail)
 
     def until(self, cancel: Cancel) -> Cancel:
         """Return what to do when the client leaves a stream: that is its proper end."""

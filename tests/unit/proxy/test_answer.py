@@ -5,7 +5,18 @@ import json
 import pytest
 
 from only1mcp._speedups import Envelope, scan
-from only1mcp.errors import BackendProtocolError, BackendTimeout, Forbidden
+from only1mcp.errors import (
+    BackendProtocolError,
+    BackendTimeout,
+    Forbidden,
+    InvalidParams,
+    InvalidRequest,
+    MethodNotFound,
+    Only1MCPError,
+    Overloaded,
+    SessionMissing,
+    SessionNotFound,
+)
 from only1mcp.protocol import jsonrpc
 from only1mcp.protocol.versions import Era
 from only1mcp.proxy.answer import ACCEPTED, failure, relay, success
@@ -26,9 +37,29 @@ def test_our_own_results_are_200() -> None:
 
 def test_failures_have_the_status_of_their_class() -> None:
     """A failure of a backend is an answer; one of the caller is an HTTP error."""
-    assert failure(b"1", Forbidden("no")).status == 403
-    assert failure(b"1", BackendTimeout("late")).status == 200
-    assert json.loads(failure(None, Forbidden("no")).body)["id"] is None
+    assert failure(b"1", Forbidden("no"), Era.MODERN).status == 403
+    assert failure(b"1", BackendTimeout("late"), Era.MODERN).status == 200
+    assert json.loads(failure(None, Forbidden("no"), Era.MODERN).body)["id"] is None
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [(MethodNotFound("?"), 200), (InvalidParams("?"), 200), (Overloaded("?"), 200),
+     (Only1MCPError("?"), 200), (BackendTimeout("?"), 200), (SessionMissing("?"), 400),
+     (SessionNotFound("?"), 404)],
+)  # fmt: skip
+def test_a_legacy_request_fails_in_band_unless_its_session_does(
+    error: Only1MCPError, status: int
+) -> None:
+    """Its SDK takes any other status for the end of the session."""
+    answer = failure(b"7", error, Era.LEGACY)
+    message = json.loads(answer.body)
+    assert (answer.status, message["id"], message["error"]["code"]) == (status, 7, error.code)
+
+
+def test_a_legacy_message_that_awaits_no_answer_fails_with_the_status_of_its_class() -> None:
+    """Nothing but the status can tell its sender."""
+    assert failure(None, InvalidRequest("?"), Era.LEGACY).status == 400
 
 
 def test_what_is_accepted_has_no_body() -> None:
