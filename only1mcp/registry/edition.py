@@ -33,8 +33,9 @@ class Edition:
         self.current = build(
             before.version + 1, self._registry.list(), self._known, self._page_size
         )
+        told = set(before.collisions)
         for collision in self.current.collisions:
-            if collision not in before.collisions:
+            if collision not in told:
                 _log.warning("name collision: %s", collision)
 
     def update_variant(self, features: Feature, catalogue: Catalogue) -> None:

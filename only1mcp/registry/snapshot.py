@@ -83,6 +83,8 @@ class _Names:
         self.index: dict[str, Target] = {}
         self.raws: list[bytes] = []
         self.collisions: list[str] = []
+        self._numbers: dict[str, int] = {}
+        """The last number behind each name that was taken."""
 
     def add(self, server: Server, item: Item) -> None:
         try:
@@ -104,11 +106,12 @@ class _Names:
         self.raws.append(_renamed(item, name))
 
     def _free(self, server: Server, item: Item) -> str:
-        name = qualify(server.id, item.key)
-        number = 2
+        name = first = qualify(server.id, item.key)
+        number = self._numbers.get(first, 1)
         while name in self.index:
-            name = qualify(server.id, f"{item.key}_{number}")
             number += 1
+            name = qualify(server.id, f"{item.key}_{number}")
+        self._numbers[first] = number
         return name
 
 
@@ -129,6 +132,7 @@ class _Resources:
         self.templates: list[tuple[str, UriTemplate, str]] = []
         self.template_raws: list[bytes] = []
         self.collisions: list[str] = []
+        self._template_owners: dict[str, str] = {}
 
     def add(self, server: Server, item: Item) -> None:
         owner = self.index.get(item.key)
@@ -141,9 +145,10 @@ class _Resources:
             )
 
     def add_template(self, server: Server, item: Item) -> None:
-        owner = next((owner for known, _, owner in self.templates if known == item.key), None)
+        owner = self._template_owners.get(item.key)
         self.templates.append((item.key, compile_template(item.key), server.id))
         if owner is None:
+            self._template_owners[item.key] = server.id
             self.template_raws.append(item.raw)
         else:
             self.collisions.append(

@@ -1,6 +1,8 @@
 """Merged lists: every name is somebody's, no name is taken away, and raw bytes stay raw."""
 
 import json
+import sys
+from types import FrameType
 
 from only1mcp.protocol.names import MAX_LENGTH
 from only1mcp.protocol.pages import encode_cursor
@@ -119,6 +121,49 @@ def test_each_template_is_listed_once_and_all_owners_are_asked() -> None:
     assert names(merged.lists["resourceTemplates"]) == ["t://{x}"]
     assert [owner for _, _, owner in merged.templates] == ["a", "b"]
     assert len(merged.collisions) == 1
+
+
+def calls_to_merge(offer: Catalogue) -> int:
+    """Return how many Python functions are called to merge an offer."""
+    count = 0
+
+    def profile(frame: FrameType, event: str, arg: object) -> None:
+        nonlocal count
+        del frame, arg
+        count += event == "call"
+
+    sys.setprofile(profile)
+    try:
+        build(1, [server("s")], {"s": offer}, 10)
+    finally:
+        sys.setprofile(None)
+    return count
+
+
+def test_four_times_as_many_tools_of_one_name_cost_four_times_as_much() -> None:
+    """What one server lists cannot hold up a worker."""
+    few, many = (catalogue("s", tools="x " * count) for count in (100, 400))
+    assert calls_to_merge(many) < 5 * calls_to_merge(few)
+
+
+def test_templates_are_looked_up_and_not_compared_with_each_other() -> None:
+    """For the same reason."""
+    compared = 0
+
+    class Counted(str):
+        __slots__ = ()
+        __hash__ = str.__hash__
+
+        def __eq__(self, other: object) -> bool:
+            nonlocal compared
+            compared += 1
+            return str.__eq__(self, other)
+
+    texts = [f"t://{number}/{{x}}" for number in range(100)]
+    templates = tuple(Item(Counted(text), b'{"name":"t"}') for text in texts)
+    merged = build(1, [server("s")], {"s": Catalogue("s", templates=templates)}, 10)
+    assert len(merged.templates) == len(texts)
+    assert compared < len(texts)
 
 
 def test_a_server_that_was_never_met_offers_nothing_yet() -> None:
