@@ -33,9 +33,9 @@ from only1mcp.resilience.restart_policy import RestartPolicy
 from only1mcp.tasks import Tasks
 
 _log = logging.getLogger(__name__)
-SLOW_START_S = 30.0
-"""How long a server may take that did not stand the first, short handshake: some are installed
-while they start."""
+SLOW_START = 6
+"""How many times the handshake's time a server may take that did not stand the first one: some are
+installed while they start."""
 MAX_MEMBERS = 32
 """Connections of single clients, for which a stdio server starts a process each."""
 
@@ -173,7 +173,7 @@ class ChannelServer:
         try:
             return await connection.open(self._patience_s, probe=self._probe)
         except (BackendLost, BackendTimeout):
-            self._patience_s = max(SLOW_START_S, self.server.handshake_timeout_s)
+            self._patience_s = SLOW_START * self.server.handshake_timeout_s
             self._probe = not self._probe
             raise
         except BackendProtocolError:

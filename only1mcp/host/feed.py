@@ -28,6 +28,7 @@ from only1mcp.transports.streamable_http import OnEvent
 
 _log = logging.getLogger(__name__)
 _FIRST_PAUSE_S = 0.1
+_NEXT_PAUSE_S = 0.5
 _LONGEST_PAUSE_S = 10.0
 _NO_STREAM_PAUSE_S = 60.0
 """How long a server without a stream is left alone: it may get one with an update."""
@@ -78,12 +79,10 @@ class Feed:
             try:
                 if self._hello.era is Era.MODERN:
                     await self._listen()
-                    if self._failure is not None:
-                        raise self._failure
                 else:
                     await self._resubscribe()
                     await self._session.follow(self.heard)
-                pause_s = _FIRST_PAUSE_S
+                pause_s = _NEXT_PAUSE_S
             except BackendProtocolError as error:
                 _log.debug("nothing to listen to: %s", error, extra={"server": self._server_id})
                 pause_s = _NO_STREAM_PAUSE_S
@@ -97,10 +96,16 @@ class Feed:
         current: asyncio.Task[None] | None = None
         try:
             while True:
-                self._failure = None
                 self._renew.clear()
+                wanted = self._wanted()
+                if wanted is None:
+                    await _end(current)
+                    current = None
+                    await self._renew.wait()
+                    continue
+                self._failure = None
                 self._acknowledged.clear()
-                opened = self._tasks.spawn(self._hold(self._wanted()))
+                opened = self._tasks.spawn(self._hold(wanted))
                 try:
                     await self._first(opened, self._acknowledged)
                 finally:
@@ -108,9 +113,21 @@ class Feed:
                     current = opened
                 await self._first(current, self._renew)
                 if current.done():
+                    self._judge()
                     return
         finally:
             await _end(current)
+
+    def _judge(self) -> None:
+        """Say why a subscription has ended.
+
+        Raises:
+            BackendError: it failed, or never was one.
+        """
+        if self._failure is not None:
+            raise self._failure
+        if not self._acknowledged.is_set():
+            raise BackendProtocolError(f"server {self._server_id} acknowledged no subscription")
 
     async def _hold(self, subscription: Outgoing) -> None:
         try:
@@ -126,13 +143,16 @@ class Feed:
         finally:
             waiting.cancel()
 
-    def _wanted(self) -> Outgoing:
+    def _wanted(self) -> Outgoing | None:
+        """Write the subscription; None when there is nothing to hear."""
         wanted: dict[str, Any] = {
             f"{kind}ListChanged": True for kind in ("tools", "prompts", "resources")
             if _offers(self._hello, kind, "listChanged")
         }  # fmt: skip
         if self._watches.uris:
             wanted["resourceSubscriptions"] = self._watches.uris
+        if not wanted:
+            return None
         return modern_request("subscriptions/listen", (("notifications", orjson.dumps(wanted)),))
 
     def heard(self, message: Envelope) -> None:

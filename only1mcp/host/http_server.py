@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Hashable
+from dataclasses import replace
 from functools import partial
 
 import aiohttp
@@ -20,6 +21,8 @@ from only1mcp.host.relisting import Relist, Relisting
 from only1mcp.host.status import Observer, ServerState, ServerStatus
 from only1mcp.host.watches import Watches
 from only1mcp.protocol.client_features import Feature
+from only1mcp.protocol.versions import Era
+from only1mcp.registry.catalogue import Catalogue
 from only1mcp.registry.server import Server
 from only1mcp.tasks import Tasks
 
@@ -48,6 +51,8 @@ class HttpServer:
         self.both_eras = False
         """Whether to find out if a modern server speaks a legacy revision too."""
         self._session: HttpSession | None = None
+        self._hello: Hello | None = None
+        self._catalogue: Catalogue | None = None
         self._loop_task: asyncio.Task[None] | None = None
         self._relist: Relist | None = None
         self._relisting = Relisting(server.id, self._list_again, tasks)
@@ -79,16 +84,16 @@ class HttpServer:
     async def learn_both_eras(self) -> None:
         """Find out whether the server speaks both eras, now and from now on."""
         self.both_eras = True
-        session = self._session
-        if session is None:
+        session, hello, catalogue = self._session, self._hello, self._catalogue
+        if session is None or hello is None or hello.era is Era.LEGACY or catalogue is None:
             return
         try:
-            hello = await session.probe(both=True)
-            asker = Deadline(session, self.server.handshake_timeout_s)
-            self._relist = partial(self._list, asker, hello)
-            await self._list(asker, hello, frozenset())
+            await session.hello()
         except Only1MCPError as error:
-            _log.info("not known: %s", error, extra={"server": self.server.id})
+            _log.debug("no legacy revision: %s", error, extra={"server": self.server.id})
+            return
+        self._hello = hello.also(Era.LEGACY)
+        self._take(replace(catalogue, eras=self._hello.eras), frozenset())
 
     def _member(self, features: Feature) -> HttpMember:
         return HttpMember(self.server, self._client, features, self._tasks)
@@ -139,7 +144,8 @@ class HttpServer:
         asker = Deadline(session, self.server.handshake_timeout_s)
         self._session = session
         self.feed = Feed(self._hearing, session, asker, hello)
-        self._relist = partial(self._list, asker, hello)
+        self._hello = hello
+        self._relist = partial(self._list, asker)
         listening = self._tasks.spawn(self.feed.run())
         try:
             await self._watch(session, hello)
@@ -165,8 +171,12 @@ class HttpServer:
             checks += 1
             await asyncio.sleep(self.server.check_interval_s)
 
-    async def _list(self, asker: Asker, hello: Hello, kinds: frozenset[str]) -> None:
-        catalogue = await discover_catalogue(self.server.id, hello, asker)
+    async def _list(self, asker: Asker, kinds: frozenset[str]) -> None:
+        if self._hello is not None:
+            self._take(await discover_catalogue(self.server.id, self._hello, asker), kinds)
+
+    def _take(self, catalogue: Catalogue, kinds: frozenset[str]) -> None:
+        self._catalogue = catalogue
         self.status.note(catalogue)
         self._observer.on_catalogue(catalogue, kinds)
 

@@ -130,14 +130,23 @@ def test_legacy_requests_need_their_session(gateway: Gateway) -> None:
         assert client.request("tools/list")[0] == 404
 
 
-def test_notifications_and_responses_are_accepted_without_a_body(gateway: Gateway) -> None:
+def test_notifications_are_accepted_without_a_body(gateway: Gateway) -> None:
     """202 says that nothing more will come."""
     with McpClient(gateway.port).initialize() as client:
         headers = {**HEADERS, "Mcp-Session-Id": str(client.session)}
-        for message in (b'{"jsonrpc":"2.0","method":"notifications/initialized"}',
-                        b'{"jsonrpc":"2.0","id":1,"result":{}}'):  # fmt: skip
+        message = b'{"jsonrpc":"2.0","method":"notifications/initialized"}'
+        response, body = client.exchange("POST", message, headers)
+        assert (response.status, body) == (202, b"")
+
+
+def test_an_answer_that_nobody_waits_for_is_refused(gateway: Gateway) -> None:
+    """A client hears that its answer came too late, twice, or from the wrong session."""
+    with McpClient(gateway.port).initialize() as client:
+        headers = {**HEADERS, "Mcp-Session-Id": str(client.session)}
+        for raw_id in (b"1", b'"o1-1.0-0123456789abcdef"', b'"o1-9.9-0"', b'"o1--"'):
+            message = b'{"jsonrpc":"2.0","id":%b,"result":{}}' % raw_id
             response, body = client.exchange("POST", message, headers)
-            assert (response.status, body) == (202, b"")
+            assert (response.status, json.loads(body)["error"]["code"]) == (400, -32600)
 
 
 def test_delete_ends_a_session_once(gateway: Gateway) -> None:
@@ -147,12 +156,12 @@ def test_delete_ends_a_session_once(gateway: Gateway) -> None:
     assert _send(gateway, "DELETE")[0].status == 400
 
 
-@pytest.mark.parametrize("verb", ["GET", "PUT", "PATCH", "OPTIONS"])
+@pytest.mark.parametrize("verb", ["PUT", "PATCH", "OPTIONS"])
 def test_other_methods_on_the_endpoint_are_405(gateway: Gateway, verb: str) -> None:
     """Allow says which there are."""
     response, body = _send(gateway, verb, Accept="text/event-stream")
     assert response.status == 405
-    assert response.getheader("Allow") == "POST, DELETE"
+    assert response.getheader("Allow") == "POST, GET, DELETE"
     assert "is not allowed here" in json.loads(body)["error"]["message"]
 
 

@@ -41,6 +41,7 @@ async def test_a_call_costs_a_backend_nothing_but_the_call(
 ) -> None:
     """No list and no greeting comes with a call; a worker opens one session, if it needs any."""
     with CountingBackend(*eras) as backend, Gateway(_config(backend.url), workers=workers) as gate:
+        await _call_often(gate.url, legacy=None)  # what is learned of the backend is learned now
         before = backend.counts.copy()
         await _call_often(gate.url, legacy=None)
         asked = backend.counts - before
