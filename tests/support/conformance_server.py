@@ -5,8 +5,10 @@ It needs the interpreter of .real/py2. The first line of its standard output is 
 
 import argparse
 import socket
+import warnings
 
 import uvicorn
+from mcp.shared.exceptions import MCPDeprecationWarning
 
 from tests.support.conformance.server import ERAS, application
 
@@ -17,6 +19,8 @@ def main() -> None:
     parser.add_argument("--port", type=int, default=0, help="0 picks a free one")
     parser.add_argument("--era", choices=ERAS, default="dual", help="revisions it speaks")
     options = parser.parse_args()
+    # What a revision deprecates, its predecessors still require.
+    warnings.simplefilter("ignore", MCPDeprecationWarning)
     # With its protocol named: asyncio sets TCP_NODELAY on no other sockets.
     with socket.socket(proto=socket.IPPROTO_TCP) as listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
