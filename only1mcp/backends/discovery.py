@@ -13,6 +13,10 @@ from only1mcp.protocol.translate import items_of
 from only1mcp.registry.catalogue import Catalogue, Item, items
 
 MAX_PAGES = 1000
+MAX_ITEMS = 100_000
+MAX_BYTES = 32 * 1024 * 1024
+"""Of all that one server says of itself and lists, as the link to a worker carries it: in one
+frame, together with a few hundred bytes of our own."""
 _LISTS = {
     # field of the catalogue: method, key of the result, key of an item, capability
     "tools": ("tools/list", "tools", "name", "tools"),
@@ -52,6 +56,36 @@ class Deadline:
             ) from None
 
 
+class _Budget:
+    """What one server may still list."""
+
+    def __init__(self, server_id: str, hello: Hello) -> None:
+        self._server_id = server_id
+        self._items = MAX_ITEMS
+        self._bytes = MAX_BYTES
+        said = orjson.dumps([hello.capabilities, hello.info, hello.instructions])
+        self._spend("the greeting", 0, len(said))
+
+    def spend(self, method: str, page: tuple[Item, ...]) -> None:
+        """Take one page into account.
+
+        Raises:
+            BackendProtocolError: it is more than anybody lists in earnest.
+        """
+        size = sum(len(orjson.dumps([item.key, item.raw.decode()])) + 1 for item in page)
+        self._spend(method, len(page), size)
+
+    def _spend(self, what: str, count: int, size: int) -> None:
+        self._items -= count
+        self._bytes -= size
+        if self._items < 0 or self._bytes < 0:
+            bound = f"{MAX_ITEMS} items" if self._items < 0 else f"{MAX_BYTES} bytes"
+            raise BackendProtocolError(
+                f"server {self._server_id} offers too much: with {what} it passes {bound}",
+                hint="configure it to offer less",
+            )
+
+
 async def discover_catalogue(server_id: str, hello: Hello, asker: Asker) -> Catalogue:
     """List what a backend offers, as far as its capabilities say.
 
@@ -59,10 +93,10 @@ async def discover_catalogue(server_id: str, hello: Hello, asker: Asker) -> Cata
         BackendError: a list could not be had.
     """
     found: dict[str, tuple[Item, ...]] = {}
+    budget = _Budget(server_id, hello)
     for field, (method, result_key, item_key, capability) in _LISTS.items():
         if capability in hello.capabilities:
-            raws = await _drain(method, result_key, hello, asker)
-            found[field] = items(raws, item_key)
+            found[field] = await _drain(method, result_key, item_key, hello, asker, budget)
     return Catalogue(
         server_id=server_id,
         eras=hello.eras,
@@ -74,9 +108,11 @@ async def discover_catalogue(server_id: str, hello: Hello, asker: Asker) -> Cata
     )
 
 
-async def _drain(method: str, key: str, hello: Hello, asker: Asker) -> list[bytes]:
+async def _drain(
+    method: str, key: str, item_key: str, hello: Hello, asker: Asker, budget: _Budget
+) -> tuple[Item, ...]:
     """Read all pages of one list."""
-    raws: list[bytes] = []
+    found: list[Item] = []
     cursor: str | None = None
     for _ in range(MAX_PAGES):
         members = (("cursor", orjson.dumps(cursor)),) if cursor else ()
@@ -84,11 +120,13 @@ async def _drain(method: str, key: str, hello: Hello, asker: Asker) -> list[byte
         if not reply.result_end:
             # Servers that announce resources often have no templates: that is an empty list.
             if method == "resources/templates/list":
-                return raws
+                return tuple(found)
             raise BackendProtocolError(f"{method} was answered with an error")
-        page, following = items_of(reply, key)
-        raws += page
+        raws, following = items_of(reply, key)
+        page = items(raws, item_key)
+        budget.spend(method, page)
+        found += page
         if following is None or following == cursor:
-            return raws
+            return tuple(found)
         cursor = following
     raise BackendProtocolError(f"{method} has more than {MAX_PAGES} pages")

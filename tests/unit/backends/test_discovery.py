@@ -2,16 +2,19 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
+import orjson
 import pytest
 
 from only1mcp._speedups import Envelope, scan
 from only1mcp.backends import discovery
 from only1mcp.backends.call import Outgoing
-from only1mcp.backends.discovery import discover_catalogue
+from only1mcp.backends.discovery import MAX_BYTES, discover_catalogue
 from only1mcp.backends.handshake import Hello
 from only1mcp.errors import BackendLost, BackendProtocolError
+from only1mcp.links.frames import MAX_PAYLOAD_BYTES
 from only1mcp.protocol.versions import Era
 from tests.support.loop import on_loop
 
@@ -173,3 +176,59 @@ async def test_a_failure_on_the_way_is_the_caller_s_to_handle() -> None:
 
     with pytest.raises(BackendLost):
         await discover_catalogue("s", hello("tools"), Gone())
+
+
+@on_loop
+async def test_more_items_than_anybody_lists_are_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All lists of a server together; the error says which one went too far, and what to do."""
+    monkeypatch.setattr(discovery, "MAX_ITEMS", 500)
+    assert len((await discover_catalogue("s", hello("tools"), Offering(count=500))).tools) == 500
+    with pytest.raises(BackendProtocolError) as caught:
+        await discover_catalogue("big", hello("tools", "prompts"), Offering(count=251))
+    assert "big" in str(caught.value)
+    assert "prompts/list" in str(caught.value)
+    assert "500 items" in str(caught.value)
+    assert caught.value.hint
+
+
+@on_loop
+async def test_a_list_that_grows_and_grows_is_an_error_before_it_fills_the_memory() -> None:
+    """Each page alone is small enough."""
+    asker = Offering()
+    page = [{"name": "x" * 1024 * 1024} for _ in range(8)]
+    asker.special["tools/list"] = lambda cursor: result({"tools": page, "nextCursor": f"{cursor}x"})
+    with pytest.raises(BackendProtocolError, match=f"tools/list it passes {MAX_BYTES} bytes"):
+        await discover_catalogue("s", hello("tools"), asker)
+    assert len(asker.asked) * 8 * 1024 * 1024 <= MAX_BYTES
+
+
+@on_loop
+async def test_a_greeting_counts_too() -> None:
+    """Workers are told of it together with the lists."""
+    wordy = replace(hello("tools"), instructions="x" * MAX_BYTES)
+    with pytest.raises(BackendProtocolError, match="the greeting"):
+        await discover_catalogue("s", wordy, Offering(count=1))
+
+
+@pytest.mark.parametrize("name", ['"', "\\", "\x01", "é", "a"], ids=ascii)
+@on_loop
+async def test_all_that_is_accepted_fits_into_one_frame_to_a_worker(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However much longer a link writes what a server has written."""
+    bound, own = 100_000, 1000
+    assert MAX_BYTES + own < MAX_PAYLOAD_BYTES
+    monkeypatch.setattr(discovery, "MAX_BYTES", bound)
+    sizes: list[int] = []
+
+    async def offer_more_and_more() -> None:
+        asker, tools = Offering(), [{"name": name * 1000}]
+        asker.special["tools/list"] = lambda cursor: result({"tools": tools})
+        while True:
+            found = await discover_catalogue("s", hello("tools"), asker)
+            sizes.append(len(orjson.dumps({"variant": 7, "catalogue": found.to_plain()})))
+            tools.append(tools[0])
+
+    with pytest.raises(BackendProtocolError):
+        await offer_more_and_more()
+    assert 0.8 * bound < sizes[-1] < bound + own
