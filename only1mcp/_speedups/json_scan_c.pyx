@@ -4,9 +4,10 @@ The steps of the walk stand in `json_walk.pxd`. Everything here is bytes in, off
 meaning of each field stands in the pure twin.
 """
 
-from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from cpython.unicode cimport PyUnicode_DecodeUTF8
-from libc.string cimport memcmp
+from libc.string cimport memchr, memcmp, memset
+from only1mcp._speedups.json_plain cimport Plain, Span, plain_top
 from only1mcp._speedups.json_walk cimport DEPTH_LIMIT, Walk, skip_key, skip_space, skip_value
 
 from json.decoder import scanstring
@@ -144,6 +145,97 @@ def scan(bytes body not None):
         ParseError: the body is not JSON in UTF-8, or is nested deeper than `MAX_DEPTH`.
         InvalidRequest: it is JSON, but not one JSON-RPC 2.0 message, or repeats a key that matters.
     """
+    cdef Envelope envelope = Envelope.__new__(Envelope)
+    envelope.body = body
+    if not scan_plain(envelope):
+        envelope = scan_slowly(body)
+    return envelope
+
+
+cdef bint scan_plain(Envelope envelope) except -1:
+    """Scan in one pass what is written plainly; False when another look is needed.
+
+    Plain: no escapes in keys and names, few keys, nothing repeated, no errors. Whatever is not gets
+    its verdict from `scan_slowly`, so that each rule and each error stands in one place.
+    """
+    cdef Walk w
+    cdef bytes body = envelope.body
+    cdef Plain plain
+    w.data = <const unsigned char *>PyBytes_AS_STRING(body)
+    w.size = PyBytes_GET_SIZE(body)
+    w.at = 0
+    w.problem = NULL
+    w.wide = False
+    memset(&plain, 0, sizeof(plain))
+    skip_space(&w)
+    if w.at >= w.size or w.data[w.at] != 123 or not plain_top(&w, &plain):
+        return False
+    skip_space(&w)
+    if w.at != w.size or not plain.versioned:
+        return False
+    if w.wide:
+        if not is_utf8(body):
+            return False
+    return note_plain(envelope, &w, &plain)
+
+
+cdef bint is_utf8(bytes body):
+    try:
+        body.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+cdef bint note_plain(Envelope envelope, Walk *w, Plain *p) except -1:
+    """Write down what a plain message holds; False when it is none of ours."""
+    cdef const char *data = <const char *>w.data
+    if p.id.end:
+        if data[p.id.start] != 34 and not is_integer(w.data + p.id.start, p.id.end - p.id.start):
+            return False
+        envelope.id = PyBytes_FromStringAndSize(data + p.id.start, p.id.end - p.id.start)
+    if p.method.end:
+        if p.result.end or p.error.end or (p.params.end and data[p.params.start] != 123):
+            return False
+        envelope.kind = 1 if p.id.end else 2
+        envelope.method = plain_text(w, &p.method)
+        envelope.params_start, envelope.params_end = p.params.start, p.params.end
+        if p.name.end:
+            envelope.name_start, envelope.name_end = p.name.start, p.name.end
+            envelope.name = plain_text(w, &p.name)
+        if p.uri.end:
+            envelope.uri = plain_text(w, &p.uri)
+        envelope.meta_start, envelope.meta_end = p.meta.start, p.meta.end
+        if p.version.end:
+            envelope.version_start = p.version.start
+            envelope.version = plain_text(w, &p.version)
+        if p.capabilities.end and data[p.capabilities.start] == 123:
+            envelope.capabilities_start = p.capabilities.start
+            envelope.capabilities_end = p.capabilities.end
+        envelope.token_start, envelope.token_end = p.token.start, p.token.end
+        return envelope.method is not None
+    if not p.id.end or (p.result.end > 0) == (p.error.end > 0):
+        return False
+    envelope.kind = 3
+    envelope.result_start, envelope.result_end = p.result.start, p.result.end
+    envelope.error_start, envelope.error_end = p.error.start, p.error.end
+    if p.result_type.end:
+        envelope.result_type = plain_text(w, &p.result_type)
+    return True
+
+
+cdef str plain_text(Walk *w, Span *span):
+    """Decode a string without escapes; None when the value is not a string."""
+    cdef const char *data = <const char *>w.data
+    if data[span.start] != 34:
+        return None
+    if memchr(data + span.start, 92, span.end - span.start) != NULL:
+        return text_of(w, span.start, span.end)
+    return PyUnicode_DecodeUTF8(data + span.start + 1, span.end - span.start - 2, NULL)
+
+
+def scan_slowly(bytes body not None):
+    """Scan with every rule, and say what is wrong."""
     cdef Walk w
     w.data = <const unsigned char *>PyBytes_AS_STRING(body)
     w.size = PyBytes_GET_SIZE(body)
