@@ -21,6 +21,9 @@ class Request:
     """What a legacy client saw last of the stream that it resumes."""
     forwarded: bool = False
     """Whether another worker has passed it on; it is not passed on again."""
+    channel: str | None = None
+    """The two-way channel that it came on, if it was one: there are no headers then to compare with
+    the body, and nobody comes back for what a broken connection lost."""
 
 
 @dataclass(slots=True)

@@ -167,7 +167,7 @@ class Pipeline:
             resumed = self._replays.resume(session, request, exchange, self._parts.peers)
             if resumed is not None:
                 return resumed
-        return self._parts.audience.follow(session, self._replays.wrap(session, exchange))
+        return self._parts.audience.follow(session, self._replays.wrap(session, request, exchange))
 
     def _answer(self, inbound: Inbound, session: Session | None) -> Answer:
         """Answer what needs no backend."""
@@ -193,14 +193,15 @@ class Pipeline:
     def _call(self, journey: Journey, inbound: Inbound, session: Session | None) -> Cancel:
         snapshot = self._parts.edition.snapshot(client_features(inbound, session))
         way = route(inbound, snapshot)
-        check_headers(inbound, way, journey.request.params)
+        if journey.request.channel is None:
+            check_headers(inbound, way, journey.request.params)
         retry = self._retry(inbound, way, snapshot)
         if retry is not None:
             return self._continue(journey, inbound, retry)
         level = None
         if session is not None:
             level = self._parts.marks.level(session.serial)
-            journey.exchange = self._replays.wrap(session, journey.exchange)
+            journey.exchange = self._replays.wrap(session, journey.request, journey.exchange)
         call = Call(inbound, session, way, snapshot, self._parts.means, journey, level)
         journey.call = call
         if session is not None:

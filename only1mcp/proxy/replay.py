@@ -123,9 +123,11 @@ class Replays:
         self._address = address
         self._streams: dict[str, Resumable] = {}
 
-    def wrap(self, session: Session, exchange: Exchange) -> Exchange:
-        """Make a stream resumable, if the client's revision knows how."""
-        return Resumable(self, session.serial, exchange) if session.version >= SINCE else exchange
+    def wrap(self, session: Session, request: Request, exchange: Exchange) -> Exchange:
+        """Make a stream resumable, if the client's revision and its way in know how."""
+        if request.channel is not None or session.version < SINCE:
+            return exchange
+        return Resumable(self, session.serial, exchange)
 
     def keeper(self, journey: Journey) -> Cancel:
         """Return what to do when the client's connection breaks: wait, or stop the call."""
