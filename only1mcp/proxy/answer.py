@@ -39,10 +39,14 @@ def relay(
         wraps_output: whether a legacy client expects the tool's output inside an object.
 
     Raises:
-        BackendProtocolError: the reply cannot be put to a client of this era.
+        BackendProtocolError: the reply cannot be put to a client of this era, or to any.
     """
     if not reply.result_end:
         code, raw = error_for(reply, client)
+        if not raw.startswith(b"{"):
+            raise BackendProtocolError(
+                "the server answered with an error that is no object", detail=repr(raw[:200])
+            )
         status = _MODERN_ERROR_STATUS.get(code, 200) if client is Era.MODERN else 200
         return Answer(status, jsonrpc.error(request_id, raw)), "error"
     if client is Era.MODERN:

@@ -179,7 +179,7 @@ class StreamableHttp:
                 raise BackendProtocolError(
                     f"server {self._name} answered with more than {MAX_MESSAGE_BYTES} bytes"
                 )
-        return self._scan(b"".join(pieces), ok=response.status < 300)
+        return self._response(b"".join(pieces), ok=response.status < 300)
 
     async def _read_events(
         self, response: aiohttp.ClientResponse, answer: HttpAnswer, on_event: OnEvent
@@ -211,6 +211,18 @@ class StreamableHttp:
             answer.message = message
         elif message is not None:
             on_event(message)
+
+    def _response(self, body: bytes, *, ok: bool) -> Envelope | None:
+        """Read a body, where nothing but the response may stand."""
+        message = self._scan(body, ok=ok)
+        if message is None or message.kind == RESPONSE:
+            return message
+        if not ok:
+            return None
+        raise BackendProtocolError(
+            f"server {self._name} answered with something that is no response",
+            detail=repr(body[:200]),
+        )
 
     def _scan(self, body: bytes, *, ok: bool) -> Envelope | None:
         """Read a message; the body of an HTTP error need not be one."""

@@ -62,6 +62,15 @@ def test_a_legacy_message_that_awaits_no_answer_fails_with_the_status_of_its_cla
     assert failure(None, InvalidRequest("?"), Era.LEGACY).status == 400
 
 
+@pytest.mark.parametrize("client", list(Era))
+@pytest.mark.parametrize("raw", [b"null", b"7", b'"no"', b"[]"])
+def test_an_error_that_is_no_object_is_a_failure_of_the_server(client: Era, raw: bytes) -> None:
+    """No client could read it."""
+    broken = scan(jsonrpc.error(b"77", raw))
+    with pytest.raises(BackendProtocolError, match="an error that is no object"):
+        relay(b"1", broken, "tools/call", client, client, wraps_output=False)
+
+
 def test_what_is_accepted_has_no_body() -> None:
     """202."""
     assert (ACCEPTED.status, ACCEPTED.body) == (202, b"")

@@ -207,6 +207,16 @@ async def test_garbage_is_said_to_be_garbage(response: web.Response) -> None:
     assert caught.value.detail
 
 
+@pytest.mark.parametrize("body", [CALL, NOTE, b"[" + RESULT + b"]", b"[]"])
+@on_loop
+async def test_a_json_body_that_is_no_response_is_no_answer(body: bytes) -> None:
+    """A request, a notification or a batch has nothing to give the client; an error may be bare."""
+    with pytest.raises(BackendProtocolError, match="server srv answered with something") as caught:
+        await answered(as_json(body))
+    assert caught.value.detail
+    assert (await answered(as_json(body, 404))).message is None
+
+
 @pytest.mark.parametrize(
     "response",
     [as_events(b""), as_events(encode(NOTE)), as_events(b"data: " + RESULT + b"\n"),
