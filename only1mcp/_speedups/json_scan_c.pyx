@@ -20,15 +20,6 @@ MAX_DEPTH = DEPTH_LIMIT
 cdef class Envelope:
     """Where the parts of one message stand in its bytes. Spans are byte offsets; 0, 0 is absent."""
 
-    cdef readonly bytes body
-    cdef readonly int kind
-    cdef readonly bytes id
-    cdef readonly str method, name, uri, version, result_type
-    cdef readonly Py_ssize_t params_start, params_end, name_start, name_end
-    cdef readonly Py_ssize_t meta_start, meta_end, version_start
-    cdef readonly Py_ssize_t capabilities_start, capabilities_end, token_start, token_end
-    cdef readonly Py_ssize_t result_start, result_end, error_start, error_end
-
     def __init__(self, bytes body not None):
         self.body = body
 
@@ -138,13 +129,15 @@ cdef bint is_integer(const unsigned char *p, Py_ssize_t size) noexcept nogil:
     return True
 
 
-def scan(bytes body not None):
+cpdef Envelope scan(bytes body):
     """Validate one JSON-RPC message and note where its parts stand.
 
     Raises:
         ParseError: the body is not JSON in UTF-8, or is nested deeper than `MAX_DEPTH`.
         InvalidRequest: it is JSON, but not one JSON-RPC 2.0 message, or repeats a key that matters.
     """
+    if body is None:
+        raise TypeError("a message must be bytes")
     cdef Envelope envelope = Envelope.__new__(Envelope)
     envelope.body = body
     if not scan_plain(envelope):
