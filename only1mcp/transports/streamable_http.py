@@ -22,6 +22,8 @@ from only1mcp.errors import (
 from only1mcp.protocol.event_stream import Event, EventReader, EventTooLong
 
 MAX_MESSAGE_BYTES = 64 * 1024 * 1024
+CONNECT_S = 5.0
+"""The longest that connecting may take: a host that swallows packets is not there."""
 _CHUNK_BYTES = 64 * 1024
 _RETRY_S = 1.0
 _BASE_HEADERS = {
@@ -30,8 +32,12 @@ _BASE_HEADERS = {
     "Accept-Encoding": "identity",
     "User-Agent": f"only1mcp/{__version__}",
 }
-
 _STREAM_HEADERS = {"Accept": "text/event-stream"}
+_NOT_CONNECTED = (
+    aiohttp.ClientConnectorError,
+    aiohttp.ConnectionTimeoutError,
+    aiohttp.InvalidURL,
+)
 
 
 @dataclass(slots=True)
@@ -71,10 +77,16 @@ def make_client() -> aiohttp.ClientSession:
     return aiohttp.ClientSession(
         connector=aiohttp.TCPConnector(limit=0, limit_per_host=256, keepalive_timeout=30),
         cookie_jar=aiohttp.DummyCookieJar(),
-        timeout=aiohttp.ClientTimeout(total=None),
+        timeout=_bounds(None),
         headers=_BASE_HEADERS,
         auto_decompress=False,
     )
+
+
+def _bounds(timeout_s: float | None) -> aiohttp.ClientTimeout:
+    """Give connecting less time than the whole, or none could tell which of the two was over."""
+    connect_s = CONNECT_S if timeout_s is None else min(CONNECT_S, 0.8 * timeout_s)
+    return aiohttp.ClientTimeout(total=None, sock_connect=connect_s)
 
 
 class StreamableHttp:
@@ -122,7 +134,7 @@ class StreamableHttp:
                 asyncio.timeout(timeout_s),
                 self._client.request(
                     verb, self._url, data=body, headers={**self._headers, **headers},
-                    allow_redirects=False,
+                    allow_redirects=False, timeout=_bounds(timeout_s),
                 ) as response,
             ):  # fmt: skip
                 answer = HttpAnswer(response.status, response.headers.get("Mcp-Session-Id"), None)
@@ -139,7 +151,8 @@ class StreamableHttp:
         with self._map_errors(timeout_s):
             async with asyncio.timeout(timeout_s):
                 await (await self._client.delete(
-                    self._url, headers={**self._headers, **headers}, allow_redirects=False
+                    self._url, headers={**self._headers, **headers}, allow_redirects=False,
+                    timeout=_bounds(timeout_s),
                 )).release()  # fmt: skip
 
     @contextlib.contextmanager
@@ -147,14 +160,14 @@ class StreamableHttp:
         """Say in our own words how a request failed."""
         try:
             yield
+        except _NOT_CONNECTED as error:
+            raise BackendUnreachable(
+                f"server {self._name} cannot be reached", detail=str(error)
+            ) from error
         except TimeoutError:
             raise BackendTimeout(
                 f"server {self._name} did not answer within {timeout_s:g} s"
             ) from None
-        except (aiohttp.ClientConnectorError, aiohttp.InvalidURL) as error:
-            raise BackendUnreachable(
-                f"server {self._name} cannot be reached", detail=str(error)
-            ) from error
         except aiohttp.ClientError as error:
             raise BackendLost(
                 f"server {self._name} closed the connection during the call", detail=str(error)

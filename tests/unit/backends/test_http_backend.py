@@ -14,7 +14,9 @@ from only1mcp.errors import BackendError, BackendLost, BackendUnreachable
 from only1mcp.protocol.versions import Era
 from only1mcp.registry.server import Instance, Server
 from only1mcp.tasks import Tasks
+from only1mcp.transports import streamable_http
 from only1mcp.transports.streamable_http import make_client
+from tests.support.black_hole import black_hole
 from tests.support.loop import on_loop
 from tests.support.ports import free_port
 from tests.support.scripted_server import ScriptedServer
@@ -25,13 +27,14 @@ SAFE = Outgoing("tools/call", b'{"name":"x"}', Era.MODERN, "x", safe=True)
 
 @asynccontextmanager
 async def backend(
-    *servers: ScriptedServer | None, weights: tuple[int, ...] = (), algorithm: str = "round_robin"
-) -> AsyncIterator[HttpBackend]:
-    """Serve instances, None for one that is not there, and reach them."""
+    *servers: ScriptedServer | str | None, weights: tuple[int, ...] = (),
+    algorithm: str = "round_robin",
+) -> AsyncIterator[HttpBackend]:  # fmt: skip
+    """Serve instances, None for one that is not there, an address for another; reach them."""
     async with AsyncExitStack() as stack:
         urls = [
-            await stack.enter_async_context(one.open()) if one is not None
-            else f"http://127.0.0.1:{free_port()}/mcp"
+            await stack.enter_async_context(one.open()) if isinstance(one, ScriptedServer)
+            else one or f"http://127.0.0.1:{free_port()}/mcp"
             for one in servers
         ]  # fmt: skip
         places = [Instance(url, weights[n] if weights else 1) for n, url in enumerate(urls)]
@@ -84,6 +87,20 @@ async def test_another_instance_stands_in_for_one_that_cannot_be_reached() -> No
     """Nothing was sent to it, so even a call that may do harm is tried elsewhere."""
     async with backend(None, instance("b")) as subject:
         assert [await ask(subject) for _ in range(4)] == ["b"] * 4
+
+
+@pytest.mark.parametrize("era", list(Era))
+@on_loop
+async def test_another_instance_stands_in_for_one_that_swallows_connections(
+    era: Era, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As after the loss of a host, which refuses nobody; whether or not a session comes first."""
+    monkeypatch.setattr(streamable_http, "CONNECT_S", 0.2)
+    other = ScriptedServer("b", modern=True, legacy=True)
+    with black_hole() as hole:
+        async with backend(hole, other) as subject:
+            call = Outgoing("tools/call", b'{"name":"x"}', era, "x")
+            assert [await ask(subject, call) for _ in range(2)] == ["b"] * 2
 
 
 @on_loop

@@ -18,6 +18,7 @@ from only1mcp.errors import (
 from only1mcp.protocol.event_stream import encode
 from only1mcp.transports import streamable_http
 from only1mcp.transports.streamable_http import HttpAnswer, StreamableHttp, make_client
+from tests.support.black_hole import black_hole
 from tests.support.http_site import http_site, raw_site
 from tests.support.loop import eventually, on_loop
 from tests.support.ports import free_port
@@ -265,6 +266,17 @@ async def test_nobody_there_is_unreachable_and_may_be_tried_again() -> None:
     assert "127.0.0.1" in str(caught.value.detail)
 
 
+@pytest.mark.parametrize("timeout_s", [LONG_S, 0.2])
+@on_loop
+async def test_an_address_that_swallows_connections_is_unreachable(
+    timeout_s: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Long before the time of the request is over, or a little, if that is short itself."""
+    monkeypatch.setattr(streamable_http, "CONNECT_S", 0.2)
+    with black_hole() as url, pytest.raises(BackendUnreachable, match="cannot be reached"):
+        await post(url, timeout_s)
+
+
 @pytest.mark.parametrize("url", ["http://name.invalid/mcp", "http://[::1/mcp", "http://x:99999/"])
 @on_loop
 async def test_an_address_that_leads_nowhere_is_unreachable(url: str) -> None:
@@ -290,8 +302,8 @@ async def test_no_answer_in_time_is_a_timeout(begun: bool) -> None:
         return response
 
     async with http_site(handle) as url:
-        with pytest.raises(BackendTimeout, match=r"did not answer within 0\.1 s"):
-            await post(url, 0.1)
+        with pytest.raises(BackendTimeout, match=r"did not answer within 0\.3 s"):
+            await post(url, 0.3)
         await eventually(gone.is_set, "the server to notice")
 
 
