@@ -1,13 +1,9 @@
-"""The suite runs only when asked for: ONLY1MCP_CONFORMANCE=1."""
-
-import os
+"""The official suite, which must be installed."""
 
 import pytest
 
 from tests.conformance.suite import FIRST, NEWEST
 from tests.real.installed import is_complete
-
-collect_ignore_glob = [] if os.environ.get("ONLY1MCP_CONFORMANCE") == "1" else ["test_*.py"]
 
 
 @pytest.fixture(scope="session", autouse=True)
