@@ -1,11 +1,9 @@
 """`test` and `doctor`."""
 
 import asyncio
-import os
 import platform
 import resource
 import shutil
-import stat
 import sys
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -25,7 +23,7 @@ from only1mcp.cli.output import (
 )
 from only1mcp.cli.settings import find_settings, need_settings
 from only1mcp.config.settings import Settings
-from only1mcp.links.runtime_dir import base_dir, running
+from only1mcp.links.runtime_dir import base_dir, check_shared, running
 
 _MIN_FILES = 4096
 
@@ -120,12 +118,13 @@ def _examine_machine() -> Iterator[Finding]:
 def _examine_runtime_dir() -> Finding:
     path = base_dir()
     try:
-        status = path.lstat()
+        check_shared(path)
     except FileNotFoundError:
         return Finding("runtime directory", "ok", f"{path} will be made")
-    private = status.st_uid == os.getuid() and not stat.S_IMODE(status.st_mode) & 0o022
-    hint = "" if private else "set ONLY1MCP_RUNTIME_DIR to a directory of yours"
-    return Finding("runtime directory", "ok" if private else "fail", str(path), hint)
+    except OSError as error:
+        hint = "set ONLY1MCP_RUNTIME_DIR to a directory of yours"
+        return Finding("runtime directory", "fail", str(error), hint)
+    return Finding("runtime directory", "ok", str(path))
 
 
 def _examine_config(config_path: str | None) -> Iterator[Finding]:

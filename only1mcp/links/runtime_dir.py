@@ -69,14 +69,16 @@ class RuntimeDir:
 
         Raises:
             AlreadyRunning: another gateway runs here.
-            RuntimeDirError: somebody else owns the directory, or its name is too long.
+            RuntimeDirError: others may change what is there, or its name is too long.
             OSError: it cannot be made.
         """
         longest = self.path / f"{GENERATION}{'9' * 6}" / self.control_socket.name
         if len(os.fsencode(longest)) > _MAX_SOCKET_BYTES:
             raise RuntimeDirError(f"{self.path} is too long a name for unix sockets")
-        _make_private(self.path.parent)
-        _make_private(self.path)
+        _make(self.path.parent)
+        check_shared(self.path.parent)
+        _make(self.path)
+        _check_private(self.path)
         lock = os.open(self.path / "lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
         for _ in range(_LOCK_TRIES):  # `read_record` may hold it for an instant
             try:
@@ -95,8 +97,13 @@ class RuntimeDir:
         draft.replace(self.record)
 
     def read_record(self) -> dict[str, Any] | None:
-        """Return who runs here; None when nobody does."""
+        """Return who runs here; None when nobody does.
+
+        Where others may make directories, what stands in theirs is no gateway of ours.
+        """
         try:
+            if self.path.lstat().st_uid not in (os.getuid(), self.path.parent.lstat().st_uid):
+                return None
             lock = os.open(self.path / "lock", os.O_RDWR | os.O_CLOEXEC)
         except OSError:
             return None
@@ -138,10 +145,29 @@ def running() -> list[RuntimeDir]:
     return [instance for instance in found if instance.read_record() is not None]
 
 
-def _make_private(path: Path) -> None:
+def _make(path: Path) -> None:
+    """Make a directory for us alone; one that is there already may be anybody's, and stays so."""
     path.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+
+def check_shared(path: Path) -> None:
+    """See that nobody else can take away or replace what we make in a directory, as in /tmp.
+
+    Raises:
+        RuntimeDirError: somebody else can.
+        OSError: it is not there, or cannot be looked at.
+    """
+    status = path.lstat()
+    if not stat.S_ISDIR(status.st_mode) or status.st_uid not in (os.getuid(), 0):
+        raise RuntimeDirError(f"{path} is not a directory of ours")
+    if status.st_mode & 0o022 and not status.st_mode & stat.S_ISVTX:
+        raise RuntimeDirError(f"others may change what is in {path}")
+
+
+def _check_private(path: Path) -> None:
+    """See that nobody else can as much as look into a directory."""
     status = path.lstat()
     if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.getuid():
         raise RuntimeDirError(f"{path} is not a directory of ours")
-    if stat.S_IMODE(status.st_mode) & 0o077:
-        path.chmod(0o700)
+    if status.st_mode & 0o077:
+        raise RuntimeDirError(f"others may look into {path}")

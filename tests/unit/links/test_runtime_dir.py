@@ -62,13 +62,50 @@ def test_each_port_has_a_directory_and_a_lock_of_its_own() -> None:
 
 
 def test_the_directory_is_ours_alone(base: Path) -> None:
-    """Also when it stood open before."""
-    path = base / "9"
-    path.mkdir(mode=0o755)
-    path.chmod(0o777)
+    """And so is what is in it."""
     os.close(for_port(9).create())
-    assert path.stat().st_mode & 0o777 == 0o700
-    assert (path / "lock").stat().st_mode & 0o777 == 0o600
+    assert (base / "9").stat().st_mode & 0o777 == 0o700
+    assert (base / "9" / "lock").stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize("mode", [0o777, 0o755, 0o710, 0o1777])
+def test_a_directory_that_stands_open_is_refused_as_it_is(base: Path, mode: int) -> None:
+    """Whoever made it may rely on that; we do not look at it, and change nothing."""
+    path = base / "9"
+    path.mkdir()
+    path.chmod(mode)
+    with pytest.raises(RuntimeDirError, match="others may look into"):
+        for_port(9).create()
+    assert path.stat().st_mode & 0o7777 == mode
+    assert list(path.iterdir()) == []
+
+
+@pytest.mark.parametrize("mode", [0o700, 0o755, 0o1777])
+def test_a_directory_that_others_use_too_is_left_as_it_is(base: Path, mode: int) -> None:
+    """As `/tmp` and `/run` are; ours in it is private all the same."""
+    base.chmod(mode)
+    os.close(for_port(9).create())
+    assert base.stat().st_mode & 0o7777 == mode
+    assert (base / "9").stat().st_mode & 0o777 == 0o700
+
+
+@pytest.mark.parametrize("mode", [0o777, 0o770, 0o702])
+def test_a_directory_in_which_others_could_replace_ours_is_refused(base: Path, mode: int) -> None:
+    """It is not made safe behind its owner's back."""
+    base.chmod(mode)
+    with pytest.raises(RuntimeDirError, match="others may change what is in"):
+        for_port(9).create()
+    assert base.stat().st_mode & 0o7777 == mode
+    assert list(base.iterdir()) == []
+
+
+def test_a_directory_that_is_not_there_yet_is_made_for_us_alone(
+    base: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On the first start."""
+    monkeypatch.setenv("ONLY1MCP_RUNTIME_DIR", str(base / "a" / "b"))
+    os.close(for_port(9).create())
+    assert (base / "a" / "b").stat().st_mode & 0o777 == 0o700
 
 
 @pytest.mark.parametrize("trap", ["symlink", "file"])
@@ -132,6 +169,17 @@ def test_nothing_runs_where_nothing_ever_ran(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setenv("ONLY1MCP_RUNTIME_DIR", "/nonexistent/only1mcp")
     assert running() == []
     assert for_port(9).read_record() is None
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can give a directory away")
+def test_a_record_in_a_directory_of_another_user_is_not_believed(base: Path) -> None:
+    """Whoever may write into a shared directory could pose as a gateway, for us to stop."""
+    with holding(HOLD):
+        assert for_port(9).read_record() == {"pid": 1, "port": 9}
+        os.chown(base / "9", 4_000_000, -1)
+        assert for_port(9).read_record() is None
+        os.chown(base, 4_000_000, -1)
+        assert for_port(9).read_record() == {"pid": 1, "port": 9}
 
 
 def test_clearing_leaves_nothing_but_the_lock() -> None:
