@@ -48,6 +48,8 @@ def compile_settings(
         timeout_s=proxy.timeout,
         shutdown_timeout_s=proxy.shutdown_timeout,
         limits=_limits(proxy),
+        websocket=proxy.listen.websocket,
+        sse=proxy.listen.sse,
         virtual_nodes=proxy.routing.virtual_nodes,
         page_size=proxy.page_size,
         log_level=config.log.level,

@@ -53,6 +53,13 @@ class LimitsSection(Section):
     idle_timeout: Duration = Field(75.0, description="Time between two requests on a connection.")
 
 
+class ListenSection(Section):
+    """Ways in besides Streamable HTTP on /mcp, which is always open."""
+
+    websocket: bool = Field(False, description="MCP on a WebSocket: GET /ws, subprotocol mcp.")
+    sse: bool = Field(False, description="HTTP+SSE of 2024-11-05: GET /sse, POST /messages.")
+
+
 class RoutingSection(Section):
     """How instances of a server share its calls."""
 
@@ -83,6 +90,7 @@ class ProxySection(Section):
     allow_unauthenticated: bool = Field(
         False, description="Listen beyond loopback although nobody has to authenticate."
     )
+    listen: ListenSection = ListenSection()
     limits: LimitsSection = LimitsSection()
     routing: RoutingSection = RoutingSection()
     health: HealthSection = HealthSection()

@@ -26,6 +26,10 @@ class Settings:
     allowed_origins: tuple[str, ...]
     """Web origins that are served besides our own."""
     servers: tuple[Server, ...]
+    websocket: bool = False
+    """Whether /ws is open."""
+    sse: bool = False
+    """Whether /sse and /messages are open."""
     source: str = ""
     """The file it came from; empty for the demonstration."""
     demo: bool = False

@@ -49,15 +49,23 @@ class Inner(Protocol):
 
 
 class Guard(asyncio.Protocol):
-    """Watches one connection."""
+    """Watches one connection.
+
+    Args:
+        make_inner: makes the parser.
+        limits: what a request may hold, and how long it may take.
+        connections: counts this one.
+        websocket: the path on which a connection may become a WebSocket; None for none.
+    """
 
     def __init__(
-        self, make_inner: Callable[[], Inner], limits: Limits, connections: Connections
-    ) -> None:
+        self, make_inner: Callable[[], Inner], limits: Limits, connections: Connections,
+        websocket: bytes | None = None,
+    ) -> None:  # fmt: skip
         self._make_inner = make_inner
         self._limits = limits
         self._connections = connections
-        self._framer = Framer(limits.max_header, limits.max_body)
+        self._framer = Framer(limits.max_header, limits.max_body, websocket)
         self._inner: Inner | None = None
         self._transport: asyncio.Transport | None = None
         self._timer: asyncio.TimerHandle | None = None

@@ -38,10 +38,16 @@ class Head:
     target: bytes
     content_length: int
     chunked: bool
+    upgrades: bool = False
+    """Whether what follows is no longer HTTP, if the answer says so."""
 
 
-def parse_head(block: bytes) -> Head:
+def parse_head(block: bytes, websocket: bytes | None = None) -> Head:
     """Check one head, its final empty line left out.
+
+    Args:
+        block: its lines.
+        websocket: the one path on which WebSocket is offered; None for none.
 
     Raises:
         Refused: it breaks the grammar, or could be read in two ways.
@@ -59,11 +65,16 @@ def parse_head(block: bytes) -> Head:
     minor = line.group(3)
     if minor == b"1" and b"host" not in fields:
         raise Refused(400, "header Host is missing")
-    if line.group(1) == b"CONNECT" or b"websocket" in fields.get(b"upgrade", b"").lower():
-        # What follows would no longer be HTTP, and nobody behind us reads anything else.
-        raise Refused(501, "tunnels and WebSocket are not offered")
     length, chunked = _framing(fields, minor)
-    return Head(line.group(1), line.group(2), length, chunked)
+    head = Head(line.group(1), line.group(2), length, chunked)
+    upgrade = fields.get(b"upgrade", b"").lower()
+    if head.method == b"CONNECT" or b"websocket" in upgrade:
+        # What follows would no longer be HTTP: only where somebody behind us reads it.
+        plain = head.method == b"GET" and minor == b"1" and not (length or chunked)
+        if not plain or upgrade != b"websocket" or head.target.partition(b"?")[0] != websocket:
+            raise Refused(501, "tunnels and WebSocket are not offered here")
+        head.upgrades = True
+    return head
 
 
 def _field(raw: bytes) -> tuple[bytes, bytes]:
@@ -100,6 +111,7 @@ class Stage(Enum):
     CHUNK = "chunk"
     CHUNK_END = "chunk end"
     TRAILER = "trailer"
+    UPGRADED = "upgraded"
 
 
 class Framer:
@@ -109,9 +121,10 @@ class Framer:
     buffer is in order, so that many small pieces cost no more than a few large ones.
     """
 
-    def __init__(self, max_header: int, max_body: int) -> None:
+    def __init__(self, max_header: int, max_body: int, websocket: bytes | None = None) -> None:
         self._max_header = max_header
         self._max_body = max_body
+        self._websocket = websocket
         self._buffer = b""
         self._at = 0
         """The mark; 0 between two feeds."""
@@ -124,7 +137,7 @@ class Framer:
     @property
     def idle(self) -> bool:
         """Whether no byte of a next request has come."""
-        return self.stage is Stage.HEAD and not self._buffer
+        return self.stage in (Stage.HEAD, Stage.UPGRADED) and not self._buffer
 
     def feed(self, data: bytes) -> bytes:
         """Return the bytes that may go on to a parser; an unfinished head is held back.
@@ -168,14 +181,16 @@ class Framer:
             if b"\n" in self._buffer[self._at :].replace(b"\r\n", b""):
                 raise Refused(400, "a line ends without CR LF")
             return False
-        head = parse_head(self._buffer[self._at : end])
+        head = parse_head(self._buffer[self._at : end], self._websocket)
         if head.content_length > self._max_body:
             raise Refused(413, f"the body passes {self._max_body} bytes")
         self.requests += 1
         self._size = 0
         self._left = head.content_length
         self._at = end + 4
-        if head.chunked:
+        if head.upgrades:
+            self.stage = Stage.UPGRADED
+        elif head.chunked:
             self.stage = Stage.CHUNK_SIZE
         elif head.content_length:
             self.stage = Stage.BODY
@@ -231,8 +246,13 @@ class Framer:
         _field(line)
         return True
 
+    def _upgraded(self) -> bool:
+        """Let everything pass: whoever answers the upgrade bounds it, or closes."""
+        self._at = len(self._buffer)
+        return True
+
     _STEPS: ClassVar = {
         Stage.HEAD: _head, Stage.BODY: _body, Stage.CHUNK_SIZE: _chunk_size, Stage.CHUNK: _chunk,
-        Stage.CHUNK_END: _chunk_end, Stage.TRAILER: _trailer,
+        Stage.CHUNK_END: _chunk_end, Stage.TRAILER: _trailer, Stage.UPGRADED: _upgraded,
     }  # fmt: skip
     """What each stage does with the bytes at the mark; true when it stepped over some."""

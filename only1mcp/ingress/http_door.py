@@ -1,28 +1,26 @@
 """The door that aiohttp keeps: every path of the data port, on top of the guard."""
 
 import ipaddress
-from collections.abc import Awaitable, Callable
-from typing import Protocol
+from collections.abc import Awaitable, Callable, Mapping
 
 import orjson
 from aiohttp import web
 
-from only1mcp.backends.call import Cancel
-from only1mcp.errors import (
-    ClientError,
-    Forbidden,
-    NotAcceptable,
-    Only1MCPError,
-    UnsupportedMediaType,
+from only1mcp.errors import ClientError, Forbidden, Only1MCPError
+from only1mcp.ingress.http_exchange import HttpExchange, respond
+from only1mcp.ingress.http_request import (
+    EVENT_STREAM,
+    JSON,
+    check_accepts,
+    check_sends_json,
+    read_body,
+    with_headers,
 )
-from only1mcp.ingress.http_exchange import HttpExchange
 from only1mcp.ingress.origin import OriginCheck
+from only1mcp.ingress.service import Service
 from only1mcp.protocol import jsonrpc
-from only1mcp.protocol.headers import McpHeaders
 from only1mcp.protocol.versions import MODERN_VERSIONS
-from only1mcp.proxy.exchange import Exchange, Request
 
-_MCP = ("Mcp-Protocol-Version", "Mcp-Method", "Mcp-Name", "Mcp-Session-Id")
 _FORWARDING = ("Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Real-IP", "Via")
 ADMIN_PREFIX = "/api/v1/admin/"
 Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
@@ -36,45 +34,33 @@ class NotFound(ClientError):
     reason = "not_found"
 
 
-class Service(Protocol):
-    """What the door leads to."""
-
-    def handle(self, request: Request, exchange: Exchange) -> Cancel:
-        """Answer one MCP message."""
-
-    def stream(self, request: Request, exchange: Exchange) -> Cancel:
-        """Open the stream of a legacy session, or resume one."""
-
-    def end_session(self, request: Request) -> None:
-        """End the legacy session that the request names."""
-
-    def health(self) -> tuple[int, bytes]:
-        """Return the status and JSON body of /health."""
-
-    def ready(self) -> bool:
-        """Say whether requests can be served."""
-
-    def metrics(self) -> bytes:
-        """Return the exposition of all metrics."""
-
-    async def admin(self, path: str) -> tuple[int, bytes]:
-        """Return status and JSON body of one read of the admin API."""
-
-
 class HttpDoor:
-    """Turns HTTP requests into calls of the service, and its answers into responses."""
+    """Turns HTTP requests into calls of the service, and its answers into responses.
 
-    def __init__(self, service: Service, origins: OriginCheck) -> None:
+    Args:
+        service: answers them.
+        origins: says who may speak at all.
+        others: the paths of other doors, each with the methods that it knows.
+    """
+
+    def __init__(
+        self, service: Service, origins: OriginCheck,
+        others: Mapping[str, Mapping[str, Handler]] | None = None,
+    ) -> None:  # fmt: skip
         self._service = service
         self._origins = origins
         self.draining = False
         """Set while the worker stops: each response closes its connection."""
-        self._routes: dict[str, dict[str, Handler]] = {
+        self._plain: dict[str, Handler] = {
+            "/health": self._health,
+            "/livez": self._live,
+            "/readyz": self._ready,
+            "/metrics": self._metrics,
+        }
+        """What GET and HEAD read; all else is the business of MCP."""
+        self._routes: dict[str, Mapping[str, Handler]] = {
             "/mcp": {"POST": self._post, "GET": self._stream, "DELETE": self._delete},
-            "/health": {"GET": self._health},
-            "/livez": {"GET": self._live},
-            "/readyz": {"GET": self._ready},
-            "/metrics": {"GET": self._metrics},
+            **(others or {}),
         }
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
@@ -84,48 +70,39 @@ class HttpDoor:
             response = await self._route(request)
         except Only1MCPError as error:
             response = _json(error.http_status, jsonrpc.error_from(None, error))
-        if self.draining:
-            response.force_close()
+        if self.draining or "websocket" in request.headers.get("Upgrade", "").lower():
+            response.force_close()  # what follows an upgrade that was declined is no request
         return response
 
     async def _route(self, request: web.BaseRequest) -> web.StreamResponse:
         path = request.rel_url.raw_path
-        if path.startswith(ADMIN_PREFIX):
-            methods: dict[str, Handler] = {"GET": self._admin}
-        else:
-            methods = self._routes.get(path, {})
-        if not methods:
+        plain = self._admin if path.startswith(ADMIN_PREFIX) else self._plain.get(path)
+        methods = {"GET": plain, "HEAD": plain} if plain is not None else self._routes.get(path)
+        if methods is None:
             raise NotFound(f"nothing is at {path[:200]}", hint="the MCP endpoint is /mcp")
-        method = "GET" if request.method == "HEAD" and path != "/mcp" else request.method
-        handler = methods.get(method)
+        handler = methods.get(request.method)
         if handler is None:
-            return _not_allowed(request, list(methods))
+            return _not_allowed(request, [name for name in methods if name != "HEAD"])
         return await handler(request)
 
     async def _post(self, request: web.BaseRequest) -> web.StreamResponse:
-        _check_types(request)
-        if request.headers.get("Expect", "").lower() == "100-continue" and request.transport:
-            request.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-        # `request.read` has a limit of its own, below ours; the guard has bounded the body.
-        inbound = _read(request, await request.content.read())
+        check_sends_json(request)
+        check_accepts(request, JSON, EVENT_STREAM)
+        inbound = with_headers(request, await read_body(request))
         exchange = HttpExchange()
-        return await _respond(request, exchange, self._service.handle(inbound, exchange))
+        return await respond(request, exchange, self._service.handle(inbound, exchange))
 
     async def _stream(self, request: web.BaseRequest) -> web.StreamResponse:
         """Open a stream on which a legacy session hears what belongs to no request of its own."""
-        inbound = _read(request, b"")
+        inbound = with_headers(request, b"")
         if inbound.headers.version in MODERN_VERSIONS:
             return _not_allowed(request, ["POST"])
-        if not _accepts(request, "text/event-stream"):
-            raise NotAcceptable(
-                "the client must accept text/event-stream",
-                hint="send Accept: text/event-stream",
-            )
+        check_accepts(request, EVENT_STREAM)
         exchange = HttpExchange()
-        return await _respond(request, exchange, self._service.stream(inbound, exchange))
+        return await respond(request, exchange, self._service.stream(inbound, exchange))
 
     async def _delete(self, request: web.BaseRequest) -> web.StreamResponse:
-        self._service.end_session(_read(request, b""))
+        self._service.end_session(with_headers(request, b""))
         return web.Response(status=200)
 
     async def _health(self, request: web.BaseRequest) -> web.StreamResponse:
@@ -156,55 +133,6 @@ class HttpDoor:
             raise Forbidden("the admin API answers direct callers on this host only")
         status, body = await self._service.admin(request.rel_url.raw_path)
         return _json(status, body)
-
-
-def _check_types(request: web.BaseRequest) -> None:
-    """Check Content-Type and Accept (2025-11-25 and 2026-07-28, basic/transports)."""
-    if request.content_type != "application/json":
-        raise UnsupportedMediaType("the body must be sent as Content-Type: application/json")
-    if request.charset not in (None, "utf-8", "UTF-8"):
-        raise UnsupportedMediaType("the body must be in UTF-8")
-    for wanted in ("application/json", "text/event-stream"):
-        if not _accepts(request, wanted):
-            raise NotAcceptable(
-                f"the client must accept {wanted}",
-                hint="send Accept: application/json, text/event-stream",
-            )
-
-
-def _accepts(request: web.BaseRequest, wanted: str) -> bool:
-    accepted = {
-        part.partition(";")[0].strip().lower()
-        for value in request.headers.getall("Accept", ["*/*"])
-        for part in value.split(",")
-    }
-    return bool(accepted & {wanted, wanted.partition("/")[0] + "/*", "*/*"})
-
-
-async def _respond(
-    request: web.BaseRequest, exchange: HttpExchange, cancel: Cancel
-) -> web.StreamResponse:
-    """Send what the exchange gets; whoever is behind it hears of a client that goes first."""
-    try:
-        return await exchange.respond(request)
-    except BaseException:
-        cancel()
-        raise
-
-
-def _read(request: web.BaseRequest, body: bytes) -> Request:
-    values = [request.headers.getall(name, []) for name in _MCP]
-    version, method, name, session = (found[0] if found else None for found in values)
-    repeated = tuple(
-        name.lower() for name, found in zip(_MCP, values, strict=True) if len(found) > 1
-    )
-    headers = McpHeaders(version, method, name, session, repeated)
-    params: dict[str, list[str]] = {}
-    for name, value in request.headers.items():
-        if name[:10].lower() == "mcp-param-":
-            params.setdefault(name.lower(), []).append(value)
-    last_event_id = request.headers.get("Last-Event-ID")
-    return Request(headers, body, request.remote or "", params, last_event_id)
 
 
 def _is_loopback(address: str | None) -> bool:

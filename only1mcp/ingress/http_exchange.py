@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from aiohttp import web
 
+from only1mcp.backends.call import Cancel
 from only1mcp.protocol import event_stream
 from only1mcp.proxy.exchange import Answer
 
@@ -32,7 +33,8 @@ class _End:
 class HttpExchange:
     """Implements `only1mcp.proxy.exchange.Exchange` for one aiohttp request."""
 
-    def __init__(self) -> None:
+    def __init__(self, max_unsent: int = MAX_UNSENT_BYTES) -> None:
+        self._max_unsent = max_unsent
         self._items: deque[bytes | _End] = deque()
         self._unsent = 0
         self._wake = asyncio.Event()
@@ -49,6 +51,10 @@ class HttpExchange:
         else:
             self._put(event_stream.encode(message, event_id=event_id))
 
+    def tell(self, event: str, data: bytes) -> None:
+        """Queue an event of another kind than messages are."""
+        self._put(event_stream.encode(data, event=event))
+
     def answer(self, answer: Answer, event_id: str | None = None) -> None:
         """Queue the answer."""
         self._items.append(_End(answer, event_id))
@@ -60,10 +66,10 @@ class HttpExchange:
         self._wake.set()
 
     def _put(self, data: bytes) -> None:
-        self._unsent += len(data)
-        if self._unsent > MAX_UNSENT_BYTES:
+        if self._unsent > self._max_unsent:
             self._overrun = True
         else:
+            self._unsent += len(data)
             self._items.append(data)
         self._wake.set()
 
@@ -107,6 +113,17 @@ class HttpExchange:
             if item:
                 await response.write(item)
         return False
+
+
+async def respond(
+    request: web.BaseRequest, exchange: HttpExchange, cancel: Cancel
+) -> web.StreamResponse:
+    """Send what the exchange gets; whoever is behind it hears of a client that goes first."""
+    try:
+        return await exchange.respond(request)
+    except BaseException:
+        cancel()
+        raise
 
 
 def _whole(answer: Answer | None) -> web.Response:

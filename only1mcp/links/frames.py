@@ -37,6 +37,8 @@ class Kind(enum.IntEnum):
     """Worker to worker: the answer to the forwarded request; a header line, then the body."""
     END = 13
     """Worker to worker: the stream ends without an answer."""
+    POST = 14
+    """Worker to worker: a message for a channel that the other one holds; like `FORWARD`."""
 
 
 class FrameError(ValueError):

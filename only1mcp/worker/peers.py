@@ -41,11 +41,12 @@ class WorkerPeers:
         self._served: dict[tuple[Link, int], Cancel] = {}
         self._handle: Handle | None = None
         self._stream: Handle | None = None
+        self._post: Handle | None = None
         self._server: asyncio.AbstractServer | None = None
 
-    async def serve(self, handle: Handle, stream: Handle) -> None:
+    async def serve(self, handle: Handle, stream: Handle, post: Handle) -> None:
         """Begin to answer what other workers forward."""
-        self._handle, self._stream = handle, stream
+        self._handle, self._stream, self._post = handle, stream, post
         self._server = await serve(self._path(self.address), self._accept)
 
     def close(self) -> None:
@@ -57,10 +58,22 @@ class WorkerPeers:
         self, address: str, request: Request, exchange: Exchange, on_gone: Callable[[], None]
     ) -> Cancel:
         """Let another worker answer."""
+        return self._pass(Kind.FORWARD, address, request, exchange, on_gone)
+
+    def post(
+        self, address: str, request: Request, exchange: Exchange, on_gone: Callable[[], None]
+    ) -> Cancel:
+        """Let another worker take a message for a channel that it holds."""
+        return self._pass(Kind.POST, address, request, exchange, on_gone)
+
+    def _pass(
+        self, kind: Kind, address: str, request: Request, exchange: Exchange,
+        on_gone: Callable[[], None],
+    ) -> Cancel:  # fmt: skip
         self._token += 1
         token = self._token
-        task = self._tasks.spawn(self._forward(address, token, request, exchange, on_gone))
-        return partial(self._cancel, token, task)
+        work = self._send(kind, address, token, request, exchange, on_gone)
+        return partial(self._cancel, token, self._tasks.spawn(work))
 
     def tell_others(self, request: Request) -> None:
         """Let every other worker of this edition take a message."""
@@ -73,8 +86,8 @@ class WorkerPeers:
         if entry is not None:
             entry[0].send(Kind.CANCEL, token)
 
-    async def _forward(
-        self, address: str, token: int, request: Request, exchange: Exchange,
+    async def _send(
+        self, kind: Kind, address: str, token: int, request: Request, exchange: Exchange,
         on_gone: Callable[[], None],
     ) -> None:  # fmt: skip
         try:
@@ -83,7 +96,7 @@ class WorkerPeers:
             on_gone()
             return
         self._waiting[token] = (link, exchange, on_gone)
-        if not link.send(Kind.FORWARD, token, _encode(request)):
+        if not link.send(kind, token, _encode(request)):
             self._waiting.pop(token)
             on_gone()
 
@@ -136,20 +149,26 @@ class WorkerPeers:
             cancel = self._served.pop((link, token), None)
             if cancel is not None:
                 cancel()
+        elif kind is Kind.POST:
+            assert self._post is not None
+            self._serve(link, token, _decode_request(payload), self._post)
         elif kind is Kind.FORWARD:
             request = _decode_request(payload)
-            exchange = _Remote(link, token, lambda: self._served.pop((link, token), None))
             handle = self._handle if request.body else self._stream
             assert handle is not None
-            self._served[link, token] = _nothing
-            try:
-                cancel = handle(request, exchange)
-            except Only1MCPError as error:
-                _log.info("a forwarded request was refused: %s", error)
-                exchange.end()
-            else:
-                if (link, token) in self._served:
-                    self._served[link, token] = cancel
+            self._serve(link, token, request, handle)
+
+    def _serve(self, link: Link, token: int, request: Request, handle: Handle) -> None:
+        exchange = _Remote(link, token, lambda: self._served.pop((link, token), None))
+        self._served[link, token] = _nothing
+        try:
+            cancel = handle(request, exchange)
+        except Only1MCPError as error:
+            _log.info("a forwarded request was refused: %s", error)
+            exchange.end()
+        else:
+            if (link, token) in self._served:
+                self._served[link, token] = cancel
 
 
 class _Remote:
@@ -196,15 +215,16 @@ def _encode(request: Request) -> bytes:
     headers = request.headers
     head = orjson.dumps(
         [headers.version, headers.method, headers.name, headers.session, headers.repeated,
-         request.client, request.params, request.last_event_id]
+         request.client, request.params, request.last_event_id, request.channel]
     )  # fmt: skip
     return head + b"\n" + request.body
 
 
 def _decode_request(payload: bytes) -> Request:
-    (version, method, name, session, repeated, client, params, last), body = _decode(payload)
+    head, body = _decode(payload)
+    version, method, name, session, repeated, client, params, last, channel = head
     headers = McpHeaders(version, method, name, session, tuple(repeated))
-    return Request(headers, body, client, params, last, forwarded=True)
+    return Request(headers, body, client, params, last, forwarded=True, channel=channel)
 
 
 def _decode(payload: bytes) -> tuple[Any, bytes]:

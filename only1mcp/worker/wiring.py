@@ -12,10 +12,15 @@ from aiohttp import web
 from only1mcp.backends.call import Backend
 from only1mcp.backends.host_link import HostLink, LinkedBackend
 from only1mcp.backends.http_backend import HttpBackend
+from only1mcp.config.settings import Settings
 from only1mcp.health.manager import HealthReporter
+from only1mcp.ingress import sse_door, websocket_door
+from only1mcp.ingress.channels import Channels
 from only1mcp.ingress.guard import Connections, Guard
-from only1mcp.ingress.http_door import HttpDoor
+from only1mcp.ingress.http_door import Handler, HttpDoor
 from only1mcp.ingress.origin import OriginCheck
+from only1mcp.ingress.sse_door import SseDoor
+from only1mcp.ingress.websocket_door import WebSocketDoor
 from only1mcp.memory.ended_sessions import EndedSessions
 from only1mcp.memory.health_words import HealthWords
 from only1mcp.memory.session_marks import SessionMarks
@@ -54,18 +59,22 @@ class Graph:
     tasks: Tasks
     client: aiohttp.ClientSession
     connections: Connections
+    channels: Channels
     context: Context
     audience: Audience
     peers: WorkerPeers
     pipeline: Pipeline
+    sse: SseDoor
 
     def make_guard(self) -> Guard:
         """Make the protocol of one new connection."""
-        return Guard(self.http, self.context.shared.settings.limits, self.connections)
+        settings = self.context.shared.settings
+        websocket = websocket_door.PATH.encode() if settings.websocket else None
+        return Guard(self.http, settings.limits, self.connections, websocket)
 
     async def start(self) -> None:
         """Begin to learn what there is to serve."""
-        await self.peers.serve(self.pipeline.handle, self.pipeline.stream)
+        await self.peers.serve(self.pipeline.handle, self.pipeline.stream, self.sse.take)
         self.reporter.start()
         self.link.start()
         asyncio.get_running_loop().call_later(SETTLE_S, self.edition.settle)
@@ -143,8 +152,9 @@ def build(context: Context) -> Graph:
         MetricsReader(shared.metrics_plan, shared.memory), edition,
         shared.runtime_dir.control_socket,
     )  # fmt: skip
-    door = HttpDoor(service, OriginCheck((*settings.allowed_hosts, settings.host),
-                                         settings.allowed_origins))  # fmt: skip
+    channels = Channels()
+    sse = SseDoor(service, channels, peers)
+    door = _make_door(settings, service, channels, sse)
     http = web.Server(
         door.handle, handler_cancellation=True, access_log=None,
         keepalive_timeout=settings.limits.idle_timeout_s, auto_decompress=False,
@@ -152,6 +162,21 @@ def build(context: Context) -> Graph:
     )  # fmt: skip
     share = -(-settings.limits.max_connections // settings.workers)
     return Graph(
-        door, http, edition, link, backends, reporter, tasks, client, Connections(share), context,
-        audience, peers, pipeline,
+        door, http, edition, link, backends, reporter, tasks, client, Connections(share), channels,
+        context, audience, peers, pipeline, sse,
     )  # fmt: skip
+
+
+def _make_door(
+    settings: Settings, service: WorkerService, channels: Channels, sse: SseDoor
+) -> HttpDoor:
+    """Open the ways in that are wanted."""
+    others: dict[str, dict[str, Handler]] = {}
+    if settings.websocket:
+        websocket = WebSocketDoor(service, channels, settings.limits.max_body)
+        others[websocket_door.PATH] = {"GET": websocket.open}
+    if settings.sse:
+        others[sse_door.STREAM_PATH] = {"GET": sse.open}
+        others[sse_door.POST_PATH] = {"POST": sse.post}
+    origins = OriginCheck((*settings.allowed_hosts, settings.host), settings.allowed_origins)
+    return HttpDoor(service, origins, others)

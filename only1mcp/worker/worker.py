@@ -27,6 +27,7 @@ async def serve_worker(context: Context, lifecycle: Lifecycle) -> None:
     lifecycle.ready()
     await lifecycle.stopping.wait()
     graph.door.draining = True
+    graph.channels.drain()
     server.close()
     graph.audience.close()
     await _accept_the_rest(listener, graph)

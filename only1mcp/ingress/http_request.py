@@ -1,0 +1,63 @@
+"""What the doors check and read of an HTTP request."""
+
+from aiohttp import web
+
+from only1mcp.errors import NotAcceptable, UnsupportedMediaType
+from only1mcp.protocol.headers import McpHeaders
+from only1mcp.proxy.exchange import Request
+
+JSON, EVENT_STREAM = "application/json", "text/event-stream"
+_MCP = ("Mcp-Protocol-Version", "Mcp-Method", "Mcp-Name", "Mcp-Session-Id")
+
+
+def check_sends_json(request: web.BaseRequest) -> None:
+    """Check the Content-Type (2025-11-25 and 2026-07-28, basic/transports).
+
+    Raises:
+        UnsupportedMediaType: the body is not declared as JSON.
+    """
+    if request.content_type != JSON:
+        raise UnsupportedMediaType(f"the body must be sent as Content-Type: {JSON}")
+    if request.charset not in (None, "utf-8", "UTF-8"):
+        raise UnsupportedMediaType("the body must be in UTF-8")
+
+
+def check_accepts(request: web.BaseRequest, *wanted: str) -> None:
+    """Check that the client accepts what it may be answered.
+
+    Raises:
+        NotAcceptable: it does not.
+    """
+    accepted = {
+        part.partition(";")[0].strip().lower()
+        for value in request.headers.getall("Accept", ["*/*"])
+        for part in value.split(",")
+    }
+    for kind in wanted:
+        if not accepted & {kind, kind.partition("/")[0] + "/*", "*/*"}:
+            raise NotAcceptable(
+                f"the client must accept {kind}", hint=f"send Accept: {', '.join(wanted)}"
+            )
+
+
+async def read_body(request: web.BaseRequest) -> bytes:
+    """Read the whole body; `request.read` has a limit of its own, below that of the guard."""
+    if request.headers.get("Expect", "").lower() == "100-continue" and request.transport:
+        request.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+    return await request.content.read()
+
+
+def with_headers(request: web.BaseRequest, body: bytes) -> Request:
+    """Put a body with the headers that matter."""
+    values = [request.headers.getall(name, []) for name in _MCP]
+    version, method, name, session = (found[0] if found else None for found in values)
+    repeated = tuple(
+        name.lower() for name, found in zip(_MCP, values, strict=True) if len(found) > 1
+    )
+    headers = McpHeaders(version, method, name, session, repeated)
+    params: dict[str, list[str]] = {}
+    for name, value in request.headers.items():
+        if name[:10].lower() == "mcp-param-":
+            params.setdefault(name.lower(), []).append(value)
+    last_event_id = request.headers.get("Last-Event-ID")
+    return Request(headers, body, request.remote or "", params, last_event_id)

@@ -1,0 +1,91 @@
+"""The WebSocket way in: every text frame is one message.
+
+No revision of MCP describes it; it is what SDKs of the first generation speak, with the subprotocol
+`mcp`. The guard lets everything pass after such an upgrade, so frames are bounded here.
+"""
+
+import asyncio
+
+from aiohttp import WSCloseCode, WSMsgType, web
+
+from only1mcp.errors import InvalidRequest
+from only1mcp.ingress.channels import Channels
+from only1mcp.ingress.duplex import Duplex
+from only1mcp.ingress.service import McpService
+from only1mcp.transports.remote_channel import Outbox
+
+PATH = "/ws"
+PING_S = 20.0
+"""After so much silence the client is asked whether it lives; it has half of that to answer."""
+CLOSE_S = 2.0
+"""How long the client may take to agree that the connection ends."""
+_SUBPROTOCOL = "mcp"
+
+
+class WebSocketDoor:
+    """Carries on a channel on each connection."""
+
+    def __init__(self, service: McpService, channels: Channels, max_message: int) -> None:
+        self._service = service
+        self._channels = channels
+        self._max_message = max_message
+
+    async def open(self, request: web.BaseRequest) -> web.StreamResponse:
+        """Answer the upgrade, and serve up to the end of the connection.
+
+        Raises:
+            InvalidRequest: the request is no upgrade to MCP on a WebSocket.
+        """
+        socket = web.WebSocketResponse(
+            protocols=(_SUBPROTOCOL,), heartbeat=PING_S, timeout=CLOSE_S, compress=False,
+            max_msg_size=self._max_message + 1,  # the first size that is refused
+            decode_text=False,
+        )  # fmt: skip
+        if not (_offers_mcp(request) and socket.can_prepare(request)):
+            raise InvalidRequest(
+                "a WebSocket handshake is expected here",
+                hint=f"offer the subprotocol {_SUBPROTOCOL}",
+            )
+        await socket.prepare(request)
+        await self._serve(request, socket)
+        return socket
+
+    async def _serve(self, request: web.BaseRequest, socket: "web.WebSocketResponse[bool]") -> None:
+        outbox = Outbox()
+
+        def write(message: bytes) -> None:
+            if not outbox.put(message) and request.transport is not None:
+                request.transport.abort()  # the client does not read
+
+        duplex = Duplex(self._service, write, request.remote or "", PATH)
+        self._channels.add(duplex, outbox.close)
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(_send(socket, outbox))
+                await _receive(socket, duplex)
+                outbox.close()
+        finally:
+            self._channels.remove(duplex)
+
+
+async def _receive(socket: "web.WebSocketResponse[bool]", duplex: Duplex) -> None:
+    while (message := await socket.receive()).type is WSMsgType.TEXT:
+        duplex.take(message.data)
+    if message.type is WSMsgType.BINARY:
+        await socket.close(code=WSCloseCode.UNSUPPORTED_DATA, message=b"text frames only")
+
+
+async def _send(socket: "web.WebSocketResponse[bool]", outbox: Outbox) -> None:
+    """Send what is written, and say goodbye when there will be no more."""
+    try:
+        while (message := await outbox.get()) is not None:
+            await socket.send_frame(message, WSMsgType.TEXT)
+            outbox.sent(message)
+        await socket.close(code=WSCloseCode.GOING_AWAY)
+    except ConnectionError:
+        return  # the connection is gone; whoever reads from it learns the same
+
+
+def _offers_mcp(request: web.BaseRequest) -> bool:
+    offered = ",".join(request.headers.getall("Sec-WebSocket-Protocol", []))
+    return _SUBPROTOCOL in [one.strip() for one in offered.split(",")]
