@@ -1,58 +1,52 @@
 """A pipeline over fake backends, and everything that comes out of it."""
 
 import json
-from collections.abc import Callable
 from typing import Any
 
-from only1mcp.backends.call import Cancel
+from only1mcp.memory.ended_sessions import open_lock_file
+from only1mcp.memory.layout import Layout, SharedMemory
+from only1mcp.memory.session_marks import SessionMarks
 from only1mcp.protocol.headers import McpHeaders
-from only1mcp.proxy.exchange import Answer, Request
+from only1mcp.proxy.asks import Asks
+from only1mcp.proxy.audience import Audience
+from only1mcp.proxy.call import Means
+from only1mcp.proxy.exchange import Request
+from only1mcp.proxy.learning import LEGACY, Learning
+from only1mcp.proxy.parking import Parking
 from only1mcp.proxy.pipeline import Clock, Outcome, Parts, Pipeline
 from only1mcp.registry.catalogue import Catalogue
 from only1mcp.registry.edition import Edition
 from only1mcp.registry.registry import Registry
-from only1mcp.sessions.session import SessionSealer
+from only1mcp.sessions.session import Session, SessionSealer
 from tests.support.catalogues import server
 from tests.support.fake_backend import FakeBackend
+from tests.support.fake_peers import FakePeers, FakeWatcher
 from tests.support.messages import legacy, modern, modern_headers
+from tests.support.told import Told
 
-
-class Told:
-    """An exchange that remembers what it is answered."""
-
-    def __init__(self) -> None:
-        self.answers: list[Answer] = []
-        self.cancel: Cancel = lambda: None
-
-    def answer(self, answer: Answer) -> None:
-        """Take the answer."""
-        self.answers.append(answer)
-
-    @property
-    def only(self) -> Answer:
-        """The one answer that came."""
-        (answer,) = self.answers
-        return answer
-
-    @property
-    def message(self) -> Any:
-        """The one answer's body, parsed."""
-        return json.loads(self.only.body)
+_TOPICS = (LEGACY, *map(str, range(1, 128)))
 
 
 class Desk:
-    """Sends messages through the real pipeline; made on a running loop."""
+    """Sends messages through the real pipeline; made on a running loop.
+
+    Calls of clients that can be asked go to `hosted`, all others to `backends`.
+    """
 
     def __init__(
         self, *catalogues: Catalogue, settled: bool = True, timeout_s: float = 60.0,
-        page_size: int = 1000,
+        page_size: int = 1000, learned: bool = True, address: str = "1.0",
     ) -> None:  # fmt: skip
         self.now = 1_000_000
         self.ended: set[int] = set()
         self.outcomes: list[Outcome] = []
         self.attempts: list[tuple[str, str]] = []
+        self.roots_changed: list[int] = []
+        self.topics: list[str] = []
+        """What the host was asked to find out."""
         ids = [one.server_id for one in catalogues]
         self.backends = {server_id: FakeBackend() for server_id in ids}
+        self.hosted = {server_id: FakeBackend() for server_id in ids}
         self.sealer = SessionSealer(bytes(32))
         self.edition = Edition(Registry(map(server, ids)), page_size)
         for one in catalogues:
@@ -60,16 +54,34 @@ class Desk:
                 self.edition.update(one)
         if settled:
             self.edition.settle()
-        self._ticks = 0
+        self.learning = Learning(self.topics.append, self.edition.tell_waiting)
+        for topic in _TOPICS if learned else ():
+            self.learning.learned(topic)
+        self.marks = SessionMarks(SharedMemory(Layout(1, 1, 1)), open_lock_file())
+        self.watcher = FakeWatcher()
+        self.audience = Audience(0, self.edition, self.marks, lambda: self.now, self.watcher)
+        self.peers = FakePeers(address)
+        self.asks = Asks(address)
+        self.parking = Parking(address, bytes(32))
+        self._ticks = self._tokens = 0
+        means = Means(
+            backends=self.backends, hosted=self.hosted,
+            timeouts_s=dict.fromkeys(ids, timeout_s), asks=self.asks, parking=self.parking,
+            on_attempt=lambda who, status, seconds: self.attempts.append((who, status)),
+            new_token=self._token,
+        )  # fmt: skip
         self.pipeline = Pipeline(
             Parts(
                 edition=self.edition,
-                backends=self.backends,
-                timeouts_s=dict.fromkeys(ids, timeout_s),
+                learning=self.learning,
+                means=means,
+                audience=self.audience,
+                peers=self.peers,
                 sealer=self.sealer,
                 is_ended=self.ended.__contains__,
+                marks=self.marks,
+                on_roots_changed=self.roots_changed.append,
                 record=self.outcomes.append,
-                on_attempt=lambda who, status, seconds: self.attempts.append((who, status)),
                 clock=Clock(self._tick, lambda: self.now),
             ),
             "desk",
@@ -79,10 +91,18 @@ class Desk:
         self._ticks += 1
         return float(self._ticks)
 
+    def _token(self) -> bytes:
+        self._tokens += 1
+        return b'"ours-%d"' % self._tokens
+
     def send(self, body: bytes, headers: McpHeaders | None = None) -> Told:
         """Send any message."""
+        return self.take(Request(headers or McpHeaders(), body, "1.2.3.4"))
+
+    def take(self, request: Request) -> Told:
+        """Handle a request, as ingress or another worker hands it over."""
         told = Told()
-        told.cancel = self.pipeline.handle(Request(headers or McpHeaders(), body, "1.2.3.4"), told)
+        told.cancel = self.pipeline.handle(request, told)
         return told
 
     def modern(self, method: str, params: dict[str, Any] | None = None, **more: Any) -> Told:
@@ -91,9 +111,15 @@ class Desk:
         name = params.get("uri") if method == "resources/read" else params.get("name")
         return self.send(modern(method, params, **more), modern_headers(method, name))
 
-    def session(self, capabilities: bytes = b"{}", info: bytes = b"") -> str:
+    def session(
+        self, capabilities: bytes = b"{}", info: bytes = b"", version: str = "2025-11-25"
+    ) -> str:
         """Open a legacy session; return its id."""
-        return self.sealer.seal(self.sealer.create("2025-11-25", capabilities, info, self.now))
+        return self.sealer.seal(self.sealer.create(version, capabilities, info, self.now))
+
+    def opened(self, session: str) -> Session:
+        """Return what a session id carries."""
+        return self.sealer.open(session, self.now)
 
     def legacy(
         self, method: str, params: dict[str, Any] | None = None, session: str | None = None,
@@ -103,10 +129,23 @@ class Desk:
         headers = McpHeaders(session=session or self.session())
         return self.send(legacy(method, params, **more), headers)
 
+    def post(self, session: str, body: bytes) -> Told:
+        """Send anything on a legacy session."""
+        return self.send(body, McpHeaders(session=session))
+
+    def stream(
+        self, session: str, last_event_id: str | None = None, *, forwarded: bool = False
+    ) -> Told:
+        """Open the stream of a legacy session, or resume one."""
+        told = Told()
+        request = Request(
+            McpHeaders(session=session), b"", "1.2.3.4", last_event_id=last_event_id,
+            forwarded=forwarded,
+        )  # fmt: skip
+        told.cancel = self.pipeline.stream(request, told)
+        return told
+
 
 def tool_result(text: str) -> bytes:
     """Return what a tool answers."""
     return json.dumps({"content": [{"type": "text", "text": text}]}).encode()
-
-
-Sender = Callable[..., Told]

@@ -14,6 +14,7 @@ from only1mcp.proxy.exchange import Answer, Exchange, Request
 from tests.support.wire import Reply, Wire
 
 ACCEPT = b"Accept: application/json, text/event-stream"
+STREAM = b"Accept: text/event-stream"
 JSON = b"Content-Type: application/json"
 
 
@@ -22,6 +23,9 @@ class FakeService:
 
     def __init__(self) -> None:
         self.requests: list[Request] = []
+        self.streams: list[Request] = []
+        self.exchanges: list[Exchange] = []
+        """What the answers of messages and streams go to, in the order they came."""
         self.ended: list[Request] = []
         self.admin_paths: list[str] = []
         self.cancelled = 0
@@ -31,12 +35,22 @@ class FakeService:
     def handle(self, request: Request, exchange: Exchange) -> Cancel:
         """Take one message."""
         self.requests.append(request)
+        self.exchanges.append(exchange)
         if self.answer is not None:
             exchange.answer(self.answer)
         return self._cancel
 
     def _cancel(self) -> None:
         self.cancelled += 1
+
+    def stream(self, request: Request, exchange: Exchange) -> Cancel:
+        """Open a stream of the session, if it is the one that lives."""
+        self.streams.append(request)
+        self.exchanges.append(exchange)
+        if request.headers.session != "alive":
+            raise SessionNotFound("unknown session", hint="initialize again")
+        exchange.open()
+        return self._cancel
 
     def end_session(self, request: Request) -> None:
         """End the session, if it is the one that lives."""

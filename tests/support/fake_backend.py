@@ -1,12 +1,15 @@
 """A backend in memory: it implements `Backend`, and answers when and what the test says."""
 
+import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 from only1mcp._speedups import scan
 from only1mcp.backends.call import Cancel, Outgoing, ReplySink
 from only1mcp.errors import Only1MCPError
 from only1mcp.protocol import jsonrpc
+from tests.support.messages import legacy, notification
 
 Script = Callable[[Outgoing], "bytes | Only1MCPError | None"]
 """Makes the answer of a call: a raw result, an error made by `refusal`, a failure, or nothing yet.
@@ -28,6 +31,8 @@ class Received:
     outgoing: Outgoing
     sink: ReplySink
     cancelled: bool = False
+    responses: list[Any] = field(default_factory=list)
+    """The members of the responses to what the server asked, parsed, in the order they came."""
 
 
 class FakeBackend:
@@ -62,6 +67,25 @@ class FakeBackend:
             received.sink.on_reply(scan(jsonrpc.error(b"99", answer[1:])))
         else:
             received.sink.on_reply(scan(jsonrpc.result(b"99", answer)))
+
+    def notify(self, method: str, params: dict[str, Any] | None = None, number: int = -1) -> None:
+        """Send a notification on the way of a call."""
+        received = self.calls[number]
+        assert not received.cancelled, "a cancelled call hears nothing"
+        received.sink.on_message(scan(notification(method, params)))
+
+    def ask(
+        self, method: str, params: dict[str, Any] | None = None, *, request_id: object = 1,
+        number: int = -1,
+    ) -> None:  # fmt: skip
+        """Ask the client of a call something; the responses are noted with the call."""
+        received = self.calls[number]
+        assert not received.cancelled, "a cancelled call hears nothing"
+
+        def respond(member: bytes) -> None:
+            received.responses.append(json.loads(b"{%b}" % member))
+
+        received.sink.on_request(scan(legacy(method, params, request_id=request_id)), respond)
 
     async def close(self) -> None:
         """Note the end."""

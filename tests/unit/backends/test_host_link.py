@@ -6,6 +6,7 @@ import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -33,15 +34,18 @@ class Worker:
         self.path = path
         self.tasks = Tasks()
         self.catalogues: list[Catalogue] = []
-        self.settled = 0
-        self.link = HostLink(path, self.tasks, self.catalogues.append, self._on_settled)
+        self.events: list[dict[str, Any]] = []
+        self.greeted = 0
+        self.link = HostLink(
+            path, self.tasks, self.catalogues.append, self.events.append, self._on_open
+        )
         self.backend = LinkedBackend("srv", self.link)
         self.frames: list[tuple[Link, Kind, int, bytes]] = []
         self.hosts: list[Link] = []
         self._server: asyncio.AbstractServer | None = None
 
-    def _on_settled(self) -> None:
-        self.settled += 1
+    def _on_open(self) -> None:
+        self.greeted += 1
 
     async def host_starts(self) -> None:
         """Let there be a host."""
@@ -193,12 +197,15 @@ async def test_a_call_does_not_wait_for_ever_for_a_host(monkeypatch: pytest.Monk
 
 @on_loop
 async def test_events_of_the_host_are_passed_on() -> None:
-    """What each server offers, and that all have answered once."""
+    """What each server offers by itself; all else as it is."""
     offer = catalogue("a", tools="x", resources="r://1")
     async with worker() as subject:
         (host,) = subject.hosts
         host.send(Kind.EVENT, 0, json.dumps({"catalogue": offer.to_plain()}).encode())
         host.send(Kind.EVENT, 0, b'{"settled":true}')
         host.send(Kind.EVENT, 0, b'{"something":"new"}')
-        await eventually(lambda: subject.settled, "the events")
+        variant = {"variant": 8, "catalogue": offer.to_plain()}
+        host.send(Kind.EVENT, 0, json.dumps(variant).encode())
+        await eventually(lambda: len(subject.events) == 3, "the events")
         assert subject.catalogues == [offer]
+        assert subject.events == [{"settled": True}, {"something": "new"}, variant]

@@ -20,6 +20,7 @@ from tests.support.black_hole import black_hole
 from tests.support.loop import on_loop
 from tests.support.ports import free_port
 from tests.support.scripted_server import ScriptedServer
+from tests.support.sink import Sink
 
 CALL = Outgoing("tools/call", b'{"name":"x"}', Era.MODERN, "x")
 SAFE = Outgoing("tools/call", b'{"name":"x"}', Era.MODERN, "x", safe=True)
@@ -144,14 +145,10 @@ async def test_a_safe_call_is_tried_again_on_an_only_instance() -> None:
 async def test_a_cancelled_call_hears_nothing_more() -> None:
     """Its connection is given up; the next call is not harmed."""
     server = instance("a")
-    heard: list[object] = []
-
-    class Ears:
-        on_reply = on_failure = staticmethod(heard.append)
-
+    sink = Sink()
     async with backend(server) as subject:
-        cancel = subject.call(CALL, Ears())
+        cancel = subject.call(CALL, sink)
         cancel()
         cancel()
         assert await ask(subject) == "a"
-    assert heard == []
+    assert sink.heard == []

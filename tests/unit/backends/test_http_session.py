@@ -19,6 +19,7 @@ from only1mcp.errors import (
     BackendUnreachable,
 )
 from only1mcp.protocol.versions import Era
+from only1mcp.tasks import Tasks
 from only1mcp.transports.streamable_http import StreamableHttp, make_client
 from tests.support.http_site import raw_site
 from tests.support.loop import on_loop
@@ -32,10 +33,11 @@ MODERN_CALL = Outgoing("tools/call", b'{"name":"\xc3\xa9"}', Era.MODERN, "é")
 @asynccontextmanager
 async def session_at(url: str) -> AsyncIterator[HttpSession]:
     """Stand with the server at an address."""
-    client = make_client()
+    client, tasks = make_client(), Tasks()
     try:
-        yield HttpSession("srv", StreamableHttp(client, "srv", url, {}), 30.0, 30.0)
+        yield HttpSession("srv", StreamableHttp(client, "srv", url, {}), 30.0, tasks)
     finally:
+        await tasks.cancel_all()
         await client.close()
 
 
@@ -61,7 +63,10 @@ async def test_a_legacy_session_is_opened_once_for_all_calls() -> None:
     assert server.methods.count("initialize") == 1
     assert server.methods[:2] == ["initialize", "notifications/initialized"]
     _, _, headers = server.requests[-1]
-    assert headers == {"mcp-protocol-version": "2025-11-25", "mcp-session-id": "srv-1"}
+    assert headers == {
+        "mcp-protocol-version": "2025-11-25", "mcp-session-id": "srv-1",
+        "mcp-method": "tools/call",
+    }  # fmt: skip
 
 
 @on_loop
@@ -166,7 +171,7 @@ async def test_the_probe_finds_out_which_eras_a_server_speaks(
 ) -> None:
     """One of them is enough."""
     async with met(ScriptedServer(modern=modern, legacy=legacy)) as session:
-        hello = await session.probe()
+        hello = await session.probe(both=True)
     assert set(hello.eras) == eras
     assert hello.era is (Era.MODERN if modern else Era.LEGACY)
 
@@ -182,7 +187,7 @@ async def test_an_outage_is_no_verdict_on_the_era(answer: bytes, kind: type[Back
     """It is asked again later."""
     async with raw_site(answer) as url, session_at(url) as session:
         with pytest.raises(kind):
-            await session.probe()
+            await session.probe(both=True)
 
 
 @on_loop
@@ -190,7 +195,7 @@ async def test_a_server_of_no_era_is_refused() -> None:
     """With what it said to initialize."""
     async with met(ScriptedServer(modern=False, legacy=False)) as session:
         with pytest.raises(BackendProtocolError, match="initialize was refused"):
-            await session.probe()
+            await session.probe(both=True)
 
 
 @on_loop
@@ -222,7 +227,7 @@ async def test_closing_does_not_depend_on_the_server() -> None:
     server = ScriptedServer()
     client = make_client()
     async with server.open() as url:
-        session = HttpSession("srv", StreamableHttp(client, "srv", url, {}), 30.0, 30.0)
+        session = HttpSession("srv", StreamableHttp(client, "srv", url, {}), 30.0, Tasks())
         await session.request(LEGACY_CALL)
     await session.close()
     await client.close()
@@ -239,7 +244,7 @@ async def test_a_handshake_has_a_deadline_of_its_own() -> None:
     server = await asyncio.start_server(silent, "127.0.0.1", 0)
     url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
     client = make_client()
-    session = HttpSession("srv", StreamableHttp(client, "srv", url, {}), 30.0, 0.05)
+    session = HttpSession("srv", StreamableHttp(client, "srv", url, {}), 0.05, Tasks())
     with pytest.raises(BackendTimeout, match=r"within 0\.05 s"):
         await session.request(LEGACY_CALL)
     await client.close()

@@ -10,7 +10,7 @@ import pytest
 
 from only1mcp._speedups import Envelope
 from only1mcp.backends import pipe_session
-from only1mcp.backends.call import Outgoing
+from only1mcp.backends.call import NOTHING, Outgoing
 from only1mcp.backends.pipe_session import PipeSession, shake_hands
 from only1mcp.errors import (
     BackendLost,
@@ -20,38 +20,29 @@ from only1mcp.errors import (
     Only1MCPError,
     Overloaded,
 )
+from only1mcp.protocol.client_features import Feature
 from only1mcp.protocol.versions import NEWEST_LEGACY, Era
 from tests.support.loop import eventually, on_loop
 from tests.support.messages import MODERN
+from tests.support.sink import Sink
 
 LONG_S = 30.0
 CALL = Outgoing("tools/call", b'{"name":"x","n":1.0}', Era.LEGACY)
 
 
-class Sink:
-    """Implements `ReplySink`; remembers."""
-
-    def __init__(self) -> None:
-        self.heard: list[Envelope | Only1MCPError] = []
-
-    def on_reply(self, reply: Envelope) -> None:
-        """Take a response."""
-        self.heard.append(reply)
-
-    def on_failure(self, error: Only1MCPError) -> None:
-        """Take a failure."""
-        self.heard.append(error)
-
-
 class Peer:
     """The other end of the channel: it remembers what is written, and answers by a script."""
 
-    def __init__(self, script: Callable[[Any], object] | None = None) -> None:
+    def __init__(
+        self, script: Callable[[Any], object] | None = None, features: Feature = NOTHING
+    ) -> None:
         self.written: list[bytes] = []
         self.notified: list[str] = []
         self.takes_more = True
         self._script = script
-        self.session = PipeSession("srv", self._write, self.notified.append)
+        self.session = PipeSession(
+            "srv", self._write, lambda message: self.notified.append(message.method or ""), features
+        )
 
     def _write(self, message: bytes) -> bool:
         if not self.takes_more:

@@ -74,7 +74,10 @@ async def watched(*urls: str, timeout_s: float = 30.0) -> AsyncIterator[Watched]
         handshake_timeout_s=timeout_s, timeout_s=timeout_s,
     )  # fmt: skip
     observer = Observer(
-        lambda status: heard.states.append(status.state.value), heard.catalogues.append
+        lambda status: heard.states.append(status.state.value),
+        lambda catalogue, kinds: heard.catalogues.append(catalogue),
+        lambda server_id, uri, params: None,
+        lambda server_id, params: None,
     )
     server = HttpServer(declared, observer, tasks, client)
     server.start()

@@ -6,7 +6,7 @@ import pytest
 
 from only1mcp.backends.call import Cancel
 from only1mcp.proxy.exchange import Answer, Exchange, Request
-from tests.support.door import ACCEPT, JSON, Door, FakeService, send
+from tests.support.door import ACCEPT, JSON, STREAM, Door, FakeService, send
 from tests.support.loop import eventually, on_loop
 
 
@@ -148,8 +148,8 @@ async def test_a_client_that_does_not_is_406(accept: bytes) -> None:
 @pytest.mark.parametrize(
     ("method", "path", "allow"),
     [
-        ("GET", "/mcp", "POST, DELETE"), ("PUT", "/mcp", "POST, DELETE"),
-        ("HEAD", "/mcp", "POST, DELETE"), ("OPTIONS", "/mcp", "POST, DELETE"),
+        ("PUT", "/mcp", "POST, GET, DELETE"), ("HEAD", "/mcp", "POST, GET, DELETE"),
+        ("OPTIONS", "/mcp", "POST, GET, DELETE"),
         ("POST", "/health", "GET"), ("DELETE", "/metrics", "GET"), ("POST", "/livez", "GET"),
         ("POST", "/api/v1/admin/servers", "GET"), ("DELETE", "/api/v1/admin/x", "GET"),
     ],
@@ -158,7 +158,7 @@ async def test_a_client_that_does_not_is_406(accept: bytes) -> None:
 async def test_another_method_is_405_and_told_which_are_allowed(
     method: str, path: str, allow: str
 ) -> None:
-    """Modern clients take 405 on GET for "no stream here"."""
+    """In a header, as HTTP asks."""
     door = Door()
     async with door.open() as wire:
         await wire.send(f"{method} {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
@@ -166,6 +166,53 @@ async def test_another_method_is_405_and_told_which_are_allowed(
     assert head.startswith(b"HTTP/1.1 405 ")
     assert f"Allow: {allow}\r\n".encode() in head
     assert (door.service.requests, door.service.admin_paths) == ([], [])
+
+
+@on_loop
+async def test_a_modern_client_is_told_that_there_is_no_stream() -> None:
+    """2026-07-28 has none of sessions; 405 says so."""
+    door = Door()
+    async with door.open() as wire:
+        reply = await send(wire, "GET", "/mcp", STREAM, b"MCP-Protocol-Version: 2026-07-28")
+    assert (reply.status, reply.headers["allow"]) == (405, "POST")
+    assert door.service.streams == []
+
+
+@on_loop
+async def test_the_stream_of_a_legacy_session_reaches_the_service() -> None:
+    """With the id of the last event that the client saw, and nothing but events comes back."""
+    door = Door()
+    async with door.open() as wire:
+        await wire.send(b"GET /mcp HTTP/1.1\r\nHost: localhost\r\nMcp-Session-Id: alive\r\n"
+                        b"Last-Event-ID: 1.0-abc-7\r\n" + STREAM + b"\r\n\r\n")  # fmt: skip
+        head = await wire.reader.readuntil(b"\r\n\r\n")
+        assert head.startswith(b"HTTP/1.1 200 ")
+        assert b"Content-Type: text/event-stream\r\n" in head
+        (exchange,) = door.service.exchanges
+        exchange.send(b'{"n":1.0}', "1.0-abc-8")
+        event = await wire.reader.readuntil(b"\n\n")
+        assert event.endswith(b'event: message\nid: 1.0-abc-8\ndata: {"n":1.0}\n\n')
+        wire.writer.transport.abort()
+        await eventually(lambda: door.service.cancelled == 1, "the end to be noticed")
+    (request,) = door.service.streams
+    assert (request.headers.session, request.last_event_id) == ("alive", "1.0-abc-7")
+    assert request.body == b""
+
+
+@pytest.mark.parametrize(
+    ("lines", "status"),
+    [
+        ([b"Accept: application/json", b"Mcp-Session-Id: alive"], 406),
+        ([b"Accept: text/event-stream", b"Mcp-Session-Id: other"], 404),
+    ],
+)
+@on_loop
+async def test_a_stream_that_cannot_be_is_refused_as_json(lines: list[bytes], status: int) -> None:
+    """It has not begun yet."""
+    async with Door().open() as wire:
+        reply = await send(wire, "GET", "/mcp", *lines)
+    assert reply.status == status
+    assert json.loads(reply.body)["error"]["code"] == -32600
 
 
 @pytest.mark.parametrize(

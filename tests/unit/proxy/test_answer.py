@@ -95,7 +95,7 @@ def test_a_result_is_put_into_the_client_s_era(
     client: Era, leg: Era, raw: bytes, expected: bytes
 ) -> None:
     """From the era of the leg to the backend."""
-    answer, status = relay(b"1", reply(raw), "tools/call", client, leg)
+    answer, status = relay(b"1", reply(raw), "tools/call", client, leg, wraps_output=False)
     assert (answer.status, status) == (200, "ok")
     assert answer.body == b'{"jsonrpc":"2.0","id":1,"result":' + expected + b"}"
 
@@ -105,4 +105,4 @@ def test_a_result_that_a_legacy_client_could_not_read_is_a_failure(kind: str) ->
     """Its revision has no word for it."""
     with pytest.raises(BackendProtocolError, match="cannot give"):
         relay(b"1", reply(b'{"resultType":"%b"}' % kind.encode()), "tools/call", Era.LEGACY,
-              Era.MODERN)  # fmt: skip
+              Era.MODERN, wraps_output=False)  # fmt: skip

@@ -9,13 +9,14 @@ from only1mcp._speedups import members
 from only1mcp.errors import BackendLost, BackendUnreachable, Overloaded
 from only1mcp.protocol.versions import Era
 from tests.support.catalogues import catalogue
-from tests.support.desk import Desk, Told, tool_result
+from tests.support.desk import Desk, tool_result
 from tests.support.fake_backend import FakeBackend, refusal
 from tests.support.loop import eventually, on_loop
 from tests.support.messages import META, MODERN, OWN
 
 MODERN_ONLY, LEGACY_ONLY = frozenset({Era.MODERN}), frozenset({Era.LEGACY})
 CALL = {"arguments": {"n": 1.5, "name": "x"}, "name": "a__x", "_meta": {"progressToken": 7}}
+SENT = {"arguments": CALL["arguments"], "name": "x", "_meta": {"progressToken": "ours-1"}}
 
 
 def meta_of(params: bytes) -> Any:
@@ -25,14 +26,14 @@ def meta_of(params: bytes) -> Any:
 
 @on_loop
 async def test_a_modern_server_gets_a_modern_call_as_it_came() -> None:
-    """But for the name; the client's own capabilities travel with it."""
+    """But for name and progress token; the client's own capabilities travel with it."""
     desk = Desk(catalogue("a", tools="x"))
     desk.modern("tools/call", CALL)
     (call,) = desk.backends["a"].calls
     outgoing = call.outgoing
     assert (outgoing.method, outgoing.era, outgoing.target) == ("tools/call", Era.MODERN, "x")
     sent = json.loads(outgoing.params)
-    assert sent == {**CALL, "name": "x", "_meta": {**META, "progressToken": 7}}
+    assert sent == {**CALL, "name": "x", "_meta": {**META, "progressToken": "ours-1"}}
 
 
 @on_loop
@@ -43,7 +44,7 @@ async def test_a_legacy_server_gets_a_legacy_call_as_it_came() -> None:
         desk.legacy("tools/call", CALL)
         outgoing = desk.backends["a"].calls[0].outgoing
         assert outgoing.era is Era.LEGACY
-        assert json.loads(outgoing.params) == {**CALL, "name": "x"}
+        assert json.loads(outgoing.params) == SENT
 
 
 @on_loop
@@ -53,7 +54,7 @@ async def test_a_modern_call_to_a_legacy_server_is_translated() -> None:
     told = desk.modern("tools/call", CALL)
     outgoing = desk.backends["a"].calls[0].outgoing
     assert outgoing.era is Era.LEGACY
-    assert json.loads(outgoing.params) == {**CALL, "name": "x"}
+    assert json.loads(outgoing.params) == SENT
     desk.backends["a"].answer(b'{"content":[],"n":1.0}')
     assert told.only.body.endswith(b'"result":{"resultType":"complete","content":[],"n":1.0}}')
 
@@ -68,7 +69,8 @@ async def test_a_legacy_call_to_a_modern_server_speaks_for_the_session() -> None
     assert outgoing.era is Era.MODERN
     assert meta_of(outgoing.params) == {
         OWN + "protocolVersion": MODERN, OWN + "clientInfo": {"name": "c"},
-        OWN + "clientCapabilities": {"roots": {}}, "progressToken": 7,
+        OWN + "clientCapabilities": {"roots": {}}, "progressToken": "ours-1",
+        OWN + "logLevel": "info",
     }  # fmt: skip
     desk.backends["a"].answer(b'{"resultType":"complete","content":[],"n":1.0}')
     assert told.only.body.endswith(b'"result":{"content":[],"n":1.0}}')
@@ -241,14 +243,3 @@ async def test_a_client_that_leaves_takes_its_call_along() -> None:
     assert desk.backends["a"].calls[0].cancelled
     assert [outcome.status for outcome in desk.outcomes] == ["cancelled", "backend_timeout"]
     assert desk.attempts == [("a", "cancelled"), ("a", "backend_timeout")]
-
-
-@on_loop
-async def test_what_a_legacy_client_cannot_give_is_not_asked_of_it() -> None:
-    """A modern server that wants input gets none from a client of another revision, for now."""
-    desk = Desk(catalogue("a", tools="x", eras=MODERN_ONLY))
-    told: Told = desk.legacy("tools/call", CALL)
-    desk.backends["a"].answer(b'{"resultType":"input_required","requestState":"s"}')
-    assert told.message["error"]["code"] == 32005
-    assert "'input_required'" in told.message["error"]["message"]
-    assert desk.outcomes[0].status == "backend_protocol"

@@ -13,23 +13,27 @@ from only1mcp.proxy import local
 from tests.support.catalogues import catalogue, snapshot
 from tests.support.messages import legacy
 
+TOLD = {"listChanged": True}
+
 
 def test_capabilities_are_those_of_all_servers_that_we_can_pass_on() -> None:
-    """Without the promises that we do not keep yet."""
+    """Lists change when a server comes or goes, so that is promised for all."""
     merged = snapshot(
         catalogue("a", tools="x"), catalogue("b", prompts="p"), catalogue("c", resources="r://1")
     )
-    assert local.capabilities(merged) == {"tools": {}, "prompts": {}, "resources": {}}
+    assert local.capabilities(merged) == {
+        "tools": TOLD, "prompts": TOLD, "resources": TOLD,
+    }  # fmt: skip
     merged.catalogues["a"].capabilities.update(
         {
-            "tools": {"listChanged": True},
-            "logging": {},
+            "tools": {"listChanged": False},
+            "logging": {"x": 1},
             "experimental": {"x": {}},
             "completions": {},
         }
     )
     assert local.capabilities(merged) == {
-        "tools": {}, "completions": {}, "prompts": {}, "resources": {},
+        "tools": TOLD, "completions": {}, "logging": {}, "prompts": TOLD, "resources": TOLD,
     }  # fmt: skip
     assert local.capabilities(snapshot()) == {}
 

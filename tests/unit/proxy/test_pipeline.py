@@ -19,6 +19,8 @@ from tests.support.messages import MODERN, OWN, legacy, modern, modern_headers, 
 IDS = [b"0", b"-7", b"123456789012345678901234567890", b'""', b'"a"', b'"\\u0061\\n\\""',
        '"é😀"'.encode(), b'"1"']  # fmt: skip
 
+TOLD = {"listChanged": True}
+
 
 def with_id(message: bytes, raw: bytes) -> bytes:
     """Replace a message's id 1."""
@@ -81,7 +83,7 @@ async def test_initialize_opens_a_session_of_the_revision_that_was_asked_for(ver
     told = desk.send(legacy("initialize", params))
     result = told.message["result"]
     assert result["protocolVersion"] == version
-    assert result["capabilities"] == {"tools": {}, "prompts": {}}
+    assert result["capabilities"] == {"tools": TOLD, "prompts": TOLD}
     assert result["serverInfo"]["name"] == "only1mcp"
     assert result["instructions"] == "## a\nDo."
     assert told.only.session_id is not None
@@ -151,14 +153,13 @@ async def test_a_modern_request_needs_none_and_ignores_one() -> None:
 
 
 @on_loop
-async def test_notifications_and_responses_are_accepted_without_a_word() -> None:
+async def test_notifications_are_accepted_without_a_word() -> None:
     """202 and no body, in both eras; a legacy one needs its session."""
     desk = Desk()
     on_session = McpHeaders(session=desk.session())
     for body, headers in (
         (notification("notifications/initialized"), on_session),
         (notification("notifications/cancelled", {"requestId": 1}), on_session),
-        (b'{"jsonrpc":"2.0","id":1,"result":{}}', on_session),
         (notification("notifications/cancelled", {"requestId": 1}), McpHeaders(version=MODERN)),
     ):
         told = desk.send(body, headers)
@@ -189,7 +190,7 @@ async def test_discover_tells_modern_clients_what_there_is() -> None:
     desk = Desk(catalogue("a", resources="r://1", instructions="A."), catalogue("b", tools="x"))
     result = desk.modern("server/discover").message["result"]
     assert result["supportedVersions"] == [MODERN]
-    assert result["capabilities"] == {"resources": {}, "tools": {}}
+    assert result["capabilities"] == {"resources": TOLD, "tools": TOLD}
     assert (result["resultType"], result["ttlMs"], result["cacheScope"]) == (
         "complete", 0, "private",
     )  # fmt: skip

@@ -30,8 +30,8 @@ def test_whoever_waits_is_called_once_when_all_is_settled() -> None:
     """And not at all if it no longer waits."""
     subject = edition("a")
     called: list[str] = []
-    subject.when_settled(lambda: called.append("stays"))
-    forget = subject.when_settled(lambda: called.append("leaves"))
+    subject.when_known(lambda: called.append("stays"))
+    forget = subject.when_known(lambda: called.append("leaves"))
     forget()
     forget()
     states = [subject.settled]

@@ -10,17 +10,18 @@ import pytest
 from aiohttp import web
 
 from only1mcp.errors import InvalidRequest, SessionMissing, SessionNotFound
-from only1mcp.memory.ended_sessions import EndedSessions, open_lock_file
 from only1mcp.memory.health_words import Health, HealthWords
 from only1mcp.memory.layout import Layout, SharedMemory
 from only1mcp.observability.metrics import MetricsPlan, MetricsReader
 from only1mcp.protocol.headers import McpHeaders
 from only1mcp.proxy.exchange import Request
+from only1mcp.sessions.session import Session
 from only1mcp.worker.service import ControlGone, WorkerService
 from tests.support.catalogues import catalogue
-from tests.support.desk import Desk, Told
+from tests.support.desk import Desk
 from tests.support.loop import on_loop
 from tests.support.messages import legacy
+from tests.support.told import Told
 
 
 class Worker:
@@ -31,10 +32,10 @@ class Worker:
         plan = MetricsPlan(("a",))
         memory = SharedMemory(Layout(1, 1, plan.size))
         self.words = HealthWords(memory)
-        self.ended = EndedSessions(memory, open_lock_file())
+        self.ended: list[Session] = []
         self.service = WorkerService(
-            self.desk.pipeline, self.ended, lambda: self.desk.now, self.words,
-            MetricsReader(plan, memory), self.desk.edition, control_socket,
+            self.desk.pipeline, self.ended.append, self.words, MetricsReader(plan, memory),
+            self.desk.edition, control_socket,
         )  # fmt: skip
 
     def request(self, session: str | None, version: str | None = None) -> Request:
@@ -53,13 +54,21 @@ async def test_a_message_goes_into_the_pipeline() -> None:
 
 
 @on_loop
-async def test_a_session_that_is_ended_is_ended_for_all() -> None:
-    """Its serial stands in shared memory; one that does not live cannot be ended."""
+async def test_a_stream_goes_into_the_pipeline_too() -> None:
+    """And is open at once."""
+    worker = Worker()
+    told = Told()
+    worker.service.stream(worker.request(worker.desk.session()), told)
+    assert told.is_open
+
+
+@on_loop
+async def test_only_a_session_that_lives_can_be_ended() -> None:
+    """Whoever must hear of its end is told."""
     worker = Worker()
     session = worker.desk.session()
     worker.service.end_session(worker.request(session))
-    serial = worker.desk.sealer.open(session, worker.desk.now).serial
-    assert serial in worker.ended
+    assert worker.ended == [worker.desk.opened(session)]
     for name, error in ((None, SessionMissing), ("nonsense", SessionNotFound)):
         with pytest.raises(error):
             worker.service.end_session(worker.request(name))

@@ -1,4 +1,4 @@
-"""One stdio server with a real child: met, listed, called, and started again."""
+"""One server on a channel, a real child: met, listed, called, and started again."""
 
 import asyncio
 import json
@@ -14,14 +14,15 @@ import pytest
 
 from only1mcp.backends.call import FutureSink, Outgoing
 from only1mcp.errors import BackendLost, BackendUnreachable
-from only1mcp.host import stdio_server
+from only1mcp.host import channel_server
+from only1mcp.host.channel_server import ChannelServer
 from only1mcp.host.status import Observer, ServerState
-from only1mcp.host.stdio_server import StdioServer
 from only1mcp.protocol.versions import Era
 from only1mcp.registry.catalogue import Catalogue
 from only1mcp.registry.server import Server
 from only1mcp.resilience.restart_policy import RestartPolicy
 from only1mcp.tasks import Tasks
+from only1mcp.transports.streamable_http import make_client
 from tests.support import stdio_child
 from tests.support.loop import eventually, on_loop
 
@@ -40,9 +41,13 @@ class Watched:
             handshake_timeout_s=timeout_s,
         )  # fmt: skip
         observer = Observer(
-            lambda status: self.states.append(str(status.state)), self.catalogues.append
+            lambda status: self.states.append(str(status.state)),
+            lambda catalogue, kinds: self.catalogues.append(catalogue),
+            lambda server_id, uri, params: None,
+            lambda server_id, params: None,
         )
-        self.server = StdioServer(declared, observer, self.tasks)
+        self.client = make_client()
+        self.server = ChannelServer(declared, observer, self.tasks, self.client)
 
     @property
     def status(self) -> Any:
@@ -78,6 +83,7 @@ async def server(
     finally:
         await subject.server.stop()
         await subject.tasks.cancel_all()
+        await subject.client.close()
 
 
 async def answer_of(sink: FutureSink) -> Any:
@@ -158,9 +164,9 @@ async def test_a_killed_child_is_replaced() -> None:
 
 @on_loop
 async def test_a_crash_loop_is_slowed_down_and_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Calls fail at once meanwhile, with the child's last words."""
+    """Calls fail at once meanwhile; the child's last words are for operators."""
     monkeypatch.setattr(
-        stdio_server, "RestartPolicy", lambda: RestartPolicy(first_s=0.01, park_after=3)
+        channel_server, "RestartPolicy", lambda: RestartPolicy(first_s=0.01, park_after=3)
     )
     async with server("crash") as subject:
         waiting = subject.call("echo")
@@ -168,8 +174,9 @@ async def test_a_crash_loop_is_slowed_down_and_says_why(monkeypatch: pytest.Monk
             await waiting.wait(PATIENCE_S)
         await eventually(lambda: subject.status.state == ServerState.PARKED, "the parking")
         assert subject.status.detail == "exited with code 9; its last words: no license"
-        with pytest.raises(BackendUnreachable, match="server srv is parked: exited with code 9"):
+        with pytest.raises(BackendUnreachable, match="server srv is parked") as caught:
             await subject.call("echo").wait(PATIENCE_S)
+        assert caught.value.detail == subject.status.detail
     assert "up" not in subject.states
 
 
@@ -218,7 +225,7 @@ async def test_a_change_during_the_listing_is_not_missed() -> None:
 async def test_stopping_ends_the_child_and_fails_who_waits() -> None:
     """Nothing is started again."""
     async with server("mute") as subject:
-        await eventually(lambda: subject.status.pid, "the child")
+        await eventually(lambda: subject.server.pids, "the child")
         waiting = subject.call("echo")
         await subject.server.stop()
         with pytest.raises(BackendUnreachable, match="stopped"):

@@ -1,0 +1,59 @@
+"""The other processes of the gateway, as the path of a request sees them, in memory."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from only1mcp.backends.call import Cancel
+from only1mcp.proxy.exchange import Exchange, Request
+
+
+@dataclass(slots=True)
+class Forwarded:
+    """A request that was passed on to another worker."""
+
+    address: str
+    request: Request
+    exchange: Exchange
+    on_gone: Callable[[], None]
+    cancelled: bool = False
+
+
+class FakePeers:
+    """Implements `only1mcp.proxy.peers.Peers`; remembers."""
+
+    def __init__(self, address: str = "1.0") -> None:
+        self.address = address
+        self.forwarded: list[Forwarded] = []
+        self.told: list[Request] = []
+
+    def forward(
+        self, address: str, request: Request, exchange: Exchange, on_gone: Callable[[], None]
+    ) -> Cancel:
+        """Take a request for another worker."""
+        entry = Forwarded(address, request, exchange, on_gone)
+        self.forwarded.append(entry)
+
+        def cancel() -> None:
+            entry.cancelled = True
+
+        return cancel
+
+    def tell_others(self, request: Request) -> None:
+        """Take a message for all others."""
+        self.told.append(request)
+
+
+class FakeWatcher:
+    """Implements `only1mcp.proxy.audience.Watcher`; remembers."""
+
+    def __init__(self) -> None:
+        self.watched: list[tuple[str, str, int]] = []
+        self.unwatched: list[tuple[str, str, int]] = []
+
+    def watch(self, server_id: str, uri: str, holder: int) -> None:
+        """Note that a resource is watched."""
+        self.watched.append((server_id, uri, holder))
+
+    def unwatch(self, server_id: str, uri: str, holder: int) -> None:
+        """Note that it is not any more."""
+        self.unwatched.append((server_id, uri, holder))
