@@ -12,11 +12,6 @@ from only1mcp.errors import BackendTimeout, Only1MCPError
 from only1mcp.protocol.client_features import Feature, needed
 from only1mcp.protocol.inbound import Inbound
 from only1mcp.protocol.input_required import url_elicitations, write_input_required
-from only1mcp.protocol.translate import (
-    INVALID_PARAMS,
-    RESOURCE_NOT_FOUND_LEGACY,
-    error_for,
-)
 from only1mcp.protocol.versions import Era
 from only1mcp.proxy.answer import relay, success
 from only1mcp.proxy.asks import Asks
@@ -27,6 +22,7 @@ from only1mcp.proxy.outbound import choose_leg, client_features, client_token, o
 from only1mcp.proxy.parking import Parking
 from only1mcp.proxy.questions import Questions, make_questions
 from only1mcp.proxy.rounds import Rounds, wants_input
+from only1mcp.proxy.worth import Attempt, Worth, worth_of
 from only1mcp.registry.snapshot import Snapshot
 from only1mcp.routing.router import Route
 from only1mcp.sessions.session import Session
@@ -67,6 +63,7 @@ class Call:
         self._outlet: Outlet | None = outlet
         self._level = level
         self._asked = 0
+        self._best: Attempt | None = None
         self._leg = inbound.era
         self._began = 0.0
         self._cancel: Cancel | None = None
@@ -156,14 +153,8 @@ class Call:
             self._questions.put(message, respond)
 
     def on_reply(self, reply: Envelope) -> None:
-        """Answer the client, or ask the next server when this one does not know the resource."""
+        """Answer the client, or ask the next server when this one has only an error to give."""
         self._cancel = None
-        if self._should_ask_next(reply):
-            self._attempt_ended("error")
-            self._asked += 1
-            self._rounds = None
-            self.start()
-            return
         if self._rounds is not None and wants_input(reply):
             self._rounds.begin(reply)
             return
@@ -179,7 +170,10 @@ class Call:
             self.on_failure(error)
             return
         self._attempt_ended(status)
-        self.end(answer, status)
+        if status == "ok":
+            self.end(answer, status)
+        else:
+            self._go_on(Attempt(worth_of(reply), self._asked, answer, status))
 
     def _url_first(self, reply: Envelope) -> tuple[Answer, str] | None:
         """Ask a modern client for what a legacy server wants done before the call is sent again.
@@ -195,16 +189,26 @@ class Call:
             return None
         return success(request_id, write_input_required(wanted, "")), "ok"
 
-    def _should_ask_next(self, reply: Envelope) -> bool:
-        if reply.result_end or self._asked + 1 == len(self._route.server_ids):
-            return False
-        code, _ = error_for(reply, self._inbound.era)
-        return code in (RESOURCE_NOT_FOUND_LEGACY, INVALID_PARAMS)
-
     def on_failure(self, error: Only1MCPError) -> None:
-        """Answer the client with the failure."""
+        """Answer the client with the failure, unless another server may have what it wants."""
         self._attempt_ended(error.reason)
-        self.end(error, error.reason)
+        self._go_on(Attempt(Worth.FAILED, self._asked, error, error.reason))
+
+    def _go_on(self, attempt: Attempt) -> None:
+        """Ask the next server; after the last one, end with what says most."""
+        best = self._best
+        if best is None or attempt.worth >= best.worth:
+            self._best = best = attempt
+        if self._asked + 1 == len(self._route.server_ids):
+            self._asked = best.asked
+            self.end(best.outcome, best.status)
+            return
+        self._asked += 1
+        self._questions.close()
+        if self._rounds is not None:
+            self._rounds.close()
+            self._rounds = None
+        self.start()
 
     def _time_out(self, timeout_s: float) -> None:
         if self._cancel is not None:

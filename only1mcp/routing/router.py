@@ -15,7 +15,7 @@ class Route:
     """Where a call goes."""
 
     server_ids: tuple[str, ...]
-    """Asked one after the other, the next only if the one before does not know the resource."""
+    """Asked one after the other, the next only if the one before has none but an error to give."""
     target: str
     """The owner's own name of the target, for the Mcp-Name header."""
     name: bytes | None = None

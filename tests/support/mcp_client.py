@@ -95,7 +95,8 @@ class McpClient:
         if self.session is not None:
             return json.dumps(body).encode(), self._legacy_headers()
         body["params"] = {**params, "_meta": META}
-        return json.dumps(body).encode(), modern_headers(method, params.get("name"))
+        named = params.get("name", params.get("uri"))
+        return json.dumps(body).encode(), modern_headers(method, named)
 
     def _legacy_headers(self) -> dict[str, str]:
         return {**HEADERS, "Mcp-Session-Id": str(self.session), "MCP-Protocol-Version": LEGACY}

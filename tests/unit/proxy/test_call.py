@@ -1,12 +1,14 @@
 """One call under way: what the backend is sent, and what becomes of its answer, or of none."""
 
+import itertools
 import json
 from typing import Any
 
 import pytest
 
 from only1mcp._speedups import members
-from only1mcp.errors import BackendLost, BackendUnreachable, Overloaded
+from only1mcp.errors import BackendLost, BackendUnreachable, Only1MCPError, Overloaded
+from only1mcp.protocol.translate import error_code
 from only1mcp.protocol.versions import Era
 from tests.support.catalogues import catalogue
 from tests.support.desk import Desk, tool_result
@@ -155,13 +157,32 @@ async def test_when_nobody_knows_the_resource_the_last_answer_counts() -> None:
 
 
 @on_loop
-async def test_another_error_ends_the_search() -> None:
-    """It is the answer of somebody who knows the resource."""
+async def test_no_failure_ends_the_search() -> None:
+    """Who comes last may have the resource all the same."""
     desk = many_owners()
     told = desk.modern("resources/read", {"uri": "r://new"})
     desk.backends["a"].answer(refusal(-32603))
-    assert told.message["error"]["code"] == -32603
-    assert desk.backends["b"].calls == []
+    desk.backends["b"].answer(BackendUnreachable("b is down"))
+    desk.backends["c"].answer(b'{"contents":[]}')
+    assert told.message["result"]["contents"] == []
+    assert desk.attempts == [("a", "error"), ("b", "backend_unreachable"), ("c", "ok")]
+
+
+@on_loop
+async def test_of_several_failures_the_one_that_says_most_is_the_answer() -> None:
+    """Refusals before outages, outages before servers that do not have it; it bears its server."""
+    failures: list[bytes | Only1MCPError] = [
+        refusal(-32002), refusal(-32601), BackendUnreachable("down"), refusal(-31000),
+    ]  # fmt: skip
+    for worse, better in itertools.combinations(failures, 2):
+        for one, other in ((worse, better), (better, worse)):
+            desk = Desk(*(catalogue(name, resources=f"r://{name}") for name in "ab"))
+            told = desk.modern("resources/read", {"uri": "r://new"})
+            desk.backends["a"].answer(one)
+            desk.backends["b"].answer(other)
+            code = better.code if isinstance(better, Only1MCPError) else error_code(better[1:])
+            assert told.message["error"]["code"] == code
+            assert desk.outcomes[0].server_id == ("b" if other is better else "a")
 
 
 @on_loop
