@@ -82,8 +82,7 @@ class Graph:
     async def close(self) -> None:
         """End what is open towards the backends."""
         self.peers.close()
-        for backend in self.backends.values():
-            await backend.close()
+        await asyncio.gather(*(backend.close() for backend in self.backends.values()))
         await self.tasks.cancel_all()
         await self.client.close()
 
