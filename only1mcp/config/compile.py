@@ -202,7 +202,8 @@ class _Compiler:
                 (*path, "transport"), f"does not go with {'command' if section.command else 'url'}",
                 f"leave it out or write {' or '.join(fitting)}",
             )  # fmt: skip
-        elif asked != "http" and section.instances:
+            return fitting[0]
+        if asked != "http" and section.instances:
             self._problem((*path, "instances"), "only http has instances", "give one url")
         return asked
 

@@ -14,13 +14,20 @@ from only1mcp.config.overrides import apply_overrides, override_paths
 from only1mcp.config.positions import Document, dotted, read
 from only1mcp.config.positions import Path as KeyPath
 from only1mcp.config.problems import NOWHERE, ConfigInvalid, Place, Problem
-from only1mcp.config.schema import HOST_PATTERN, ORIGIN_PATTERN, URL_PATTERN, ConfigFile
+from only1mcp.config.schema import (
+    ANY_URL_PATTERN,
+    HOST_PATTERN,
+    ORIGIN_PATTERN,
+    URL_PATTERN,
+    ConfigFile,
+)
 from only1mcp.config.settings import Settings
 from only1mcp.config.substitution import substitute
 
 MAX_PROBLEMS = 20
 _PATTERN_HINTS = {
     URL_PATTERN: "write an address as http://127.0.0.1:9000/mcp",
+    ANY_URL_PATTERN: "write an address as http://127.0.0.1:9000/mcp",
     HOST_PATTERN: "write a host without a port, as gateway.example.com",
     ORIGIN_PATTERN: "write an origin as https://app.example.com",
 }

@@ -21,7 +21,8 @@ ServerId = Annotated[
 Prefix = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.-]{0,64}$")]
 URL_PATTERN = r"^https?://[^\s/?#]+[^\s#]*$"
 HttpUrl = Annotated[str, StringConstraints(pattern=URL_PATTERN)]
-Url = Annotated[str, StringConstraints(pattern=URL_PATTERN.replace("https?", "(https?|wss?)"))]
+ANY_URL_PATTERN = URL_PATTERN.replace("https?", "(https?|wss?)")
+Url = Annotated[str, StringConstraints(pattern=ANY_URL_PATTERN)]
 HOST_PATTERN = r"^([A-Za-z0-9._-]+|\[?[0-9A-Fa-f.]*:[0-9A-Fa-f.]*:[0-9A-Fa-f:.]*\]?)$"
 """A name or an address; a port is not compared, and a star would match nothing."""
 HostName = Annotated[str, StringConstraints(pattern=HOST_PATTERN)]

@@ -27,7 +27,11 @@ PROBLEMS = [
     (STDIO + "  transport: http", "c.yaml:4:14: servers[0].transport: does not go with command. "
      "leave it out or write stdio"),
     (HTTP + "  transport: stdio", "c.yaml:4:14: servers[0].transport: does not go with url. "
-     "leave it out or write http"),
+     "leave it out or write http or sse"),
+    ("servers:\n- id: a\n  url: ws://h/\n  transport: http", "c.yaml:4:14: servers[0].transport: "
+     "does not go with url. leave it out or write websocket"),
+    ("servers:\n- id: a\n  transport: sse\n  instances: [{url: 'http://h/'}]", "c.yaml:4:14: "
+     "servers[0].instances: only http has instances. give one url"),
     ("servers:\n- id: a\n  command: rm", "c.yaml:3:12: servers[0].command: 'rm' is not an allowed "
      "command. add it to stdio.allowed_commands"),
     ("servers:\n- id: a\n  command: /bin/sh", "c.yaml:3:12: servers[0].command: '/bin/sh' is not "
@@ -47,7 +51,7 @@ PROBLEMS = [
     ("mcpServers:\n  '!!': {command: node}", "c.yaml:2:3: mcpServers.!!: the name has no letter "
      "or digit. rename the server"),
     ("mcpServers:\n  x: {type: pigeon, url: 'http://h/'}", "c.yaml:2:13: mcpServers.x.type: "
-     "transport 'pigeon' is not known. use stdio or http"),
+     "transport 'pigeon' is not known. use stdio, http, sse or websocket"),
     ("mcpServers:\n  x: {}", "c.yaml:2:3: mcpServers.x: command or url is missing. give command "
      "for a program, url for an HTTP server"),
     (HTTP + "  auth: {type: bearer, token_env: NOPE}", "c.yaml:4:9: servers[0].auth: ${NOPE} is "

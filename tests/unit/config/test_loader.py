@@ -60,11 +60,14 @@ PROBLEMS = [
      "pattern '^[A-Za-z0-9](?:[A-Za-z0-9_.-]*[A-Za-z0-9])?$'. use letters, digits, '_', '-' "
      "and '.'"),
     ("servers:\n- id: a\n  url: ftp://x", "c.yaml:3:8: servers[0].url: string should match "
+     r"pattern '^(https?|wss?)://[^\s/?#]+[^\s#]*$'. write an address as http://127.0.0.1:9000/mcp"),
+    ("servers:\n- id: a\n  instances: [{url: 'ws://h/'}]", "c.yaml:3:21: "
+     "servers[0].instances[0].url: string should match "
      r"pattern '^https?://[^\s/?#]+[^\s#]*$'. write an address as http://127.0.0.1:9000/mcp"),
     ("servers:\n- id: a\n  instances: [{url: 'http://h/', weight: 0}]",
      "c.yaml:3:42: servers[0].instances[0].weight: input should be greater than or equal to 1"),
     ("mcpServers:\n  x: {httpUrl: bad}", "c.yaml:2:16: mcpServers.x.httpUrl: string should match "
-     r"pattern '^https?://[^\s/?#]+[^\s#]*$'. write an address as http://127.0.0.1:9000/mcp"),
+     r"pattern '^(https?|wss?)://[^\s/?#]+[^\s#]*$'. write an address as http://127.0.0.1:9000/mcp"),
     ("mcpServers:\n  x: {command: 3}", "c.yaml:2:16: mcpServers.x.command: input should be a "
      "valid string"),
     (SERVER + "    env: {A: 1}", "c.yaml:4:14: servers[0].env.A: input should be a valid string"),
