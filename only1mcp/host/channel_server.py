@@ -108,7 +108,8 @@ class ChannelServer:
     @property
     def pids(self) -> set[int]:
         """The processes that run for this server now."""
-        return {self.status.pid, *self.pool.pids} - {0}
+        own = 0 if self._connection is None else self._connection.pid
+        return {own, *self.pool.pids} - {0}
 
     def _member(self, features: Feature) -> ChannelMember:
         return ChannelMember(self.server, self._client, features, self._tasks)
@@ -159,8 +160,8 @@ class ChannelServer:
             raise BackendLost(connection.reason or "the connection ended")
         finally:
             self.status.detail = connection.reason or self.status.detail
-            self._connection = None
             await connection.close(orderly=self._stopping)
+            self._connection = None
             self.status.detail = connection.reason or self.status.detail
             self.status.pid = 0
 

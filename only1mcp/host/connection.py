@@ -67,7 +67,7 @@ class Connection:
 
     async def close(self, *, orderly: bool) -> None:
         """End it, in order or at once."""
-        channel, self.channel = self.channel, None
+        channel = self.channel
         if channel is None:
             return
         if orderly:
@@ -75,6 +75,7 @@ class Connection:
         elif not channel.exited.is_set():
             channel.kill()
             await channel.exited.wait()
+        self.channel = None  # not before: whoever reaps orphans asks whose process it is
 
     @property
     def pid(self) -> int:
