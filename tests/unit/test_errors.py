@@ -15,6 +15,7 @@ BackendProtocolError             32005  200  backend_protocol
 BackendTimeout                   32002  200  backend_timeout
 BackendUnreachable               32001  200  backend_unreachable           retryable
 BodyTooLarge                    -32600  413  body_too_large
+Cancelled                       -32800  200  cancelled
 ClientError                     -32603  400  client_error
 Forbidden                       -32600  403  forbidden
 HeaderMismatch                  -32020  400  header_mismatch

@@ -17,7 +17,6 @@ from only1mcp.errors import (
     BackendProtocolError,
     BackendTimeout,
     BackendUnreachable,
-    Only1MCPError,
     Overloaded,
 )
 from only1mcp.protocol.client_features import Feature

@@ -42,7 +42,7 @@ REFUSED = [
      h(OLD, repeated=("mcp-protocol-version",)), -32600, 400),
     ("legacy: an unknown method", legacy("tools/nope"), h(None), -32601, 404),
     ("legacy: a method of the modern era", legacy("server/discover"), h(None), -32601, 404),
-    ("legacy: one that we do not offer", legacy("logging/setLevel"), h(OLD), -32601, 404),
+    ("legacy: the other era's stream", legacy("subscriptions/listen"), h(OLD), -32601, 404),
     ("a posted response", encode({"jsonrpc": "2.0", "id": 1, "result": {}}), h(), -32600, 400),
     ("a header of an unknown revision", legacy("tools/call", CALL), h(FUTURE), -32602, 400),
     ("no params at all", legacy("tools/list"), h(method="tools/list"), -32602, 400),
