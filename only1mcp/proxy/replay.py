@@ -10,6 +10,7 @@ import secrets
 from collections import deque
 
 from only1mcp.backends.call import Cancel
+from only1mcp.errors import InvalidRequest
 from only1mcp.proxy.exchange import Answer, Exchange, Request
 from only1mcp.proxy.journey import Journey
 from only1mcp.proxy.peers import Peers
@@ -19,6 +20,7 @@ SINCE = "2025-11-25"
 """The first revision whose streams begin with an event id (SEP-1699)."""
 MAX_EVENTS = 256
 MAX_BYTES = 1024 * 1024
+_CALL, _SESSION = "c", "s"
 RETAIN_S = 60.0
 """How long a stream waits for its client, and how long an ended one can be read again."""
 
@@ -26,8 +28,10 @@ RETAIN_S = 60.0
 class Resumable:
     """Implements `Exchange` on top of one connection after another."""
 
-    def __init__(self, replays: "Replays", serial: int, inner: Exchange) -> None:
+    def __init__(self, replays: "Replays", serial: int, inner: Exchange, *, of_call: bool) -> None:
         self.serial = serial
+        self.of_call = of_call
+        """Whether it is to bring the answer to a request."""
         self.name = ""
         """Set once the stream has begun."""
         self.finished = False
@@ -127,7 +131,7 @@ class Replays:
         """Make a stream resumable, if the client's revision and its way in know how."""
         if request.channel is not None or session.version < SINCE:
             return exchange
-        return Resumable(self, session.serial, exchange)
+        return Resumable(self, session.serial, exchange, of_call=bool(request.body))
 
     def keeper(self, journey: Journey) -> Cancel:
         """Return what to do when the client's connection breaks: wait, or stop the call."""
@@ -143,7 +147,7 @@ class Replays:
 
     def add(self, stream: Resumable) -> str:
         """Make a stream known; returns its name."""
-        name = f"{self._address}-{secrets.token_hex(8)}"
+        name = f"{self._address}-{_CALL if stream.of_call else _SESSION}{secrets.token_hex(8)}"
         self._streams[name] = stream
         return name
 
@@ -154,13 +158,19 @@ class Replays:
     def resume(
         self, session: Session, request: Request, exchange: Exchange, peers: Peers
     ) -> Cancel | None:
-        """Go on with the stream that a request names; None when there is none (any more)."""
+        """Go on with the stream that a request names; None when it is gone, and another will do.
+
+        Raises:
+            InvalidRequest: it is gone, and with it the answer that it was to bring.
+        """
         name, _, number = (request.last_event_id or "").rpartition("-")
         address = name.rpartition("-")[0]
         if address not in ("", self._address) and not request.forwarded:
             return peers.forward(address, request, exchange, exchange.end)
         stream = self._streams.get(name)
         if stream is None or stream.serial != session.serial or not number.isdigit():
+            if name.rpartition("-")[2].startswith(_CALL):
+                raise InvalidRequest("this stream is gone", hint="send the request again")
             return None
         stream.attach(exchange, int(number))
         return lambda: stream.detach(_nothing)
