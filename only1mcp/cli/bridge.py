@@ -1,34 +1,35 @@
 """`connect`: MCP on standard input and output, carried to the gateway over HTTP.
 
-For clients that can only start a program. Messages pass unchanged; the bridge adds the headers that
-HTTP needs, keeps the legacy session's id, and turns a cancellation into the end of its request.
+For clients that can only start a program. Messages pass unchanged. The bridge adds what HTTP needs
+(headers, the legacy session's id and stream), and takes over what stdio says in another way: a
+modern client's cancellation closes its request.
 """
 
 import asyncio
-import contextlib
-import os
-import sys
-import threading
-from collections.abc import AsyncIterator
+import signal
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import aiohttp
 import click
-import orjson
 
 from only1mcp._speedups import NOTIFICATION, REQUEST, Envelope, scan
 from only1mcp.cli.gateway import endpoint
 from only1mcp.cli.output import port_option, say, url_option
-from only1mcp.errors import BackendProtocolError, BackendUnreachable, Only1MCPError, ParseError
+from only1mcp.cli.pipes import Output, read_lines
+from only1mcp.cli.remote import Remote
+from only1mcp.errors import BackendLost, BackendUnreachable, Only1MCPError
 from only1mcp.protocol import jsonrpc
-from only1mcp.protocol.event_stream import EventReader
-from only1mcp.protocol.headers import encode_value
-from only1mcp.protocol.lines import LineReader, LineTooLong
+from only1mcp.protocol.cancellation import CANCELLED, cancellation, cancelled_id
+from only1mcp.protocol.event_stream import EventTooLong
 from only1mcp.tasks import Tasks
 
-MAX_MESSAGE_BYTES = 64 * 1024 * 1024
-_CHUNK_BYTES = 64 * 1024
-_END_TIMEOUT_S = 2.0
+FINISH_S = 5.0
+"""How long requests may take that are under way when the input ends."""
+SENT_S = 5.0
+"""How long a cancellation waits for its request to leave."""
+_LISTEN = "subscriptions/listen"
 
 
 @click.command("connect")
@@ -37,162 +38,164 @@ _END_TIMEOUT_S = 2.0
 @port_option
 def connect_command(target: str | None, url: str | None, port: int | None) -> None:
     """Speak MCP on stdin and stdout, for clients that only do that."""
-    asyncio.run(_connect(endpoint(target or url, port)))
+    raise SystemExit(asyncio.run(carry(endpoint(target or url, port))))
 
 
-async def _connect(url: str) -> None:
-    async with aiohttp.ClientSession(
-        timeout=aiohttp.ClientTimeout(total=None), cookie_jar=aiohttp.DummyCookieJar()
-    ) as client:
-        bridge = Bridge(url, client)
-        reader = LineReader(MAX_MESSAGE_BYTES)
-        async for chunk in _input():
-            for line in _lines(reader, chunk):
-                await bridge.take(line)
-        await bridge.close()
-
-
-async def _input() -> AsyncIterator[bytes]:
-    """Read standard input in a thread: it may be a file, which no event loop can wait for."""
+async def carry(url: str, gone: "asyncio.Future[int] | None" = None) -> int:
+    """Carry messages until the input ends, a signal comes or `gone` is set; returns the code."""
     loop = asyncio.get_running_loop()
-    chunks: asyncio.Queue[bytes] = asyncio.Queue(maxsize=1)
+    stopping: asyncio.Future[int] = loop.create_future() if gone is None else gone
 
-    def read() -> None:
-        chunk = b"begin"
-        while chunk:
-            chunk = os.read(sys.stdin.fileno(), _CHUNK_BYTES)
-            asyncio.run_coroutine_threadsafe(chunks.put(chunk), loop).result()
+    def stop(code: int) -> None:
+        if not stopping.done():
+            stopping.set_result(code)
 
-    threading.Thread(target=read, name="stdin", daemon=True).start()
-    while chunk := await chunks.get():
-        yield chunk
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop, 128 + number)
+    output = Output(lambda: stop(0))
+    tasks = Tasks()
+    async with Remote(url) as remote:
+        bridge = Bridge(remote, output.write)
+        reading = tasks.spawn(_read(bridge, output))
+        first: set[asyncio.Future[Any]] = {reading, stopping}
+        await asyncio.wait(first, return_when=asyncio.FIRST_COMPLETED)
+        await tasks.cancel_all()
+        await bridge.close(0 if stopping.done() else FINISH_S)
+    output.close()
+    return stopping.result() if stopping.done() else 0
 
 
-def _lines(reader: LineReader, chunk: bytes) -> list[bytes]:
-    """Return the lines that are complete; one that is too long is answered with an error."""
-    try:
-        return reader.feed(chunk)
-    except LineTooLong as error:
-        _write(jsonrpc.error_from(None, ParseError(str(error))))
-        return error.before
+async def _read(bridge: "Bridge", output: Output) -> None:
+    async for line in read_lines(output):
+        await bridge.take(line)
+
+
+@dataclass(slots=True)
+class _UnderWay:
+    """A request that is not answered yet."""
+
+    task: asyncio.Task[None]
+    message: Envelope
+    sent: asyncio.Event
+    is_cancelled: bool = False
 
 
 class Bridge:
-    """Carries one client's messages."""
+    """Carries one client's messages.
 
-    def __init__(self, url: str, client: aiohttp.ClientSession) -> None:
-        self._url = url
-        self._client = client
+    Args:
+        remote: where they go.
+        write: takes each message for the client.
+    """
+
+    def __init__(self, remote: Remote, write: Callable[[bytes], None]) -> None:
+        self._remote = remote
+        self._write = write
         self._tasks = Tasks()
-        self._under_way: dict[bytes, asyncio.Task[None]] = {}
-        self._session: str | None = None
-        self._version: str | None = None
+        self._under_way: dict[bytes, _UnderWay] = {}
+        self._following: asyncio.Task[None] | None = None
 
     async def take(self, line: bytes) -> None:
-        """Carry one message; requests run side by side, but for `initialize`."""
+        """Take one message; they run side by side, but for those that open the session."""
         try:
             message = scan(line)
         except Only1MCPError as error:
-            _write(jsonrpc.error_from(None, error))
+            self._write(jsonrpc.error_from(None, error))
             return
-        if message.kind == NOTIFICATION and self._cancels(message):
-            return
-        task = self._tasks.spawn(self._carry(message))
-        if message.kind == REQUEST and message.id is not None:
-            self._under_way[message.id] = task
-            task.add_done_callback(lambda _: self._under_way.pop(message.id or b"", None))
-        if message.method == "initialize":
-            await asyncio.wait([task])
+        if message.kind == NOTIFICATION and message.method == CANCELLED:
+            self._cancel(message)
+        elif message.kind == REQUEST:
+            await self._request(message)
+        else:
+            task = self._tasks.spawn(self._carry(message, self._write, _nothing))
+            if message.method == "notifications/initialized":
+                await asyncio.wait([task])
+                self._follow()
 
-    def _cancels(self, message: Envelope) -> bool:
-        """On HTTP a modern client cancels by closing the stream (basic/patterns/cancellation)."""
-        if message.method != "notifications/cancelled" or self._session is not None:
-            return False
-        params = orjson.loads(message.body[message.params_start : message.params_end] or b"{}")
-        task = self._under_way.get(orjson.dumps(params.get("requestId")))
-        if task is not None:
-            task.cancel()
-        return True
-
-    async def _carry(self, message: Envelope) -> None:
-        try:
-            await self._post(message)
-        except (aiohttp.ClientError, OSError) as error:
-            say(f"only1mcp connect: {self._url} cannot be reached: {error}")
-            if message.kind == REQUEST:
-                failure = BackendUnreachable(
-                    f"the gateway at {self._url} cannot be reached", hint="only1mcp start"
-                )
-                _write(jsonrpc.error_from(message.id, failure))
-
-    async def _post(self, message: Envelope) -> None:
-        headers = self._headers(message)
-        async with self._client.post(self._url, data=message.body, headers=headers) as response:
-            if message.method == "initialize":
-                self._session = response.headers.get("Mcp-Session-Id")
-            if response.content_type == "text/event-stream":
-                reader = EventReader(MAX_MESSAGE_BYTES)
-                async for chunk in response.content.iter_any():
-                    for event in reader.feed(chunk):
-                        if event.data:
-                            self._deliver(message, event.data)
-                return
-            body = await response.read()
-            if message.kind == REQUEST:
-                self._deliver(message, _answer(message, response.status, body))
-
-    def _deliver(self, message: Envelope, body: bytes) -> None:
-        if message.method == "initialize":
-            result: Any = orjson.loads(body).get("result") or {}
-            self._version = result.get("protocolVersion")
-        _write(body)
-
-    def _headers(self, message: Envelope) -> dict[str, str]:
-        headers = {
-            "Content-Type": "application/json",
-            "Accept": "application/json, text/event-stream",
-        }
-        if message.version is not None:
-            headers["MCP-Protocol-Version"] = message.version
-            headers["Mcp-Method"] = message.method or ""
-            target = message.uri if message.method == "resources/read" else message.name
-            if target is not None:
-                headers["Mcp-Name"] = encode_value(target)
-            return headers
-        if self._session is not None and message.method != "initialize":
-            headers["Mcp-Session-Id"] = self._session
-            if self._version is not None:
-                headers["MCP-Protocol-Version"] = self._version
-        return headers
-
-    async def close(self) -> None:
-        """Let requests finish and end the session: the client closed our input."""
-        if self._under_way:
-            await asyncio.wait(list(self._under_way.values()), timeout=5.0)
+    async def close(self, patience_s: float) -> None:
+        """End the session: the client has gone; what is under way may still be answered."""
+        waited = [one.task for one in self._under_way.values() if one.message.method != _LISTEN]
+        if waited and patience_s:
+            await asyncio.wait(waited, timeout=patience_s)
         await self._tasks.cancel_all()
-        if self._session is not None:
-            headers = {"Mcp-Session-Id": self._session}
-            with contextlib.suppress(aiohttp.ClientError, TimeoutError):
-                async with (
-                    asyncio.timeout(_END_TIMEOUT_S),
-                    self._client.delete(self._url, headers=headers),
-                ):
-                    pass
+        await self._remote.end_session()
+
+    async def _request(self, message: Envelope) -> None:
+        if message.method == "initialize":
+            await self._leave_session()
+        key = message.id or b""
+        sent = asyncio.Event()
+        work = self._carry(message, lambda body: self._deliver(key, body), sent.set)
+        entry = _UnderWay(self._tasks.spawn(work), message, sent)
+        self._under_way[key] = entry
+        entry.task.add_done_callback(lambda _: self._forget(key, entry))
+        if message.method == "initialize":
+            await asyncio.wait([entry.task])
+
+    def _forget(self, key: bytes, entry: _UnderWay) -> None:
+        if self._under_way.get(key) is entry:
+            del self._under_way[key]
+
+    async def _leave_session(self) -> None:
+        """Make room for another session."""
+        if self._following is not None:
+            self._following.cancel()
+        await self._remote.end_session()
+
+    def _follow(self) -> None:
+        if self._remote.has_session and (self._following is None or self._following.done()):
+            self._following = self._tasks.spawn(self._remote.follow(self._write))
+
+    def _cancel(self, cancelled: Envelope) -> None:
+        """Stop a request: over HTTP a modern client closes its stream (patterns/cancellation)."""
+        entry = self._under_way.get(cancelled_id(cancelled) or b"")
+        if entry is None or entry.message.method == "initialize":
+            return
+        entry.is_cancelled = True
+        if entry.message.version is not None:
+            entry.task.cancel()
+        else:
+            self._tasks.spawn(self._cancel_after(entry, cancelled))
+
+    async def _cancel_after(self, entry: _UnderWay, cancelled: Envelope) -> None:
+        """Send a cancellation, which must not overtake what it is about."""
+        try:
+            await asyncio.wait_for(entry.sent.wait(), SENT_S)
+        except TimeoutError:
+            entry.task.cancel()
+            return
+        await self._carry(cancelled, self._write, _nothing)
+
+    def _deliver(self, key: bytes, body: bytes) -> None:
+        """Pass on what belongs to a request, unless it was cancelled."""
+        entry = self._under_way.get(key)
+        if entry is None or entry.is_cancelled:
+            return
+        self._write(body)
+        if entry.message.method == _LISTEN and scan(body).result_end:
+            self._write(cancellation(key))  # on stdio the end of a stream is told so as well
+
+    async def _carry(
+        self, message: Envelope, deliver: Callable[[bytes], None], on_sent: Callable[[], None]
+    ) -> None:
+        """Carry one message to its end, whatever that is."""
+        url = self._remote.url
+        failure: Only1MCPError | None = None
+        try:
+            await self._remote.post(message, deliver, on_sent)
+        except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
+            say(f"only1mcp connect: {url} cannot be reached: {error}")
+            failure = BackendUnreachable(
+                f"the gateway at {url} cannot be reached", hint="only1mcp start"
+            )
+        except (aiohttp.ClientError, OSError, EventTooLong) as error:
+            say(f"only1mcp connect: the connection to {url} broke: {error!r}")
+            failure = BackendLost(f"the connection to {url} broke; the call may have run")
+        except Only1MCPError as error:
+            failure = error
+        if failure is not None and message.kind == REQUEST:
+            deliver(jsonrpc.error_from(message.id, failure))
 
 
-def _answer(request: Envelope, status: int, body: bytes) -> bytes:
-    """Return the body if it answers the request, else the error that it stands for."""
-    try:
-        reply = scan(body)
-    except Only1MCPError:
-        failure = BackendProtocolError(f"the gateway answered HTTP {status} and no message")
-        return jsonrpc.error_from(request.id, failure)
-    if reply.error_end and reply.id in (None, b"null"):  # refused before anybody read the id
-        return jsonrpc.error(request.id, body[reply.error_start : reply.error_end])
-    return body
-
-
-def _write(message: bytes) -> None:
-    """Write one line; a message from the network may hold line ends between its tokens."""
-    sys.stdout.buffer.write(message.replace(b"\r", b"").replace(b"\n", b" ") + b"\n")
-    sys.stdout.buffer.flush()
+def _nothing() -> None:
+    """Nobody waits for it to be sent."""

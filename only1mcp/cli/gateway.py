@@ -77,8 +77,13 @@ def endpoint(url: str | None, port: int | None = None) -> str:
     if url is not None:
         return url
     _, record = find_instance(port)
-    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(record["host"], record["host"])  # noqa: S104 - replaced, not bound
-    return f"http://{bracketed(host)}:{record['port']}/mcp"
+    return endpoint_at(record["host"], record["port"])
+
+
+def endpoint_at(host: str, port: int) -> str:
+    """Return the MCP endpoint of a gateway that listens there, as it is reached from here."""
+    reached = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - replaced, not bound
+    return f"http://{bracketed(reached)}:{port}/mcp"
 
 
 class McpClient:

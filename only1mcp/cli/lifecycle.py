@@ -4,7 +4,7 @@ import os
 import signal
 import socket
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -29,6 +29,7 @@ from only1mcp.config.isolated import load_isolated
 from only1mcp.config.problems import ConfigInvalid
 from only1mcp.config.settings import Settings
 from only1mcp.links.runtime_dir import AlreadyRunning, RuntimeDir, for_port
+from only1mcp.process.context import Shared
 
 _POLL_S = 0.05
 
@@ -42,17 +43,22 @@ _POLL_S = 0.05
 @click.option("--no-demo", is_flag=True, help="Fail when there is no configuration.")
 @click.option("--log-level", type=click.Choice(["debug", "info", "warning", "error"]))
 @click.option("--log-format", type=click.Choice(["auto", "text", "json"]))
+@click.option("--stdio", is_flag=True, help="Speak MCP on stdin and stdout, and end with stdin.")
 @click.option(
     "--allow-unauthenticated", is_flag=True,
     help="Listen beyond loopback although nobody has to authenticate.",
 )  # fmt: skip
 def start_command(
-    config_path: str | None, demo: bool, no_demo: bool, **options: str | int | bool | None
-) -> None:
+    config_path: str | None, demo: bool, no_demo: bool, stdio: bool,
+    **options: str | int | bool | None,
+) -> None:  # fmt: skip
     """Run the gateway in the foreground.
 
-    Without a configuration it runs a demonstration with bundled servers.
+    Without a configuration it runs a demonstration with bundled servers. With --stdio it serves the
+    client that started it, on a port of its own unless --port is given.
     """
+    if stdio and options["port"] is None:
+        options["port"] = 0
     environment = _environment(options)
     path = None if demo else _config_path(config_path, environment)
     if path is None and not demo and (no_demo or os.environ.get("ONLY1MCP_DEMO") == "0"):
@@ -61,7 +67,11 @@ def start_command(
             "write one: only1mcp init > only1mcp.yaml", exit_code=INVALID,
         )  # fmt: skip
     settings = _load(path, environment)
-    raise SystemExit(_run(settings, path, environment))
+    if not stdio:
+        raise SystemExit(_run(settings, path, environment, announce))
+    from only1mcp.cli.stdio import serve
+
+    raise SystemExit(serve(lambda on_ready: _run(settings, path, environment, on_ready)))
 
 
 def _environment(options: Mapping[str, str | int | bool | None]) -> dict[str, str]:
@@ -87,7 +97,10 @@ def _load(path: Path | None, environment: Mapping[str, str]) -> Settings:
         raise invalid(error) from None
 
 
-def _run(settings: Settings, path: Path | None, environment: Mapping[str, str]) -> int:
+def _run(
+    settings: Settings, path: Path | None, environment: Mapping[str, str],
+    on_ready: Callable[[Shared], int],
+) -> int:  # fmt: skip
     """Become the supervisor; returns the exit code."""
     from only1mcp.observability.logs import setup_logging
     from only1mcp.supervisor.listeners import PortBusy, open_listeners
@@ -118,7 +131,7 @@ def _run(settings: Settings, path: Path | None, environment: Mapping[str, str]) 
             say(f"the configuration cannot be read; nothing was changed: {error}")
         return None
 
-    supervisor = Supervisor(settings, listeners, demo, directory, reread, announce)
+    supervisor = Supervisor(settings, listeners, demo, directory, reread, on_ready)
     code = 128 + supervisor.run()
     os.close(lock)
     return code

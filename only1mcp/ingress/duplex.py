@@ -11,11 +11,12 @@ from collections.abc import Callable
 
 import orjson
 
-from only1mcp._speedups import BATCH, REQUEST, Envelope, members, scan
+from only1mcp._speedups import BATCH, REQUEST, Envelope, scan
 from only1mcp.backends.call import Cancel
 from only1mcp.errors import InvalidRequest, Only1MCPError, Overloaded
 from only1mcp.ingress.service import McpService
 from only1mcp.protocol import jsonrpc
+from only1mcp.protocol.cancellation import CANCELLED, cancellation, cancelled_id
 from only1mcp.protocol.headers import McpHeaders
 from only1mcp.protocol.standard_headers import standard_headers
 from only1mcp.proxy.exchange import Answer, Request
@@ -24,7 +25,6 @@ MAX_UNDER_WAY = 1000
 """Requests of one channel that are not answered yet."""
 MAX_BYTES_UNDER_WAY = 32 * 1024 * 1024
 """What they may hold together, those included that wait for the session to be opened."""
-_CANCELLED = "notifications/cancelled"
 _LISTEN = "subscriptions/listen"
 _log = logging.getLogger(__name__)
 
@@ -65,7 +65,7 @@ class Duplex:
         envelope = _scanned(message)
         if self._is_opening and (envelope is None or not envelope.version_start):
             self._hold(message, envelope)
-        elif envelope is not None and envelope.method == _CANCELLED:
+        elif envelope is not None and envelope.method == CANCELLED:
             self._cancel(envelope)
         else:
             self._start(message, envelope)
@@ -138,7 +138,7 @@ class Duplex:
 
     def _cancel(self, cancelled: Envelope) -> None:
         """Stop what a notification names; it is not answered any more (utilities/cancellation)."""
-        reply = self._under_way.get(_request_id(cancelled))
+        reply = self._under_way.get(cancelled_id(cancelled) or b"")
         if reply is not None and not reply.opens_session:
             reply.stop()
             self.ended(reply)
@@ -233,7 +233,7 @@ class _Reply:
             self.send(answer.body)
             if self._method == _LISTEN and answer.status == 200:
                 # Both ways of saying that a stream has ended: the result, and that of stdio.
-                self.send(jsonrpc.notification(_CANCELLED, b'{"requestId":%b}' % (self.id or b"")))
+                self.send(cancellation(self.id or b""))
         self.end()
         if self.opens_session:
             self._duplex.opened(answer)
@@ -250,13 +250,6 @@ def _scanned(message: bytes) -> Envelope | None:
         return scan(message)
     except Only1MCPError:
         return None
-
-
-def _request_id(cancelled: Envelope) -> bytes:
-    """Return the id that a `notifications/cancelled` names, as JSON."""
-    body: bytes = cancelled.body
-    spans = members(body, cancelled.params_start) if cancelled.params_end else ()
-    return next((body[start:end] for key, start, end in spans if key == "requestId"), b"")
 
 
 def _nothing() -> None:

@@ -1,0 +1,100 @@
+"""`start --stdio`: a gateway for the client that started us, on our standard input and output.
+
+Two processes: this one is the bridge, its child the gateway. The gateway ends with the bridge,
+however that ends, and has a session of its own: a client that kills our process group leaves it the
+time to end its servers.
+"""
+
+import asyncio
+import contextlib
+import os
+import signal
+import sys
+import traceback
+from collections.abc import Callable
+from typing import NoReturn
+
+import click
+
+from only1mcp.cli.banner import announce
+from only1mcp.cli.bridge import carry
+from only1mcp.cli.gateway import endpoint_at
+from only1mcp.cli.output import UNEXPECTED, say
+from only1mcp.process import prctl
+from only1mcp.process.context import Shared
+
+OnReady = Callable[[Shared], int]
+_MAX_URL_BYTES = 4096
+_STDIN, _STDOUT, _STDERR = range(3)
+
+
+def serve(run: Callable[[OnReady], int]) -> int:
+    """Serve until standard input ends; returns the exit code.
+
+    Args:
+        run: is the gateway; calls back once that serves, and returns its exit code.
+    """
+    ready, tell = os.pipe()
+    bridge = os.getpid()
+    gateway = os.fork()
+    if gateway == 0:
+        os.close(ready)
+        _be_gateway(run, tell, bridge)
+    os.close(tell)
+    try:
+        url = os.read(ready, _MAX_URL_BYTES).decode()  # nothing when the gateway did not start
+        code = asyncio.run(_bridge(url, gateway)) if url else None
+    finally:
+        ended = _end(gateway)
+    return ended if code is None else code
+
+
+async def _bridge(url: str, gateway: int) -> int:
+    """Carry messages while the gateway lives."""
+    loop = asyncio.get_running_loop()
+    gone: asyncio.Future[int] = loop.create_future()
+
+    def lost() -> None:
+        loop.remove_reader(handle)
+        if not gone.done():
+            say("the gateway has ended")
+            gone.set_result(UNEXPECTED)
+
+    handle = os.pidfd_open(gateway)
+    loop.add_reader(handle, lost)
+    return await carry(url, gone)
+
+
+def _be_gateway(run: Callable[[OnReady], int], tell: int, bridge: int) -> NoReturn:
+    """Be the child; never returns to the code of the bridge."""
+    code = UNEXPECTED
+    try:
+        prctl.end_with_parent()
+        if os.getppid() != bridge:
+            os._exit(code)  # it died before we could say that we want to know
+        os.setsid()
+        os.dup2(os.open(os.devnull, os.O_RDONLY), _STDIN)
+        os.dup2(_STDERR, _STDOUT)
+
+        def on_ready(shared: Shared) -> int:
+            os.write(tell, endpoint_at(shared.settings.host, shared.port).encode())
+            os.close(tell)
+            return announce(shared)
+
+        code = run(on_ready)
+    except click.ClickException as failure:
+        failure.show()
+        code = failure.exit_code
+    except BaseException:  # noqa: BLE001 - nothing may unwind into the code of the bridge
+        traceback.print_exc()
+    finally:
+        sys.stdout.flush()
+        os._exit(code)
+
+
+def _end(gateway: int) -> int:
+    """Have the gateway end, wait for it, and return its exit code."""
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(gateway, signal.SIGTERM)
+    _, status = os.waitpid(gateway, 0)
+    return os.waitstatus_to_exitcode(status)
