@@ -57,7 +57,7 @@ class HttpDoor:
             "/readyz": self._ready,
             "/metrics": self._metrics,
         }
-        """What GET and HEAD read; all else is the business of MCP."""
+        """What GET and HEAD read, under any host: probes know no more than the address."""
         self._routes: dict[str, Mapping[str, Handler]] = {
             "/mcp": {"POST": self._post, "GET": self._stream, "DELETE": self._delete},
             **(others or {}),
@@ -66,13 +66,20 @@ class HttpDoor:
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
         """Answer any request; the entry that aiohttp calls."""
         try:
-            self._origins.check(request.headers.get("Host", ""), request.headers.get("Origin"))
+            self._check(request)
             response = await self._route(request)
         except Only1MCPError as error:
             response = _json(error.http_status, jsonrpc.error_from(None, error))
         if self.draining or "websocket" in request.headers.get("Upgrade", "").lower():
             response.force_close()  # what follows an upgrade that was declined is no request
         return response
+
+    def _check(self, request: web.BaseRequest) -> None:
+        origin = request.headers.get("Origin")
+        if request.rel_url.raw_path in self._plain:
+            self._origins.check_origin(origin)
+        else:
+            self._origins.check(request.headers.get("Host", ""), origin)
 
     async def _route(self, request: web.BaseRequest) -> web.StreamResponse:
         path = request.rel_url.raw_path

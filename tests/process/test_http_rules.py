@@ -201,6 +201,13 @@ def test_media_types_origins_and_hosts_are_checked(
     assert response.status == status
 
 
+@pytest.mark.parametrize("path", ["/livez", "/readyz", "/health", "/metrics"])
+def test_probes_by_the_address_alone_are_answered(gateway: Gateway, path: str) -> None:
+    """As those of Kubernetes, which call a pod by its IP."""
+    assert _send(gateway, "GET", path, Host="10.1.2.3:8080")[0].status == 200
+    assert _send(gateway, "GET", path, Origin="https://evil.example")[0].status == 403
+
+
 def test_a_body_up_to_the_limit_is_taken_and_one_byte_more_is_413(gateway: Gateway) -> None:
     """With a length, and in chunks; the client gets to read the answer."""
     text = "x" * (MAX_BODY - len(_call()) + 1)

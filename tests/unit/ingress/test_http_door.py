@@ -273,11 +273,11 @@ async def test_delete_ends_the_session_it_names() -> None:
 
 
 @on_loop
-async def test_other_hosts_and_origins_are_refused_at_every_path() -> None:
-    """Before anything is read or answered."""
+async def test_other_hosts_and_origins_are_refused_before_anything_is_read() -> None:
+    """Also where there is nothing."""
     door = Door()
     async with door.open() as wire:
-        for method, path in (("POST", "/mcp"), ("GET", "/metrics"), ("GET", "/api/v1/admin/x")):
+        for method, path in (("POST", "/mcp"), ("GET", "/"), ("GET", "/api/v1/admin/x")):
             reply = await send(wire, method, path, ACCEPT, JSON, host=b"evil.example.com")
             assert reply.status == 421
             reply = await send(wire, method, path, ACCEPT, JSON, b"Origin: https://evil.org")
@@ -285,6 +285,20 @@ async def test_other_hosts_and_origins_are_refused_at_every_path() -> None:
             reply = await send(wire, method, path, ACCEPT, JSON, b"Origin: http://[\xff")
             assert reply.status == 403
     assert (door.service.requests, door.service.admin_paths) == ([], [])
+
+
+@pytest.mark.parametrize(
+    ("path", "status"), [("/livez", 200), ("/readyz", 200), ("/metrics", 200), ("/health", 503)]
+)
+@on_loop
+async def test_probes_are_answered_under_any_host_but_not_to_foreign_pages(
+    path: str, status: int
+) -> None:
+    """An orchestrator and a scraper call by the address, which nobody can configure before."""
+    async with Door().open() as wire:
+        assert (await send(wire, "GET", path, host=b"10.1.2.3:8080")).status == status
+        foreign = b"Origin: https://evil.org"
+        assert (await send(wire, "GET", path, foreign, host=b"10.1.2.3")).status == 403
 
 
 @on_loop
