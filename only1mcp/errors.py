@@ -87,6 +87,13 @@ class HeaderMismatch(ClientError):
     reason = "header_mismatch"
 
 
+class MissingClientCapability(ClientError):
+    """The client did not declare what its request needs (2026-07-28, basic/index)."""
+
+    code = -32021
+    reason = "missing_capability"
+
+
 class UnsupportedProtocolVersion(ClientError):
     """The client speaks a revision that we do not (2026-07-28, basic/versioning)."""
 

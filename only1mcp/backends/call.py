@@ -10,6 +10,7 @@ import orjson
 from only1mcp._speedups import Envelope
 from only1mcp.errors import Only1MCPError
 from only1mcp.protocol.client_features import Feature
+from only1mcp.protocol.task_members import OWN_ID, RELATED, RELATED_ID, id_at
 from only1mcp.protocol.versions import Era
 
 Cancel = Callable[[], None]
@@ -39,6 +40,10 @@ class Outgoing:
     """The severity from which on the client wants log messages; None when it never said."""
     headers: tuple[tuple[str, str], ...] = ()
     """Headers that the target asks for, for HTTP legs (`x-mcp-header`)."""
+    own: bool = False
+    """Whether it must travel on the connection that is this session's own, as tasks do."""
+    place: str = ""
+    """The instance to ask, of a server with several; where a task has begun, it is noted here."""
 
 
 Respond = Callable[[bytes], None]
@@ -76,6 +81,17 @@ class Backend(Protocol):
 
     async def close(self) -> None:
         """End what is open towards the server."""
+
+
+def awaited_task(outgoing: Outgoing) -> str | None:
+    """Return the task whose result a request waits for (2025-11-25, basic/utilities/tasks)."""
+    return id_at(outgoing.params, OWN_ID) if outgoing.method == "tasks/result" else None
+
+
+def related_task(message: Envelope) -> str | None:
+    """Return the task that a server's question belongs to; it is asked with the task's result."""
+    params: bytes = message.body[message.params_start : message.params_end]
+    return id_at(params, RELATED_ID) if RELATED.encode() in params else None
 
 
 def refusal(message: Envelope) -> bytes:

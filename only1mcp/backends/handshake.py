@@ -48,9 +48,11 @@ def discover() -> Outgoing:
     return modern_request("server/discover")
 
 
-def modern_request(method: str, members: tuple[tuple[str, bytes], ...] = ()) -> Outgoing:
+def modern_request(
+    method: str, members: tuple[tuple[str, bytes], ...] = (), capabilities: bytes = NO_CAPABILITIES
+) -> Outgoing:
     """Write a modern request of our own, with `params` members besides `_meta`."""
-    meta = write_object(owned_meta(NO_CAPABILITIES, GATEWAY_INFO))
+    meta = write_object(owned_meta(capabilities, GATEWAY_INFO))
     params = write_object([*members, ("_meta", meta)])
     return Outgoing(method, params, Era.MODERN, safe=True)
 

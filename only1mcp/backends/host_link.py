@@ -52,7 +52,7 @@ class HostLink:
         frame = CallFrame(
             server_id, outgoing.method, outgoing.params, outgoing.era.value,
             int(outgoing.features), outgoing.session, outgoing.level,
-            outgoing.token.decode() if outgoing.token is not None else None,
+            outgoing.token.decode() if outgoing.token is not None else None, outgoing.own,
         )  # fmt: skip
         self._sinks[token] = sink
         if self._link is None or not self._link.send(Kind.CALL, token, frame.encode()):

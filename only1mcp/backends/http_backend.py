@@ -28,6 +28,7 @@ class HttpBackend:
         self._sessions = [
             open_session(server, client, tasks, place.url) for place in server.instances
         ]
+        self._urls = [place.url for place in server.instances]
         self._balancer = make_load_balancer(server.algorithm, server.instances, virtual_nodes)
 
     def call(self, outgoing: Outgoing, sink: ReplySink) -> Cancel:
@@ -44,13 +45,15 @@ class HttpBackend:
         sink.on_reply(reply)
 
     async def _request(self, outgoing: Outgoing, sink: ReplySink) -> Envelope:
+        if outgoing.place:
+            return await self._at(outgoing.place).request(outgoing, sink)
         first = self._balancer.pick((outgoing.target or outgoing.method).encode())
         count = len(self._sessions)
         last: Only1MCPError = BackendUnreachable("the server has no instance")
         for step in range(max(count, 2)):
             session = self._sessions[(first + step) % count]
             try:
-                return await session.request(outgoing, sink)
+                reply = await session.request(outgoing, sink)
             except BackendUnreachable as error:
                 last = error
                 if count == 1:
@@ -59,7 +62,17 @@ class HttpBackend:
                 last = error
                 if not outgoing.safe:
                     break
+            else:
+                if count > 1 and reply.result_type == "task":
+                    outgoing.place = self._urls[(first + step) % count]
+                return reply
         raise last
+
+    def _at(self, url: str) -> HttpSession:
+        """Return the session with one instance, which alone knows what it is asked about."""
+        if url not in self._urls:
+            raise BackendUnreachable("the instance that holds the task is not configured any more")
+        return self._sessions[self._urls.index(url)]
 
     async def close(self) -> None:
         """End the sessions with the server."""

@@ -161,6 +161,11 @@ class HttpSession:
             extra={"server": self._name, "detail": reply[:200]},
         )
 
+    @property
+    def is_exclusive(self) -> bool:
+        """Whether the server tells this session from others: it gave it an id."""
+        return self._opened is not None and self._opened.session_id is not None
+
     async def hello(self) -> Hello:
         """Return what the server said when the legacy session was opened.
 

@@ -12,7 +12,9 @@ from only1mcp.backends.call import (
     FutureSink,
     Outgoing,
     ReplySink,
+    awaited_task,
     refusal,
+    related_task,
 )
 from only1mcp.backends.handshake import Hello, discover, initialize, judge_probe, read_initialize
 from only1mcp.backends.multiplexer import Multiplexer
@@ -42,6 +44,8 @@ class _Waiting:
     sink: ReplySink
     token: bytes | None
     level: int | None
+    task: str | None = None
+    """The task whose result it waits for."""
 
 
 class PipeSession:
@@ -76,13 +80,15 @@ class PipeSession:
             sink.on_failure(Overloaded(f"server {self._name} has too many calls under way"))
             return _nothing
         self._raise_level(outgoing)
-        request_id = self._calls.open(_Waiting(sink, outgoing.token, outgoing.level))
+        waiting = _Waiting(sink, outgoing.token, outgoing.level, awaited_task(outgoing))
+        request_id = self._calls.open(waiting)
         if not self._write(jsonrpc.request(request_id, outgoing.method, outgoing.params)):
             self._calls.take(request_id)
             sink.on_failure(BackendUnreachable(f"server {self._name} takes no more input"))
             return _nothing
-        while self._early:
-            self._ask(self._early.pop(0))
+        early, self._early = self._early, []
+        for message in early:
+            self._ask(message)
         return lambda: self._cancel(request_id)
 
     def opened(self, hello: Hello) -> None:
@@ -179,7 +185,7 @@ class PipeSession:
         def respond(member: bytes) -> None:
             self._write(jsonrpc.response(request_id, member))
 
-        waiting = self._calls.latest()
+        waiting = self._asked(message)
         if message.method == "ping" or not self.features:
             respond(refusal(message))
         elif waiting is None and len(self._early) < MAX_EARLY:
@@ -188,6 +194,13 @@ class PipeSession:
             respond(refusal(message))
         else:
             waiting.sink.on_request(message, respond)
+
+    def _asked(self, message: Envelope) -> _Waiting | None:
+        """Return the call that a question is put through: of a task, that for its result."""
+        task = related_task(message)
+        if task is None:
+            return self._calls.latest()
+        return self._calls.find(lambda entry: entry.task == task)
 
     def _notice(self, message: Envelope) -> None:
         """Bring a notification to the call that it belongs to, if it can be told."""
@@ -205,7 +218,7 @@ class PipeSession:
             return
         if waiting is not None:
             waiting.sink.on_message(message)
-        elif message.method == "notifications/message":
+        elif message.method != "notifications/cancelled":
             self._on_notification(message)
 
     def _logger_of(self) -> "_Waiting | None":

@@ -9,6 +9,7 @@ from only1mcp.backends.call import Cancel, Outgoing, ReplySink
 from only1mcp.backends.handshake import Hello
 from only1mcp.errors import BackendUnreachable, Only1MCPError
 from only1mcp.host.connection import Connection
+from only1mcp.host.pool import Tell, untold
 from only1mcp.host.waiting_room import WaitingRoom
 from only1mcp.protocol.client_features import Feature
 from only1mcp.registry.server import Server
@@ -26,7 +27,8 @@ class ChannelMember:
         self.features = features
         self.ended = False
         self._server = server
-        self._connection = Connection(server, client, _ignore, features)
+        self.tell: Tell = untold
+        self._connection = Connection(server, client, self._heard, features)
         self._waiting = WaitingRoom()
         self._hello: asyncio.Future[Hello] = asyncio.get_running_loop().create_future()
         self._up = False
@@ -64,6 +66,9 @@ class ChannelMember:
         if self._up:
             self._connection.session.notify(method)
 
+    def _heard(self, message: Envelope) -> None:
+        self.tell(message)
+
     async def _live(self) -> None:
         error: Only1MCPError = self._unreachable()
         try:
@@ -93,7 +98,3 @@ class ChannelMember:
             f"server {self._server.id} could not be started for this client",
             hint=f"see the log lines of server={self._server.id}", detail=self._connection.reason,
         )  # fmt: skip
-
-
-def _ignore(message: Envelope) -> None:
-    """Let pass what the shared connection hears as well."""

@@ -25,6 +25,7 @@ from only1mcp.host.feed import Feed, Hearing
 from only1mcp.host.pool import Pool
 from only1mcp.host.relisting import Relisting
 from only1mcp.host.status import Observer, ServerState, ServerStatus
+from only1mcp.host.task_feed import TaskWatches
 from only1mcp.host.waiting_room import WaitingRoom
 from only1mcp.host.watches import Watches
 from only1mcp.protocol.client_features import Feature
@@ -66,7 +67,8 @@ class ChannelServer:
         self._hearing = Hearing(server.id, self.watches, observer, self._relisting, tasks)
         self.feed: Feed | None = None
         """None while the server is down."""
-        self.pool = Pool(server.id, self._member, MAX_MEMBERS, tasks)
+        self.task_watches = TaskWatches(self._hearing)
+        self.pool = Pool(server.id, self._member, MAX_MEMBERS, tasks, observer.on_said)
         self._loop_task: asyncio.Task[None] | None = None
         self._stopping = False
 
@@ -85,7 +87,7 @@ class ChannelServer:
 
     def call(self, outgoing: Outgoing, sink: ReplySink) -> Cancel:
         """Send a request, or have it wait for a server that starts."""
-        if outgoing.features:
+        if outgoing.features or outgoing.own:
             return self.pool.call(outgoing, sink)
         if self.status.state is ServerState.UP and self._connection is not None:
             return self._connection.session.call(outgoing, sink)
@@ -186,12 +188,14 @@ class ChannelServer:
         asker = PipeAsker(connection.session, self.server.handshake_timeout_s)
         self.feed = Feed(self._hearing, connection.session, asker, hello)
         listening = self._tasks.spawn(self.feed.run())
+        tasks_heard = self._tasks.spawn(self.task_watches.listen(connection.session, asker, hello))
         self._relisting.start()
         try:
             await connection.ended()
         finally:
             self.feed = None
             listening.cancel()
+            tasks_heard.cancel()
 
     async def _list_again(self, kinds: frozenset[str]) -> None:
         connection, hello = self._connection, self._hello
@@ -203,6 +207,7 @@ class ChannelServer:
         self._observer.on_catalogue(catalogue, kinds)
 
     def _on_notification(self, message: Envelope) -> None:
+        self.task_watches.heard(message)
         if self.feed is not None:
             self.feed.heard(message)
         elif (message.method or "").endswith("/list_changed"):

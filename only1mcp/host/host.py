@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Hashable
+from collections.abc import Hashable
 from typing import Any
 
 import orjson
@@ -14,12 +14,13 @@ from only1mcp.health.board import HOST
 from only1mcp.health.manager import HealthReporter
 from only1mcp.host.channel_server import ChannelServer
 from only1mcp.host.http_server import HttpServer
+from only1mcp.host.link_sink import LinkSink
 from only1mcp.host.orphans import kill_descendants, reap_orphans
 from only1mcp.host.status import Observer, ServerState, ServerStatus
 from only1mcp.host.variants import Variants
 from only1mcp.links.frames import Kind
 from only1mcp.links.link import Link, serve
-from only1mcp.links.wire import CallFrame, decode_numbered, encode_failure, encode_numbered
+from only1mcp.links.wire import CallFrame, decode_numbered
 from only1mcp.process import prctl
 from only1mcp.process.child import Lifecycle
 from only1mcp.process.context import Context
@@ -52,7 +53,10 @@ class Host:
         """Questions of servers that callers are yet to answer, by their number."""
         self._lessons: dict[str, asyncio.Task[None]] = {}
         self._variants = Variants(self._on_variant)
-        observer = Observer(self._on_status, self._on_catalogue, self._on_updated, self._on_logged)
+        observer = Observer(
+            self._on_status, self._on_catalogue, self._on_updated, self._on_logged, self._on_task,
+            self._on_said,
+        )  # fmt: skip
         self._servers: dict[str, ChannelServer | HttpServer] = {}
         self._index: dict[str, int] = {}
         self._restarts: dict[str, int] = {}
@@ -98,6 +102,7 @@ class Host:
                 self._under_way.pop((owner, token))()
         for server in self._servers.values():
             server.watches.drop_link(link)
+            server.task_watches.drop_link(link)
 
     def _on_frame(self, link: Link, kind: Kind, token: int, payload: bytes) -> None:
         if kind is Kind.CANCEL:
@@ -116,12 +121,18 @@ class Host:
             self._take_note(link, orjson.loads(payload))
 
     def _take_note(self, link: Link, note: dict[str, Any]) -> None:
-        """Have a resource watched for a stream of a worker, or no longer."""
+        """Take what a worker tells that concerns no call."""
         for action in ("watch", "unwatch"):
             if action in note:
                 server_id, uri, number = note[action]
                 method = f"resources/{action.replace('watch', 'subscribe')}"
                 self._tasks.spawn(self._watch(server_id, method, uri, (link, number)))
+        if "watch_task" in note:
+            server_id, task_id, number = note["watch_task"]
+            self._servers[server_id].task_watches.watch(task_id, (link, number))
+        if "unwatch_task" in note:
+            server_id, task_id, number = note["unwatch_task"]
+            self._servers[server_id].task_watches.unwatch(task_id, (link, number))
         if "ended" in note:
             for server in self._servers.values():
                 server.watches.drop({note["ended"]})
@@ -174,7 +185,7 @@ class Host:
         server = self._servers.get(frame.server_id)
         questions: dict[int, Respond] = {}
         self._asked[link, token] = questions
-        answer = _LinkSink(self._forget, link, token, questions)
+        answer = LinkSink(self._forget, link, token, questions)
         if server is not None and frame.method in SUBSCRIPTIONS:
             self._under_way[link, token] = _nothing
             self._tasks.spawn(self._subscribe(frame, answer))
@@ -184,7 +195,7 @@ class Host:
             return
         outgoing = Outgoing(
             frame.method, frame.params, Era(frame.era), features=Feature(frame.features),
-            session=frame.session, level=frame.level,
+            session=frame.session, level=frame.level, own=frame.own,
             token=None if frame.token is None else frame.token.encode(),
         )  # fmt: skip
         self._under_way[link, token] = _nothing
@@ -222,6 +233,13 @@ class Host:
         del server_id
         self._broadcast(orjson.dumps({"logged": params.decode()}))
 
+    def _on_task(self, server_id: str, task_id: str, params: bytes) -> None:
+        self._broadcast(orjson.dumps({"task": [server_id, task_id], "params": params.decode()}))
+
+    def _on_said(self, server_id: str, serial: int, message: Envelope) -> None:
+        event = {"said": [server_id, serial], "message": message.body.decode()}
+        self._broadcast(orjson.dumps(event))
+
     def _on_status(self, status: ServerStatus) -> None:
         if status.restarts > self._restarts.get(status.id, 0):
             self._restarts[status.id] = status.restarts
@@ -235,36 +253,6 @@ class Host:
     def _broadcast(self, event: bytes) -> None:
         for link in self._links:
             link.send(Kind.EVENT, 0, event)
-
-
-class _LinkSink:
-    """Sends a call's end back over the link it came from."""
-
-    def __init__(
-        self, forget: Callable[[Link, int], None], link: Link, token: int,
-        questions: dict[int, Respond],
-    ) -> None:  # fmt: skip
-        self._forget = forget
-        self._link = link
-        self._token = token
-        self._questions = questions
-        self._count = 0
-
-    def on_message(self, message: Envelope) -> None:
-        self._link.send(Kind.MESSAGE, self._token, message.body)
-
-    def on_request(self, message: Envelope, respond: Respond) -> None:
-        self._count += 1
-        self._questions[self._count] = respond
-        self._link.send(Kind.ASK, self._token, encode_numbered(self._count, message.body))
-
-    def on_reply(self, reply: Envelope) -> None:
-        self._forget(self._link, self._token)
-        self._link.send(Kind.REPLY, self._token, reply.body)
-
-    def on_failure(self, error: Only1MCPError) -> None:
-        self._forget(self._link, self._token)
-        self._link.send(Kind.FAILED, self._token, encode_failure(error))
 
 
 def _nothing() -> None:

@@ -2,20 +2,40 @@
 
 import asyncio
 import contextlib
+from dataclasses import dataclass
 
 import aiohttp
 
-from only1mcp._speedups import Envelope
-from only1mcp.backends.call import Cancel, Outgoing, ReplySink, Respond, refusal
+from only1mcp._speedups import Envelope, scan
+from only1mcp.backends.call import (
+    Cancel,
+    Outgoing,
+    ReplySink,
+    Respond,
+    awaited_task,
+    refusal,
+    related_task,
+)
 from only1mcp.backends.handshake import Hello
 from only1mcp.backends.http_backend import open_session
+from only1mcp.backends.pipe_session import MAX_EARLY
 from only1mcp.errors import BackendError, Only1MCPError
+from only1mcp.host.pool import NO_TASKS, Tell, untold
 from only1mcp.protocol.client_features import Feature
+from only1mcp.protocol.progress import token_of
 from only1mcp.registry.server import Server
 from only1mcp.tasks import Tasks
 
 STREAM_S = 2.0
 """How long a call waits for the session's own stream: many servers ask their questions there."""
+
+
+@dataclass(eq=False, frozen=True, slots=True)
+class _Call:
+    """A call under way."""
+
+    outgoing: Outgoing
+    sink: ReplySink
 
 
 class HttpMember:
@@ -29,14 +49,17 @@ class HttpMember:
         self.pid = 0
         self._tasks = tasks
         self._session = open_session(server, client, tasks, server.instances[0].url, features)
-        self._sinks: list[ReplySink] = []
+        self.tell: Tell = untold
+        self._calls: list[_Call] = []
+        self._early: list[tuple[Envelope, Respond]] = []
+        """Questions of tasks whose results nobody waits for yet."""
         self._streaming = asyncio.Event()
         self._following = tasks.spawn(self._follow())
 
     @property
     def busy(self) -> bool:
         """Whether calls are under way."""
-        return bool(self._sinks)
+        return bool(self._calls)
 
     async def hello(self) -> Hello:
         """Return what the server said when we met.
@@ -48,12 +71,16 @@ class HttpMember:
 
     def call(self, outgoing: Outgoing, sink: ReplySink) -> Cancel:
         """Send a request."""
-        self._sinks.append(sink)
-        task = self._tasks.spawn(self._run(outgoing, sink))
+        call = _Call(outgoing, sink)
+        self._calls.append(call)
+        task = self._tasks.spawn(self._run(call))
+        early, self._early = self._early, []
+        for message, respond in early:
+            self._asked(message, respond)
 
         def cancel() -> None:
             task.cancel()
-            self._forget(sink)
+            self._forget(call)
 
         return cancel
 
@@ -65,21 +92,27 @@ class HttpMember:
         with contextlib.suppress(BackendError):  # the next call finds out
             await self._session.notify(method)
 
-    async def _run(self, outgoing: Outgoing, sink: ReplySink) -> None:
+    async def _run(self, call: "_Call") -> None:
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._streaming.wait(), STREAM_S)
         try:
-            reply = await self._session.request(outgoing, sink)
+            reply = await self._request(call)
         except Only1MCPError as error:
-            self._forget(sink)
-            sink.on_failure(error)
+            self._forget(call)
+            call.sink.on_failure(error)
             return
-        self._forget(sink)
-        sink.on_reply(reply)
+        self._forget(call)
+        call.sink.on_reply(reply)
 
-    def _forget(self, sink: ReplySink) -> None:
-        if sink in self._sinks:
-            self._sinks.remove(sink)
+    async def _request(self, call: "_Call") -> Envelope:
+        """Send a request; a server that cannot tell us apart would list the tasks of others."""
+        if call.outgoing.method == "tasks/list" and not self._session.is_exclusive:
+            return scan(NO_TASKS)
+        return await self._session.request(call.outgoing, call.sink)
+
+    def _forget(self, call: "_Call") -> None:
+        if call in self._calls:
+            self._calls.remove(call)
 
     async def _follow(self) -> None:
         """Hold the session's own stream; a server may have none."""
@@ -91,14 +124,26 @@ class HttpMember:
             self._streaming.set()
 
     def _heard(self, message: Envelope) -> None:
-        """Let pass what belongs to no call: the host's own session hears it as well."""
-        if self._sinks and message.method in ("notifications/message", "notifications/progress"):
-            self._sinks[-1].on_message(message)
+        """Bring a notification to the call that it belongs to, or else to the client."""
+        call = self._calls[-1] if self._calls else None
+        if message.method == "notifications/progress":
+            token = token_of(message.body[message.params_start : message.params_end]) or b""
+            call = next((one for one in self._calls if one.outgoing.token == token), None)
+        elif message.method != "notifications/message":
+            call = None
+        if call is None:
+            self.tell(message)
+        else:
+            call.sink.on_message(message)
 
     def _asked(self, message: Envelope, respond: Respond) -> None:
         """Put a question to the one client whose session this is."""
-        if self._sinks:
-            self._sinks[-1].on_request(message, respond)
+        task = related_task(message)
+        calls = [one for one in self._calls if task in (None, awaited_task(one.outgoing))]
+        if calls:
+            calls[-1].sink.on_request(message, respond)
+        elif task is not None and len(self._early) < MAX_EARLY:
+            self._early.append((message, respond))
         else:
             respond(refusal(message))
 

@@ -19,6 +19,7 @@ from only1mcp.host.http_member import HttpMember
 from only1mcp.host.pool import Pool
 from only1mcp.host.relisting import Relist, Relisting
 from only1mcp.host.status import Observer, ServerState, ServerStatus
+from only1mcp.host.task_feed import TaskWatches
 from only1mcp.host.watches import Watches
 from only1mcp.protocol.client_features import Feature
 from only1mcp.protocol.versions import Era
@@ -47,7 +48,7 @@ class HttpServer:
         self._sessions = [
             open_session(server, client, tasks, place.url) for place in server.instances
         ]
-        self.pool = Pool(server.id, self._member, MAX_MEMBERS, tasks)
+        self.pool = Pool(server.id, self._member, MAX_MEMBERS, tasks, observer.on_said)
         self.both_eras = False
         """Whether to find out if a modern server speaks a legacy revision too."""
         self._session: HttpSession | None = None
@@ -60,6 +61,7 @@ class HttpServer:
         self._hearing = Hearing(server.id, self.watches, observer, self._relisting, tasks)
         self.feed: Feed | None = None
         """None while the server is down."""
+        self.task_watches = TaskWatches(self._hearing)
 
     def start(self) -> None:
         """Begin; returns at once."""
@@ -147,11 +149,13 @@ class HttpServer:
         self._hello = hello
         self._relist = partial(self._list, asker)
         listening = self._tasks.spawn(self.feed.run())
+        tasks_heard = self._tasks.spawn(self.task_watches.listen(session, asker, hello))
         try:
             await self._watch(session, hello)
         finally:
             self.feed = self._relist = self._session = None
             listening.cancel()
+            tasks_heard.cancel()
 
     async def _list_again(self, kinds: frozenset[str]) -> None:
         if self._relist is not None:

@@ -3,23 +3,41 @@
 On most channels a server's question names no call, so that it can be told whose it is only when the
 connection serves one client. A legacy client's session keeps its connection; a modern client, which
 has no session, gets one to itself for each call, however many requests the call takes.
+
+Tasks of 2025-11-25 live here too, whether the client can be asked or not. A server binds them to
+its session with the client, and lists them by it: on a session that clients share, each would see
+the tasks of all, and on those of the workers each call would need the right worker. The host is one
+process, which every worker reaches.
 """
 
 import asyncio
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Protocol
 
-from only1mcp._speedups import Envelope
+from only1mcp._speedups import Envelope, scan
 from only1mcp.backends.call import Cancel, Outgoing, ReplySink, Respond
 from only1mcp.backends.handshake import Hello
 from only1mcp.errors import Only1MCPError, Overloaded
+from only1mcp.protocol import jsonrpc
 from only1mcp.protocol.client_features import Feature
 from only1mcp.tasks import Tasks
 
 SESSION_IDLE_S = 600.0
+TASK_IDLE_S = 3600.0
+"""A session's connection that has carried tasks: they may run on while the client is away."""
 SPARE_IDLE_S = 30.0
 _SWEEP_S = 5.0
+
+
+Tell = Callable[[Envelope], None]
+NO_TASKS = jsonrpc.result(b"0", b'{"tasks":[]}')
+"""What a session's server lists that has none of its tasks."""
+
+
+def untold(message: Envelope) -> None:
+    """Let pass what a server says to a connection that is no session's."""
 
 
 class Member(Protocol):
@@ -27,6 +45,8 @@ class Member(Protocol):
 
     features: Feature
     ended: bool
+    tell: Tell
+    """Takes notifications that belong to no call."""
 
     @property
     def pid(self) -> int:
@@ -49,20 +69,27 @@ class Member(Protocol):
         """End the connection."""
 
 
+def _said_to_nobody(server_id: str, serial: int, message: Envelope) -> None:
+    """Let it pass."""
+
+
 class Pool:
     """The members of one server."""
 
     def __init__(
-        self, server_id: str, make: Callable[[Feature], Member], limit: int, tasks: Tasks
-    ) -> None:
+        self, server_id: str, make: Callable[[Feature], Member], limit: int, tasks: Tasks,
+        on_said: Callable[[str, int, Envelope], None] = _said_to_nobody,
+    ) -> None:  # fmt: skip
         self._server_id = server_id
         self._make = make
         self._limit = limit
         self._tasks = tasks
+        self._on_said = on_said
         self._of_session: dict[int, Member] = {}
         self._spare: list[Member] = []
         self._taken: set[Member] = set()
         self._used: dict[Member, float] = {}
+        self._with_tasks: set[Member] = set()
         self._sweeping: asyncio.TimerHandle | None = None
 
     @property
@@ -74,8 +101,7 @@ class Pool:
         """Send a request on the connection of its client."""
         try:
             if outgoing.session:
-                member = self._member_of(outgoing.session, outgoing.features)
-                return member.call(outgoing, sink)
+                return self._call_of_session(outgoing, sink)
             member = self.take(outgoing.features)
         except Overloaded as error:
             sink.on_failure(error)
@@ -84,10 +110,20 @@ class Pool:
         cancel = member.call(outgoing, released)
         return lambda: released.cancel(cancel)
 
+    def _call_of_session(self, outgoing: Outgoing, sink: ReplySink) -> Cancel:
+        if outgoing.method == "tasks/list" and outgoing.session not in self._of_session:
+            sink.on_reply(scan(NO_TASKS))  # not worth a connection
+            return lambda: None
+        member = self._member_of(outgoing.session, outgoing.features)
+        if outgoing.own:
+            self._with_tasks.add(member)
+        return member.call(outgoing, sink)
+
     def _member_of(self, serial: int, features: Feature) -> Member:
         member = self._of_session.get(serial)
         if member is None or member.ended:
             member = self._of_session[serial] = self._new(features)
+            member.tell = partial(self._on_said, self._server_id, serial)
         self._note(member)
         return member
 
@@ -130,7 +166,7 @@ class Pool:
                 f"server {self._server_id} serves {self._limit} clients of their own already",
                 hint="try again when one of them has left",
             )
-        self._end(min(idle, key=self._used.__getitem__))
+        self._end(min(idle, key=lambda member: (member in self._with_tasks, self._used[member])))
 
     def notify(self, serial: int, method: str) -> None:
         """Tell the server of something that has changed at a session's client."""
@@ -151,6 +187,7 @@ class Pool:
     def _forget(self, member: Member) -> None:
         self._used.pop(member, None)
         self._taken.discard(member)
+        self._with_tasks.discard(member)
         if member in self._spare:
             self._spare.remove(member)
         for serial in [key for key, value in self._of_session.items() if value is member]:
@@ -166,13 +203,16 @@ class Pool:
         self._sweeping = None
         now = time.monotonic()
         for member, used in list(self._used.items()):
-            idle_s = SPARE_IDLE_S if member in self._spare else SESSION_IDLE_S
-            if member.ended or (
-                not member.busy and member not in self._taken and now - used > idle_s
-            ):
+            is_idle = not member.busy and member not in self._taken
+            if member.ended or (is_idle and now - used > self._idle_s(member)):
                 self._end(member)
         if self._used:
             self._sweeping = asyncio.get_running_loop().call_later(_SWEEP_S, self._sweep)
+
+    def _idle_s(self, member: Member) -> float:
+        if member in self._with_tasks:
+            return TASK_IDLE_S
+        return SPARE_IDLE_S if member in self._spare else SESSION_IDLE_S
 
     async def close(self) -> None:
         """End all connections."""

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from only1mcp._speedups import Envelope
 from only1mcp.registry.catalogue import Catalogue
 
 
@@ -50,6 +51,10 @@ class ServerStatus:
         self.resources = len(catalogue.resources)
 
 
+def _ignore(*what: object) -> None:
+    """Be nobody."""
+
+
 @dataclass(frozen=True, slots=True)
 class Observer:
     """Whom a server's watcher tells."""
@@ -61,3 +66,7 @@ class Observer:
     """Takes a server's id, the URI of a resource that was updated, and the raw parameters."""
     on_logged: Callable[[str, bytes], None]
     """Takes a server's id, and the raw parameters of a log message that belongs to no call."""
+    on_task: Callable[[str, str, bytes], None] = _ignore
+    """Takes a server's id, that of a task, and the raw parameters that tell of it."""
+    on_said: Callable[[str, int, Envelope], None] = _ignore
+    """Takes a server's id, the serial of a session, and what was said on its own connection."""

@@ -25,11 +25,13 @@ class CallFrame:
     """The severity from which on the client wants log messages."""
     token: str | None = None
     """The progress token in the parameters."""
+    own: bool = False
+    """Whether it must travel on the connection that is the session's own."""
 
     def encode(self) -> bytes:
         """Write a header line and the parameters."""
         head = [self.server_id, self.method, self.era, self.features, self.session, self.level,
-                self.token]  # fmt: skip
+                self.token, self.own]  # fmt: skip
         return orjson.dumps(head) + b"\n" + self.params
 
     @classmethod

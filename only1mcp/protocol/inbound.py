@@ -16,6 +16,7 @@ from only1mcp.errors import (
 )
 from only1mcp.protocol.headers import McpHeaders, decode_value
 from only1mcp.protocol.methods import METHODS, Method
+from only1mcp.protocol.task_members import OWN_ID, id_at
 from only1mcp.protocol.versions import LEGACY_VERSIONS, MODERN_VERSIONS, Era
 
 
@@ -99,13 +100,19 @@ def _check_headers(envelope: Envelope, headers: McpHeaders) -> None:
 
 def _check_name(envelope: Envelope, method: Method, headers: McpHeaders) -> None:
     """Compare Mcp-Name with the target, where the method has one (Standard headers)."""
-    if method.target not in ("name", "uri"):
+    if method.target not in ("name", "uri", "taskId"):
         return
-    target = envelope.name if method.target == "name" else envelope.uri
+    target = _target(envelope, method.target)
     if headers.name is None:
         raise HeaderMismatch("header Mcp-Name is missing")
     if target is not None and decode_value(headers.name) != target:
         raise HeaderMismatch(f"header Mcp-Name differs from params.{method.target}")
+
+
+def _target(envelope: Envelope, key: str) -> str | None:
+    if key == "taskId":
+        return id_at(envelope.body[envelope.params_start : envelope.params_end], OWN_ID)
+    return envelope.name if key == "name" else envelope.uri
 
 
 def _method(envelope: Envelope, era: Era) -> Method:

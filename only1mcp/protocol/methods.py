@@ -1,6 +1,6 @@
 """The method table: for each method of MCP, who answers it and which parameter names the target."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 
 from only1mcp.protocol.versions import Era
@@ -17,6 +17,8 @@ class Kind(Enum):
     """By the one backend that owns the target."""
     STREAM = "stream"
     """By a stream of what changes."""
+    TASK = "task"
+    """By the one backend whose task it is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,11 +29,13 @@ class Method:
     kind: Kind
     eras: frozenset[Era]
     target: str | None = None
-    """The parameter that names the target: `name`, `uri` or `ref`."""
+    """The parameter that names the target: `name`, `uri`, `ref` or `taskId`."""
     result_key: str | None = None
     """Where a list result holds its items."""
     safe: bool = True
     """Whether running it twice does no harm."""
+    waits: bool = False
+    """Whether its answer may take as long as it likes."""
     index: int = 0
     """The row's number, for metric slots."""
 
@@ -56,10 +60,14 @@ _ROWS = [
     Method("completion/complete", Kind.TARGET, _BOTH, target="ref"),
     Method("resources/subscribe", Kind.TARGET, _LEGACY, target="uri"),
     Method("resources/unsubscribe", Kind.TARGET, _LEGACY, target="uri"),
+    Method("tasks/get", Kind.TASK, _BOTH, target="taskId"),
+    Method("tasks/update", Kind.TASK, _MODERN, target="taskId", safe=False),
+    Method("tasks/cancel", Kind.TASK, _BOTH, target="taskId", safe=False),
+    Method("tasks/result", Kind.TASK, _LEGACY, target="taskId", safe=False, waits=True),
+    Method("tasks/list", Kind.TASK, _LEGACY),
 ]
 METHODS: dict[str, Method] = {
-    row.name: Method(row.name, row.kind, row.eras, row.target, row.result_key, row.safe, index)
-    for index, row in enumerate(_ROWS)
+    row.name: replace(row, index=index) for index, row in enumerate(_ROWS)
 }
 LIST_METHODS = tuple(row for row in METHODS.values() if row.kind is Kind.LIST)
 OTHER_INDEX = len(METHODS)

@@ -24,6 +24,8 @@ CACHEABLE_METHODS = frozenset(
      "resources/read"}
 )  # fmt: skip
 _RETRY_KEYS = frozenset({"inputResponses", "requestState"})
+_TASK = "task"
+_NOT_ACROSS = CONNECTION_KEYS | {_OWN + "related-task"}
 _HINTS = frozenset({"ttlMs", "cacheScope"})
 NOT_CACHED = b'"ttlMs":0,"cacheScope":"private"'
 RESOURCE_NOT_FOUND_LEGACY, INVALID_PARAMS, INTERNAL_ERROR = -32002, -32602, -32603
@@ -65,13 +67,13 @@ def params_across(params: bytes, to: Era, owned: Iterable[tuple[str, bytes]] = (
     parts: list[tuple[str, bytes]] = []
     meta: list[tuple[str, bytes]] = []
     for key, start, end in members(params) if params else []:
-        if to is Era.LEGACY and key in _RETRY_KEYS:
-            continue
+        if key == _TASK or (to is Era.LEGACY and key in _RETRY_KEYS):
+            continue  # a task of one era means nothing in the other
         if key == "_meta" and params[start : start + 1] == b"{":
             meta = [(k, params[a:b]) for k, a, b in members(params, start)]
         else:
             parts.append((key, params[start:end]))
-    meta = [(key, value) for key, value in meta if key not in CONNECTION_KEYS]
+    meta = [(key, value) for key, value in meta if key not in _NOT_ACROSS]
     if to is Era.MODERN:
         meta = [*owned, *meta]
     if meta:

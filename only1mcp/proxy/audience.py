@@ -6,6 +6,7 @@ on several streams).
 """
 
 import asyncio
+import contextlib
 import itertools
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -22,7 +23,12 @@ from only1mcp.protocol.inbound import Inbound
 from only1mcp.protocol.jsonrpc import as_string
 from only1mcp.protocol.log_levels import level_of
 from only1mcp.protocol.progress import subscription_tagged
+from only1mcp.protocol.raw_object import with_field
+from only1mcp.protocol.task_members import CHANGED
 from only1mcp.proxy.exchange import Answer, Exchange
+from only1mcp.proxy.task_ids import TaskIds
+from only1mcp.proxy.task_relay import session_notice
+from only1mcp.proxy.task_routing import must_declare_tasks
 from only1mcp.registry.edition import Edition
 from only1mcp.routing.router import route_uri
 from only1mcp.sessions.session import Session
@@ -33,6 +39,7 @@ _FLAGS = {
     "toolsListChanged": "tools", "promptsListChanged": "prompts",
     "resourcesListChanged": "resources",
 }  # fmt: skip
+_NAMED = frozenset({"resourceSubscriptions", "taskIds"})
 KINDS = frozenset(_FLAGS.values())
 _TAG = "io.modelcontextprotocol/subscriptionId"
 
@@ -44,6 +51,12 @@ class Watcher(Protocol):
         """Have a resource watched for one of our streams."""
 
     def unwatch(self, server_id: str, uri: str, holder: int) -> None:
+        """Take that back."""
+
+    def watch_task(self, server_id: str, task_id: str, holder: int) -> None:
+        """Have a task of 2026-07-28 watched for one of our streams."""
+
+    def unwatch_task(self, server_id: str, task_id: str, holder: int) -> None:
         """Take that back."""
 
 
@@ -59,6 +72,8 @@ class _Listener:
     kinds: frozenset[str] = KINDS
     uris: dict[str, str] = field(default_factory=dict)
     """The server that owns each watched resource."""
+    tasks: dict[tuple[str, str], str] = field(default_factory=dict)
+    """The client's id of each watched task, by its server and that one's id."""
 
 
 class Audience:
@@ -66,8 +81,9 @@ class Audience:
 
     def __init__(
         self, number: int, edition: Edition, marks: SessionMarks, wall: Callable[[], int],
-        watcher: Watcher,
+        watcher: Watcher, task_ids: TaskIds,
     ) -> None:  # fmt: skip
+        self._task_ids = task_ids
         self._edition = edition
         self._marks = marks
         self._wall = wall
@@ -90,8 +106,9 @@ class Audience:
             InvalidParams: what it is to tell of is not said properly.
             Overloaded: there are too many streams.
         """
-        kinds, uris = _wanted(inbound.envelope)
+        kinds, uris, task_ids = _wanted(inbound.envelope)
         snapshot = self._edition.current
+        tasks = self._tasks(inbound, task_ids)
         owners: dict[str, str] = {}
         for uri in uris:
             try:
@@ -100,12 +117,38 @@ class Audience:
                 continue  # what nobody has is not among the honoured
         request_id = inbound.envelope.id or b"null"
         listener = self._add(
-            _Listener(next(self._numbers), exchange, None, request_id, kinds, owners)
+            _Listener(next(self._numbers), exchange, None, request_id, kinds, owners, tasks)
         )
-        exchange.send(_acknowledged(request_id, kinds, owners))
-        for uri, server_id in owners.items():
-            self._watcher.watch(server_id, uri, listener.number)
+        exchange.send(_acknowledged(listener))
+        self._watch(listener)
         return lambda: self._remove(listener)
+
+    def _tasks(self, inbound: Inbound, wanted: list[str] | None) -> dict[tuple[str, str], str]:
+        """Return the tasks that we can tell of; of what is unknown, we tell nothing.
+
+        Of a server with several instances the host listens to one, which may not be the task's.
+
+        Raises:
+            MissingClientCapability: the client did not declare the extension.
+        """
+        snapshot = self._edition.current
+        if wanted is None or not snapshot.has_task_extension:
+            return {}
+        must_declare_tasks(inbound, is_offered=True)
+        found: dict[tuple[str, str], str] = {}
+        for ours in wanted:
+            with contextlib.suppress(InvalidParams):
+                ref = self._task_ids.open(ours)
+                owner = snapshot.catalogues.get(ref.server_id)
+                if owner is not None and owner.has_task_extension and not (ref.serial or ref.place):
+                    found[ref.server_id, ref.task_id] = ours
+        return found
+
+    def _watch(self, listener: _Listener) -> None:
+        for uri, server_id in listener.uris.items():
+            self._watcher.watch(server_id, uri, listener.number)
+        for server_id, task_id in listener.tasks:
+            self._watcher.watch_task(server_id, task_id, listener.number)
 
     def _add(self, listener: _Listener) -> _Listener:
         if len(self._listeners) >= MAX_STREAMS:
@@ -118,12 +161,13 @@ class Audience:
             self._listeners.discard(listener)
             for uri, server_id in listener.uris.items():
                 self._watcher.unwatch(server_id, uri, listener.number)
+            for server_id, task_id in listener.tasks:
+                self._watcher.unwatch_task(server_id, task_id, listener.number)
 
     def rewatch(self) -> None:
         """Tell a new host what the one before it knew."""
         for listener in self._listeners:
-            for uri, server_id in listener.uris.items():
-                self._watcher.watch(server_id, uri, listener.number)
+            self._watch(listener)
 
     def changed(self, kinds: frozenset[str]) -> None:
         """Tell who wants to know that lists have changed."""
@@ -139,6 +183,23 @@ class Audience:
             session = listener.session
             if _watches(listener, uri) if session is None else session.serial in serials:
                 _tell(listener, "notifications/resources/updated", params)
+
+    def task_changed(self, server_id: str, task_id: str, params: bytes) -> None:
+        """Tell who watches a task of 2026-07-28 what its server says of it."""
+        for listener in self._current():
+            ours = listener.tasks.get((server_id, task_id))
+            if ours is not None:
+                _tell(listener, CHANGED, with_field(params, "taskId", orjson.dumps(ours)))
+
+    def said(self, server_id: str, serial: int, message: Envelope) -> None:
+        """Tell a legacy session what a server said on the session's own connection."""
+        for listener in self._current():
+            session = listener.session
+            if session is not None and session.serial == serial:
+                level = self._marks.level(serial) or 0
+                notice = session_notice(self._task_ids, session, server_id, message, level)
+                if notice is not None:
+                    listener.exchange.send(notice)
 
     def logged(self, params: bytes) -> None:
         """Pass on a log message that belongs to no call; modern clients do not hear of such."""
@@ -181,30 +242,34 @@ def _tell(listener: _Listener, method: str, params: bytes) -> None:
     listener.exchange.send(jsonrpc.notification(method, params))
 
 
-def _wanted(envelope: Envelope) -> tuple[frozenset[str], list[str]]:
-    """Read which lists and resources a subscription is about."""
+def _wanted(envelope: Envelope) -> tuple[frozenset[str], list[str], list[str] | None]:
+    """Read which lists, resources and tasks a subscription is about; None if it names no tasks."""
     body: bytes = envelope.body
     spans = {key: (a, b) for key, a, b in members(body, envelope.params_start)}
     start, _ = spans.get("notifications", (0, 0))
     if body[start : start + 1] != b"{" or not start:
         raise InvalidParams("params.notifications must be an object")
     kinds: set[str] = set()
-    uris: list[str] = []
+    named: dict[str, list[str]] = {}
     for key, a, b in members(body, start):
         if key in _FLAGS and body[a:b] == b"true":
             kinds.add(_FLAGS[key])
-        elif key == "resourceSubscriptions" and body[a : a + 1] == b"[":
+        elif key in _NAMED and body[a : a + 1] == b"[":
             found = [as_string(body[c:d]) for c, d in elements(body, a)]
-            uris = [uri for uri in found if uri is not None]
-    if len(uris) > MAX_URIS:
-        raise InvalidParams(f"more than {MAX_URIS} resources in one subscription")
-    return frozenset(kinds), uris
+            named[key] = [text for text in found if text is not None]
+    if any(len(some) > MAX_URIS for some in named.values()):
+        raise InvalidParams(f"more than {MAX_URIS} resources or tasks in one subscription")
+    return frozenset(kinds), named.get("resourceSubscriptions", []), named.get("taskIds")
 
 
-def _acknowledged(request_id: bytes, kinds: frozenset[str], owners: dict[str, str]) -> bytes:
-    honoured: dict[str, object] = {flag: True for flag, kind in _FLAGS.items() if kind in kinds}
-    if owners:
-        honoured["resourceSubscriptions"] = list(owners)
+def _acknowledged(listener: _Listener) -> bytes:
+    honoured: dict[str, object] = {
+        flag: True for flag, kind in _FLAGS.items() if kind in listener.kinds
+    }
+    if listener.uris:
+        honoured["resourceSubscriptions"] = list(listener.uris)
+    if listener.tasks:
+        honoured["taskIds"] = list(listener.tasks.values())
     params = b'{"notifications":%b}' % orjson.dumps(honoured)
-    tagged = subscription_tagged(params, request_id)
+    tagged = subscription_tagged(params, listener.subscription)
     return jsonrpc.notification("notifications/subscriptions/acknowledged", tagged)

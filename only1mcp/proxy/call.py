@@ -22,6 +22,8 @@ from only1mcp.proxy.outbound import choose_leg, client_features, client_token, o
 from only1mcp.proxy.parking import Parking
 from only1mcp.proxy.questions import Questions, make_questions
 from only1mcp.proxy.rounds import Rounds, wants_input
+from only1mcp.proxy.task_ids import TaskIds
+from only1mcp.proxy.task_relay import TaskRelay
 from only1mcp.proxy.worth import Attempt, Worth, worth_of
 from only1mcp.registry.snapshot import Snapshot
 from only1mcp.routing.router import Route
@@ -43,6 +45,7 @@ class Means:
     timeouts_s: Mapping[str, float]
     asks: Asks
     parking: Parking
+    task_ids: TaskIds
     on_attempt: OnAttempt
     new_token: Callable[[], bytes]
     """Returns a progress token that no other call has."""
@@ -66,14 +69,16 @@ class Call:
         self._best: Attempt | None = None
         self._leg = inbound.era
         self._began = 0.0
+        self._sent: Outgoing | None = None
         self._cancel: Cancel | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._ended = False
         self._kept: tuple[Answer | Only1MCPError, str] | None = None
         """The end, when it came while no request of the client was there to answer."""
         self._loop = asyncio.get_running_loop()
+        self._tasks = TaskRelay(means.task_ids, inbound, session, route)
         own = client_token(inbound)
-        self._token = None if own is None else means.new_token()
+        self._token = None if own is None else self._tasks.token(own) or means.new_token()
         self._notices = Notices(inbound, own, self._token, level)
         self._questions: Questions = make_questions(self, session, means.asks, means.parking)
         self._rounds: Rounds | None = None
@@ -105,7 +110,8 @@ class Call:
         if self._leg is Era.MODERN and self._session is not None and rounds is None:
             self._rounds = Rounds(self, self._session, request, self._means.asks)
         means = self._means
-        is_hosted = request.features or request.method in HOSTED
+        is_hosted = request.features or request.own or request.method in HOSTED
+        self._sent = request
         backends = means.hosted if is_hosted else means.backends
         cancel = backends[self.server_id].call(request, self)
         if not self._ended and self._asked == asked:  # no answer already, on the way
@@ -118,8 +124,10 @@ class Call:
             self._stop()
 
     def keep_time(self) -> None:
-        """Give the server its time, from now on."""
+        """Give the server its time, from now on; the result of a task takes what it takes."""
         self.stop_time()
+        if self._inbound.method is not None and self._inbound.method.waits:
+            return
         timeout_s = self._means.timeouts_s[self.server_id]
         self._timer = self._loop.call_later(timeout_s, self._time_out, timeout_s)
 
@@ -134,7 +142,7 @@ class Call:
         if message.method == "notifications/cancelled":
             self._questions.withdraw(message)
             return
-        passed = self._notices.passed(message)
+        passed = self._tasks.status(message) or self._notices.passed(self._tasks.message(message))
         if message.method == "notifications/progress" and self._timer is not None:
             self.keep_time()  # a server that makes progress is alive
         if passed is not None:
@@ -150,7 +158,7 @@ class Call:
             text = f"the client does not support {message.method} of this kind"
             respond(b'"error":%b' % orjson.dumps({"code": -32601, "message": text}))
         else:
-            self._questions.put(message, respond)
+            self._questions.put(*self._tasks.question(message, respond))
 
     def on_reply(self, reply: Envelope) -> None:
         """Answer the client, or ask the next server when this one has only an error to give."""
@@ -162,6 +170,8 @@ class Call:
         assert request_id is not None
         assert method is not None
         try:
+            place = self._sent.place if self._sent is not None else ""
+            reply = self._tasks.reply(reply, self._leg, place)
             answer, status = self._url_first(reply) or relay(
                 request_id, reply, method.name, self._inbound.era, self._leg,
                 self._route.wraps_output,

@@ -11,6 +11,7 @@ from only1mcp.memory.session_marks import SessionMarks
 from only1mcp.protocol.jsonrpc import as_string
 from only1mcp.protocol.log_levels import LEVELS, severity
 from only1mcp.protocol.pages import decode_cursor
+from only1mcp.protocol.task_members import EXTENSION, core_capability
 from only1mcp.protocol.versions import MODERN_VERSIONS, Era, negotiate
 from only1mcp.registry.snapshot import Snapshot
 from only1mcp.sessions.session import Session, SessionSealer
@@ -79,6 +80,8 @@ def discover(snapshot: Snapshot) -> bytes:
         "cacheScope": "private",
         "_meta": {"io.modelcontextprotocol/serverInfo": SERVER_INFO},
     }
+    if snapshot.has_task_extension:
+        result["capabilities"]["extensions"] = {EXTENSION: {}}
     if text := instructions(snapshot):
         result["instructions"] = text
     return orjson.dumps(result)
@@ -106,22 +109,25 @@ def initialize(
         "capabilities": capabilities(snapshot),
         "serverInfo": SERVER_INFO,
     }
+    if session.knows_tasks and snapshot.core_tasks:
+        result["capabilities"]["tasks"] = core_capability(snapshot.core_tasks)
     if text := instructions(snapshot):
         result["instructions"] = text
     return orjson.dumps(result), session
 
 
-def list_page(envelope: Envelope, key: str, era: Era, snapshot: Snapshot) -> bytes:
-    """Return one page of a merged list.
+def list_page(
+    envelope: Envelope, key: str, era: Era, snapshot: Snapshot, *, core_tasks: bool = False
+) -> bytes:
+    """Return one page of a merged list; `core_tasks` says whether the client knows such.
 
     Raises:
         InvalidParams: the cursor is not one of ours.
     """
-    cursor = _params(envelope).get("cursor")
-    if cursor is None:
-        return snapshot.page(key, era, 0)
-    offset = decode_cursor(as_string(cursor), len(snapshot.lists[key]), snapshot.page_size)
-    return snapshot.page(key, era, offset)
+    cursor, offset = _params(envelope).get("cursor"), 0
+    if cursor is not None:
+        offset = decode_cursor(as_string(cursor), len(snapshot.lists[key]), snapshot.page_size)
+    return snapshot.page(key, era, offset, core_tasks=core_tasks)
 
 
 def _params(envelope: Envelope) -> dict[str, bytes]:

@@ -8,7 +8,8 @@ from only1mcp.protocol.inbound import Inbound
 from only1mcp.protocol.log_levels import LEVELS
 from only1mcp.protocol.param_headers import check_param_headers, emit_param_headers
 from only1mcp.protocol.progress import with_token
-from only1mcp.protocol.raw_object import fields
+from only1mcp.protocol.raw_object import fields, without_fields
+from only1mcp.protocol.task_members import without_tasks
 from only1mcp.protocol.translate import owned_meta, params_across, spliced_params
 from only1mcp.protocol.versions import Era
 from only1mcp.registry.snapshot import Snapshot
@@ -66,7 +67,8 @@ def outgoing(
     return Outgoing(
         method.name, params, leg, route.target, safe=method.safe, features=features, token=token,
         session=session.serial if session is not None else 0, level=level,
-        headers=_emitted(inbound, route) if leg is Era.MODERN else (),
+        headers=_emitted(inbound, route) if leg is Era.MODERN else (), own=route.own,
+        place=route.place,
     )  # fmt: skip
 
 
@@ -97,14 +99,21 @@ def _params(
 ) -> bytes:
     params = spliced_params(inbound.envelope, route.name_start, route.name_end, route.name)
     if leg is inbound.era:
-        return params
+        return params if leg is Era.MODERN or route.own else _without_task(inbound, params)
     owned: list[tuple[str, bytes]] = []
     if leg is Era.MODERN:
         assert session is not None
-        owned = owned_meta(session.capabilities, session.client_info)
+        owned = owned_meta(without_tasks(session.capabilities), session.client_info)
         wanted = LEVELS[level] if level is not None else DEFAULT_LEVEL
         owned.append(("io.modelcontextprotocol/logLevel", b'"%b"' % wanted.encode()))
     return params_across(params, leg, owned)
+
+
+def _without_task(inbound: Inbound, params: bytes) -> bytes:
+    """Return a call's parameters without the wish for a task, which nobody can grant."""
+    if inbound.envelope.method != "tools/call" or b'"task"' not in params:
+        return params
+    return without_fields(params, {"task"})
 
 
 DEFAULT_LEVEL = "info"

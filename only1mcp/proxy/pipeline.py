@@ -36,6 +36,8 @@ from only1mcp.proxy.outbound import check_headers, choose_leg, client_features
 from only1mcp.proxy.parking import gone
 from only1mcp.proxy.peers import Peers
 from only1mcp.proxy.replay import Replays
+from only1mcp.proxy.task_list import TaskList
+from only1mcp.proxy.task_routing import route_task, runs_as_task
 from only1mcp.registry.edition import Edition
 from only1mcp.registry.snapshot import Snapshot
 from only1mcp.routing.router import Route, route
@@ -105,7 +107,9 @@ class Pipeline:
     def _dispatch(self, journey: Journey, inbound: Inbound, session: Session | None) -> Cancel:
         if inbound.method is None:
             return self._inbox.take(journey, inbound, session)
-        if inbound.method.kind is Kind.TARGET:
+        if inbound.method.name == "tasks/list":
+            return self._list_tasks(journey, inbound, session)
+        if inbound.method.kind in (Kind.TARGET, Kind.TASK):
             return self._call(journey, inbound, session)
         if inbound.method.kind is Kind.STREAM:
             return journey.until(self._parts.audience.listen(inbound, journey.exchange))
@@ -176,7 +180,10 @@ class Pipeline:
         assert envelope.id is not None
         assert method is not None
         if method.result_key is not None:
-            page = local.list_page(envelope, method.result_key, inbound.era, snapshot)
+            page = local.list_page(
+                envelope, method.result_key, inbound.era, snapshot,
+                core_tasks=session is not None and session.knows_tasks,
+            )  # fmt: skip
             return success(envelope.id, page)
         if method.name == "server/discover":
             return success(envelope.id, local.discover(snapshot))
@@ -192,7 +199,7 @@ class Pipeline:
 
     def _call(self, journey: Journey, inbound: Inbound, session: Session | None) -> Cancel:
         snapshot = self._parts.edition.snapshot(client_features(inbound, session))
-        way = route(inbound, snapshot)
+        way = self._way(inbound, session, snapshot)
         if journey.request.channel is None:
             check_headers(inbound, way, journey.request.params)
         retry = self._retry(inbound, way, snapshot)
@@ -208,6 +215,29 @@ class Pipeline:
             self._inbox.register(session.serial, journey)
         call.start()
         return self._replays.keeper(journey)
+
+    def _way(self, inbound: Inbound, session: Session | None, snapshot: Snapshot) -> Route:
+        assert inbound.method is not None
+        if inbound.method.kind is Kind.TASK:
+            return route_task(inbound, session, snapshot, self._parts.means.task_ids)
+        way = route(inbound, snapshot)
+        way.own = runs_as_task(inbound, session, way, snapshot)
+        return way
+
+    def _list_tasks(self, journey: Journey, inbound: Inbound, session: Session | None) -> Cancel:
+        """Ask all servers for the tasks of a legacy session."""
+        request_id = inbound.envelope.id
+        assert session is not None
+        assert request_id is not None
+
+        def answer(page: bytes) -> None:
+            journey.finish(success(request_id, page))
+
+        snapshot = self._parts.edition.snapshot(session.features)
+        tasks = TaskList(inbound, session, snapshot, self._parts.means, answer)
+        journey.on_end = tasks.stop
+        tasks.start()
+        return journey.abandon
 
     def _retry(self, inbound: Inbound, way: Route, snapshot: Snapshot) -> Retry | None:
         """Return what a modern request brings for a call of ours that waits.

@@ -5,6 +5,7 @@ from typing import Any
 
 from only1mcp._speedups import members
 from only1mcp.protocol.jsonrpc import as_string
+from only1mcp.protocol.task_members import core_operations, offers_extension
 from only1mcp.protocol.versions import Era
 
 
@@ -33,6 +34,19 @@ class Catalogue:
     resources: tuple[Item, ...] = ()
     templates: tuple[Item, ...] = ()
     completions: bool = False
+
+    @property
+    def has_task_extension(self) -> bool:
+        """Whether its tools may become tasks of 2026-07-28."""
+        return Era.MODERN in self.eras and offers_extension(self.capabilities)
+
+    @property
+    def core_tasks(self) -> frozenset[str]:
+        """What it can do with tasks of 2025-11-25.
+
+        Nothing is known of that where a server speaks both eras: it was met in the newer one.
+        """
+        return core_operations(self.capabilities) if self.eras == {Era.LEGACY} else frozenset()
 
     def differs(self, other: "Catalogue") -> frozenset[str]:
         """Return the kinds of lists in which two catalogues differ."""

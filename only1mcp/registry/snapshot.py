@@ -14,7 +14,7 @@ from only1mcp._speedups import members
 from only1mcp.protocol.names import qualify
 from only1mcp.protocol.pages import render
 from only1mcp.protocol.param_headers import InvalidAnnotation, ParamHeader, read_param_headers
-from only1mcp.protocol.structured import tool_for_legacy, wraps_output
+from only1mcp.protocol.structured import tool_for_legacy, without_task_support, wraps_output
 from only1mcp.protocol.translate import splice
 from only1mcp.protocol.uri_template import UriTemplate, compile_template
 from only1mcp.protocol.versions import Era
@@ -22,6 +22,7 @@ from only1mcp.registry.catalogue import Catalogue, Item
 from only1mcp.registry.server import Server
 
 _ANNOTATION = b"x-mcp-header"
+_TASK_SUPPORT = b"taskSupport"
 HINTS = b'"resultType":"complete","ttlMs":0,"cacheScope":"private"'
 """What 2026-07-28 requires of list results (server/utilities/caching)."""
 
@@ -57,22 +58,55 @@ class Snapshot:
     """Template, the same taken apart, server id."""
     collisions: tuple[str, ...]
     page_size: int
-    _pages: dict[tuple[str, Era, int], bytes] = field(default_factory=dict, repr=False)
+    _pages: dict[tuple[str, Era, bool, int], bytes] = field(default_factory=dict, repr=False)
+    _tools: dict[tuple[Era, bool], tuple[bytes, ...]] = field(default_factory=dict, repr=False)
 
-    def page(self, key: str, era: Era, offset: int) -> bytes:
-        """Return the list result that starts at `offset`, rendered once for each era."""
-        place = (key, era, offset)
+    @property
+    def core_tasks(self) -> frozenset[str]:
+        """What can be done with tasks of 2025-11-25 by any server."""
+        return frozenset().union(*(one.core_tasks for one in self.catalogues.values()))
+
+    @property
+    def has_task_extension(self) -> bool:
+        """Whether the tools of any server may become tasks of 2026-07-28."""
+        return any(one.has_task_extension for one in self.catalogues.values())
+
+    def page(self, key: str, era: Era, offset: int, *, core_tasks: bool = False) -> bytes:
+        """Return the list result that starts at `offset`, rendered once for each kind of client.
+
+        Args:
+            key: where the result holds its items.
+            era: the client's.
+            offset: the first item.
+            core_tasks: whether the client knows tasks of 2025-11-25.
+        """
+        place = (key, era, core_tasks, offset)
         ready = self._pages.get(place)
         if ready is None:
             extra = HINTS if era is Era.MODERN else b""
-            ready = render(self._items(key, era), key, offset, self.page_size, extra)
-            self._pages[place] = ready
+            items = self._tools_for(era, core_tasks) if key == "tools" else self.lists[key]
+            ready = self._pages[place] = render(items, key, offset, self.page_size, extra)
         return ready
 
-    def _items(self, key: str, era: Era) -> tuple[bytes, ...]:
-        if key != "tools" or era is Era.MODERN:
-            return self.lists[key]
-        return tuple(tool_for_legacy(tool) for tool in self.lists[key])
+    def _tools_for(self, era: Era, core_tasks: bool) -> tuple[bytes, ...]:
+        ready = self._tools.get((era, core_tasks))
+        if ready is None:
+            owned = zip(self.lists["tools"], self.tools.values(), strict=True)
+            ready = self._tools[era, core_tasks] = tuple(
+                _tool_for(tool, self.catalogues[target.server_id], era, core_tasks)
+                for tool, target in owned
+            )
+        return ready
+
+
+def _tool_for(tool: bytes, owner: Catalogue, era: Era, core_tasks: bool) -> bytes:
+    """Return a tool as the clients of an era see it; it offers tasks only to who can use them."""
+    if era is Era.LEGACY:
+        tool = tool_for_legacy(tool)
+        keeps = core_tasks and bool(owner.core_tasks)
+    else:
+        keeps = Era.MODERN in owner.eras
+    return tool if keeps or _TASK_SUPPORT not in tool else without_task_support(tool)
 
 
 class _Names:

@@ -26,6 +26,10 @@ class Route:
     """Whether legacy clients get the tool's structured output inside an object."""
     param_headers: tuple[ParamHeader, ...] = ()
     """The arguments that the owner wants repeated as headers (`x-mcp-header`)."""
+    place: str = ""
+    """The one instance of the owner that can answer; empty when any can."""
+    own: bool = False
+    """Whether it goes on the connection that is the session's own: it is about a task."""
 
 
 def route(inbound: Inbound, snapshot: Snapshot) -> Route:

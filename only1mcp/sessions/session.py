@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from only1mcp.errors import InvalidParams, SessionNotFound
 from only1mcp.protocol.client_features import Feature, read_features
+from only1mcp.protocol.task_members import CORE_SINCE
 
 MAX_AGE_S = 7 * 24 * 3600
 MAX_CLIENT_BYTES = 4096
@@ -43,6 +44,11 @@ class Session:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "features", read_features(self.capabilities))
+
+    @property
+    def knows_tasks(self) -> bool:
+        """Whether the revision has tasks, as a part of the core."""
+        return self.version >= CORE_SINCE
 
     @property
     def expires(self) -> int:

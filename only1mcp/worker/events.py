@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from only1mcp._speedups import scan
 from only1mcp.backends.host_link import HostLink
 from only1mcp.protocol.client_features import Feature
 from only1mcp.proxy.audience import Audience
@@ -38,6 +39,12 @@ class Events:
             audience.updated(event["updated"], event["params"].encode(), serials)
         elif "logged" in event:
             audience.logged(event["logged"].encode())
+        elif "task" in event:
+            server_id, task_id = event["task"]
+            audience.task_changed(server_id, task_id, event["params"].encode())
+        elif "said" in event:
+            server_id, serial = event["said"]
+            audience.said(server_id, serial, scan(event["message"].encode()))
 
     def greet(self) -> None:
         """Tell a host that has just come what our streams watch and our clients need."""
@@ -60,3 +67,11 @@ class HostWatcher:
     def unwatch(self, server_id: str, uri: str, holder: int) -> None:
         """Take that back."""
         self._link.note({"unwatch": [server_id, uri, holder]})
+
+    def watch_task(self, server_id: str, task_id: str, holder: int) -> None:
+        """Have a task watched for one of our streams."""
+        self._link.note({"watch_task": [server_id, task_id, holder]})
+
+    def unwatch_task(self, server_id: str, task_id: str, holder: int) -> None:
+        """Take that back."""
+        self._link.note({"unwatch_task": [server_id, task_id, holder]})

@@ -32,6 +32,7 @@ from only1mcp.proxy.call import Means
 from only1mcp.proxy.learning import Learning
 from only1mcp.proxy.parking import Parking
 from only1mcp.proxy.pipeline import Clock, Parts, Pipeline
+from only1mcp.proxy.task_ids import TaskIds
 from only1mcp.registry.edition import Edition
 from only1mcp.registry.registry import Registry
 from only1mcp.sessions.session import Session, SessionSealer
@@ -102,7 +103,9 @@ def build(context: Context) -> Graph:
     link = HostLink(
         shared.runtime_dir.host_socket, tasks, edition.update, events.take, events.greet
     )
-    audience = Audience(context.index, edition, marks, wall_seconds, HostWatcher(link))
+    task_ids = TaskIds(shared.session_key)
+    watcher = HostWatcher(link)
+    audience = Audience(context.index, edition, marks, wall_seconds, watcher, task_ids)
     learning = Learning(lambda topic: link.note({"learn": topic}), edition.tell_waiting)
     events.audience, events.learning = audience, learning
     peers = WorkerPeers(shared.runtime_dir.path, context.index, settings.workers, tasks)
@@ -127,6 +130,7 @@ def build(context: Context) -> Graph:
                 timeouts_s={server.id: server.timeout_s for server in settings.servers},
                 asks=Asks(peers.address),
                 parking=Parking(peers.address, shared.session_key),
+                task_ids=task_ids,
                 on_attempt=recorder.attempt,
                 new_token=lambda: b'"o1-%b-%d"' % (peers.address.encode(), next(tokens)),
             ),

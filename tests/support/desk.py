@@ -14,6 +14,7 @@ from only1mcp.proxy.exchange import Request
 from only1mcp.proxy.learning import LEGACY, Learning
 from only1mcp.proxy.parking import Parking
 from only1mcp.proxy.pipeline import Clock, Outcome, Parts, Pipeline
+from only1mcp.proxy.task_ids import TaskIds
 from only1mcp.registry.catalogue import Catalogue
 from only1mcp.registry.edition import Edition
 from only1mcp.registry.registry import Registry
@@ -59,7 +60,10 @@ class Desk:
             self.learning.learned(topic)
         self.marks = SessionMarks(SharedMemory(Layout(1, 1, 1)), open_lock_file())
         self.watcher = FakeWatcher()
-        self.audience = Audience(0, self.edition, self.marks, lambda: self.now, self.watcher)
+        self.task_ids = TaskIds(bytes(32))
+        self.audience = Audience(
+            0, self.edition, self.marks, lambda: self.now, self.watcher, self.task_ids
+        )
         self.peers = FakePeers(address)
         self.asks = Asks(address)
         self.parking = Parking(address, bytes(32))
@@ -67,6 +71,7 @@ class Desk:
         means = Means(
             backends=self.backends, hosted=self.hosted,
             timeouts_s=dict.fromkeys(ids, timeout_s), asks=self.asks, parking=self.parking,
+            task_ids=self.task_ids,
             on_attempt=lambda who, status, seconds: self.attempts.append((who, status)),
             new_token=self._token,
         )  # fmt: skip
@@ -109,6 +114,7 @@ class Desk:
         """Send a request of 2026-07-28 with its headers."""
         params = params or {}
         name = params.get("uri") if method == "resources/read" else params.get("name")
+        name = params.get("taskId") if method.startswith("tasks/") else name
         return self.send(modern(method, params, **more), modern_headers(method, name))
 
     def session(

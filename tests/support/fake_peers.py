@@ -49,6 +49,8 @@ class FakeWatcher:
     def __init__(self) -> None:
         self.watched: list[tuple[str, str, int]] = []
         self.unwatched: list[tuple[str, str, int]] = []
+        self.watched_tasks: list[tuple[str, str, int]] = []
+        self.unwatched_tasks: list[tuple[str, str, int]] = []
 
     def watch(self, server_id: str, uri: str, holder: int) -> None:
         """Note that a resource is watched."""
@@ -57,3 +59,11 @@ class FakeWatcher:
     def unwatch(self, server_id: str, uri: str, holder: int) -> None:
         """Note that it is not any more."""
         self.unwatched.append((server_id, uri, holder))
+
+    def watch_task(self, server_id: str, task_id: str, holder: int) -> None:
+        """Note that a task is watched."""
+        self.watched_tasks.append((server_id, task_id, holder))
+
+    def unwatch_task(self, server_id: str, task_id: str, holder: int) -> None:
+        """Note that it is not any more."""
+        self.unwatched_tasks.append((server_id, task_id, holder))

@@ -22,6 +22,7 @@ HeaderMismatch                  -32020  400  header_mismatch
 InvalidParams                   -32602  400  invalid_params
 InvalidRequest                  -32600  400  invalid_request
 MethodNotFound                  -32601  404  method_not_found
+MissingClientCapability         -32021  400  missing_capability
 NotAcceptable                   -32600  406  not_acceptable
 Only1MCPError                   -32603  500  internal
 Overloaded                       32004  503  overloaded                    retryable

@@ -1,0 +1,97 @@
+"""What a modern server says of the tasks that clients watch (SEP-2663, Task Status Notifications).
+
+On a subscription of its own: tasks come and go, and a server that refuses the id of one must not
+fall silent about its lists.
+"""
+
+from collections.abc import Hashable
+from dataclasses import replace
+
+import orjson
+
+from only1mcp._speedups import Envelope
+from only1mcp.backends.call import Outgoing
+from only1mcp.backends.discovery import Asker
+from only1mcp.backends.handshake import Hello, modern_request
+from only1mcp.host.feed import Feed, Followed, Hearing
+from only1mcp.host.watches import Watches
+from only1mcp.protocol.task_members import (
+    CHANGED,
+    OWN_ID,
+    REQUIRED_CAPABILITIES,
+    id_at,
+    offers_extension,
+)
+from only1mcp.protocol.versions import Era
+
+_CAPABILITIES = orjson.dumps(REQUIRED_CAPABILITIES)
+
+
+class TaskWatches:
+    """The watched tasks of one server; they outlast its single sessions."""
+
+    def __init__(self, hearing: Hearing) -> None:
+        self._watches = Watches()
+        self._hearing = replace(hearing, watches=self._watches)
+        self._feed: TaskFeed | None = None
+
+    def watch(self, task_id: str, holder: Hashable) -> None:
+        """Have a task watched; of too many, the further ones are not."""
+        if not self._watches.full and self._watches.add(task_id, holder):
+            self._renew()
+
+    def unwatch(self, task_id: str, holder: Hashable) -> None:
+        """Take that back."""
+        if self._watches.remove(task_id, holder):
+            self._renew()
+
+    def drop_link(self, link: object) -> None:
+        """Forget the streams of a worker that is gone."""
+        if self._watches.drop_link(link):
+            self._renew()
+
+    def _renew(self) -> None:
+        if self._feed is not None:
+            self._feed.renew()
+
+    async def listen(self, session: Followed, asker: Asker, hello: Hello) -> None:
+        """Listen on a session until cancelled, if the server has tasks at all."""
+        if hello.era is not Era.MODERN or not offers_extension(hello.capabilities):
+            return
+        self._feed = TaskFeed(self._hearing, session, asker, hello)
+        try:
+            await self._feed.run()
+        finally:
+            self._feed = None
+
+    def heard(self, message: Envelope) -> None:
+        """Take a notification that came on a channel, where subscriptions have no streams."""
+        if self._feed is not None:
+            self._feed.heard(message)
+
+
+class TaskFeed(Feed):
+    """Listens for the tasks; what is watched are their ids."""
+
+    def renew(self) -> None:
+        """Listen for what is watched now."""
+        self._renew.set()
+
+    def _wanted(self) -> Outgoing | None:
+        """Write the subscription; None when no task is watched."""
+        if not self._watches.uris:
+            return None
+        wanted = orjson.dumps({"taskIds": self._watches.uris})
+        return modern_request(
+            "subscriptions/listen", (("notifications", wanted),), capabilities=_CAPABILITIES
+        )
+
+    def heard(self, message: Envelope) -> None:
+        """Take a notification."""
+        if message.method == "notifications/subscriptions/acknowledged":
+            self._acknowledged.set()
+        elif message.method == CHANGED:
+            params: bytes = message.body[message.params_start : message.params_end]
+            task_id = id_at(params, OWN_ID)
+            if task_id is not None:
+                self._observer.on_task(self._server_id, task_id, params)
