@@ -7,6 +7,7 @@ import orjson
 from aiohttp import web
 
 from only1mcp.errors import ClientError, Forbidden, Only1MCPError
+from only1mcp.ingress.cors import GRANTED, allowed, granted
 from only1mcp.ingress.http_exchange import HttpExchange, respond
 from only1mcp.ingress.http_request import (
     EVENT_STREAM,
@@ -22,6 +23,8 @@ from only1mcp.protocol import jsonrpc
 from only1mcp.protocol.versions import MODERN_VERSIONS
 
 _FORWARDING = ("Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Real-IP", "Via")
+_ASKED = "Access-Control-Request-Method"
+"""The header by which a browser asks before it sends what a page wants to send."""
 ADMIN_PREFIX = "/api/v1/admin/"
 Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
@@ -66,16 +69,21 @@ class HttpDoor:
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
         """Answer any request; the entry that aiohttp calls."""
         try:
-            self._check(request)
+            self._admit(request)
             response = await self._route(request)
         except Only1MCPError as error:
             response = _json(error.http_status, jsonrpc.error_from(None, error))
+        if GRANTED in request and not response.prepared:
+            response.headers.update(request[GRANTED])
         if self.draining or "websocket" in request.headers.get("Upgrade", "").lower():
             response.force_close()  # what follows an upgrade that was declined is no request
         return response
 
-    def _check(self, request: web.BaseRequest) -> None:
+    def _admit(self, request: web.BaseRequest) -> None:
+        """Check who asks, and note what a browser is to be told of that."""
         origin = request.headers.get("Origin")
+        if origin is not None and self._origins.allows(origin):
+            request[GRANTED] = granted(origin)
         if request.rel_url.raw_path in self._plain:
             self._origins.check_origin(origin)
         else:
@@ -88,9 +96,13 @@ class HttpDoor:
         if methods is None:
             raise NotFound(f"nothing is at {path[:200]}", hint="the MCP endpoint is /mcp")
         handler = methods.get(request.method)
-        if handler is None:
-            return _not_allowed(request, [name for name in methods if name != "HEAD"])
-        return await handler(request)
+        if handler is not None:
+            return await handler(request)
+        known = [name for name in methods if name != "HEAD"]
+        if request.method == "OPTIONS" and GRANTED in request and _ASKED in request.headers:
+            asked = request.headers.get("Access-Control-Request-Headers", "")
+            return web.Response(status=204, headers=allowed(known, asked))
+        return _not_allowed(request, known)
 
     async def _post(self, request: web.BaseRequest) -> web.StreamResponse:
         check_sends_json(request)

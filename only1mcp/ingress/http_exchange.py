@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from aiohttp import web
 
 from only1mcp.backends.call import Cancel
+from only1mcp.ingress.cors import GRANTED
 from only1mcp.protocol import event_stream
 from only1mcp.proxy.exchange import Answer
 
@@ -79,7 +80,7 @@ class HttpExchange:
         first = self._items[0] if self._items else None
         if isinstance(first, _End):
             return _whole(first.answer)
-        response = web.StreamResponse(headers=_HEADERS)
+        response = web.StreamResponse(headers={**_HEADERS, **request.get(GRANTED, {})})
         await response.prepare(request)
         while not await self._flush(response):
             if self._overrun and request.transport is not None:

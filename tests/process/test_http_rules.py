@@ -208,6 +208,21 @@ def test_probes_by_the_address_alone_are_answered(gateway: Gateway, path: str) -
     assert _send(gateway, "GET", path, Origin="https://evil.example")[0].status == 403
 
 
+def test_a_page_of_an_allowed_origin_may_call(gateway: Gateway) -> None:
+    """Its browser asks first, then sends, and lets the page read the answer."""
+    app = {"Origin": "https://app.example"}
+    asking = {**app, "Access-Control-Request-Method": "POST",
+              "Access-Control-Request-Headers": "mcp-method,mcp-name"}  # fmt: skip
+    with McpClient(gateway.port) as client:
+        response, body = client.exchange("OPTIONS", None, asking)
+        assert (response.status, body) == (204, b"")
+        assert "POST" in str(response.getheader("Access-Control-Allow-Methods"))
+        assert "Mcp-Name" in str(response.getheader("Access-Control-Allow-Headers"))
+        response, _ = client.exchange("POST", _call(), {**CALL, **app})
+        assert response.status == 200
+        assert response.getheader("Access-Control-Allow-Origin") == "https://app.example"
+
+
 def test_a_body_up_to_the_limit_is_taken_and_one_byte_more_is_413(gateway: Gateway) -> None:
     """With a length, and in chunks; the client gets to read the answer."""
     text = "x" * (MAX_BODY - len(_call()) + 1)

@@ -77,11 +77,11 @@ class FakeService:
 
 
 class Door:
-    """The door with its fake service on a real socket."""
+    """The door with its fake service on a real socket; pages of these origins may call."""
 
-    def __init__(self) -> None:
+    def __init__(self, *origins: str) -> None:
         self.service = FakeService()
-        self.door = HttpDoor(self.service, OriginCheck((), ()))
+        self.door = HttpDoor(self.service, OriginCheck((), origins))
         self.remote: str | None = None
         """What the peer's address is made out to be."""
 
