@@ -4,8 +4,9 @@ Pure: no IO, no clock, no logging. `COMPILED` says which twins serve; `ONLY1MCP_
 pure ones. Nobody outside this package names a twin.
 """
 
+import importlib
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from only1mcp._speedups import hash_ring_py, json_scan_py
 
@@ -29,4 +30,6 @@ scan = _json_scan.scan
 members = _json_scan.members
 elements = _json_scan.elements
 REQUEST, NOTIFICATION, RESPONSE, BATCH = 1, 2, 3, 4
+fast_lane: Any = importlib.import_module("only1mcp._speedups.fast_lane_c") if COMPILED else None
+"""The module of the fast lane; None where everything goes through aiohttp and pure Python."""
 ACCEL = "cython" if COMPILED else "pure"

@@ -31,6 +31,11 @@ class HttpBackend:
         self._urls = [place.url for place in server.instances]
         self._balancer = make_load_balancer(server.algorithm, server.instances, virtual_nodes)
 
+    @property
+    def only_session(self) -> HttpSession | None:
+        """The session with the only instance; None when there are several."""
+        return self._sessions[0] if len(self._sessions) == 1 else None
+
     def call(self, outgoing: Outgoing, sink: ReplySink) -> Cancel:
         """Send a request; the returned function abandons it and its connection."""
         task = self._tasks.spawn(self._run(outgoing, sink))

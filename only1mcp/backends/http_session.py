@@ -162,6 +162,26 @@ class HttpSession:
         )
 
     @property
+    def opened(self) -> object | None:
+        """The legacy session that is open, as a token to compare; None when none is."""
+        return self._opened
+
+    @property
+    def opened_headers(self) -> dict[str, str]:
+        """The headers that name the open legacy session."""
+        return {} if self._opened is None else self._opened.headers
+
+    def reply(self, message: bytes) -> None:
+        """Send an answer or a notification on the open legacy session, if there is one."""
+        if self._opened is not None:
+            self._reply(self._opened, message)
+
+    def next_id(self) -> bytes:
+        """Return an id that the server has not seen, as JSON."""
+        self._last_id += 1
+        return b"%d" % self._last_id
+
+    @property
     def is_exclusive(self) -> bool:
         """Whether the server tells this session from others: it gave it an id."""
         return self._opened is not None and self._opened.session_id is not None
@@ -282,8 +302,7 @@ class HttpSession:
         self, outgoing: Outgoing, headers: dict[str, str], timeout_s: float | None,
         on_event: OnEvent | None = None,
     ) -> HttpAnswer:  # fmt: skip
-        self._last_id += 1
-        request_id = b"%d" % self._last_id
+        request_id = self.next_id()
         body = jsonrpc.request(request_id, outgoing.method, outgoing.params)
         headers = {"Mcp-Method": outgoing.method, **headers}
         passed = on_event or SideStream(None, self._refuse_request)

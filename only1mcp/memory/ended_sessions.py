@@ -18,6 +18,7 @@ class EndedSessions:
 
     def __init__(self, memory: SharedMemory, lock_file: int) -> None:
         self._words = memory.ended
+        self._epoch = memory.epoch
         self._lock_file = lock_file
 
     def add(self, serial: int, expires_at: int, now: int) -> None:
@@ -28,6 +29,7 @@ class EndedSessions:
             self._words[at] = 0  # never a new serial beside an old time
             self._words[at + 1] = expires_at
             self._words[at] = serial
+            self._epoch[0] += 1
         finally:
             fcntl.lockf(self._lock_file, fcntl.LOCK_UN)
 

@@ -60,6 +60,8 @@ class SharedMemory:
             _map(MARK_WORDS * MARK_SLOTS * WORD) if predecessor is None else predecessor.marks
         )
         """What is remembered of sessions, `MARK_WORDS` words for each slot."""
+        self.epoch: memoryview[int] = _map(WORD) if predecessor is None else predecessor.epoch
+        """One word, which grows whenever something is noted of a session."""
 
     def section(self, start: int, length: int) -> "memoryview[int]":
         """Return a view of some words; writes are seen by every process."""

@@ -18,6 +18,7 @@ class SessionMarks:
 
     def __init__(self, memory: SharedMemory, lock_file: int) -> None:
         self._words = memory.marks
+        self._epoch = memory.epoch
         self._lock_file = lock_file
 
     def level(self, serial: int) -> int | None:
@@ -49,6 +50,7 @@ class SessionMarks:
                 self._words[at + _EXPIRES] = expires
                 self._words[at + _SERIAL] = serial
             self._words[at + word] = value
+            self._epoch[0] += 1
         finally:
             fcntl.lockf(self._lock_file, fcntl.LOCK_UN)
 

@@ -63,6 +63,12 @@ class MetricsPlan:
         """Slots in a row."""
         return self.servers + len(self.server_ids) * _SERVER_SLOTS
 
+    def fast_slots(self, method_index: int, server_index: int) -> tuple[int, int, int, int]:
+        """Return where a call that went well is counted: both outcomes, each with its histogram."""
+        server = self.server(server_index)
+        durations = self.durations + method_index * _HISTOGRAM
+        return method_index * len(STATUSES), durations, server, server + len(STATUSES)
+
     def server(self, index: int) -> int:
         """First slot of one server."""
         return self.servers + index * _SERVER_SLOTS
@@ -82,6 +88,11 @@ class MetricsWriter:
     def __init__(self, plan: MetricsPlan, row: "memoryview[int]") -> None:
         self._plan = plan
         self._row = row
+
+    @property
+    def row(self) -> "memoryview[int]":
+        """The slots themselves, for the compiled part of the fast lane."""
+        return self._row
 
     def request(self, method_index: int, status: str, seconds: float) -> None:
         """Count one request of a client."""

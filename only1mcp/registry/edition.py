@@ -21,6 +21,8 @@ class Edition:
         self._variants: dict[Feature, dict[str, Catalogue]] = {}
         self._snapshots: dict[Feature, Snapshot] = {}
         self._waiting: list[Callable[[], None]] = []
+        self.on_change: Callable[[], None] = _nothing
+        """Called after every change."""
         self.settled = False
         """Whether every server has answered or failed once since the start."""
         self.current: Snapshot = build(0, registry.list(), {}, page_size)
@@ -34,6 +36,7 @@ class Edition:
             before.version + 1, self._registry.list(), self._known, self._page_size
         )
         told = set(before.collisions)
+        self.on_change()
         for collision in self.current.collisions:
             if collision not in told:
                 _log.warning("name collision: %s", collision)
@@ -42,6 +45,7 @@ class Edition:
         """Take over what one server offers clients with these features."""
         self._variants.setdefault(features, {})[catalogue.server_id] = catalogue
         self._snapshots.pop(features, None)
+        self.on_change()
 
     def snapshot(self, features: Feature) -> Snapshot:
         """Return what clients with these features see."""
@@ -63,6 +67,7 @@ class Edition:
 
     def tell_waiting(self) -> None:
         """Let those who wait look again."""
+        self.on_change()
         waiting, self._waiting = self._waiting, []
         for resume in waiting:
             resume()
@@ -75,3 +80,7 @@ class Edition:
     def _forget(self, resume: Callable[[], None]) -> None:
         if resume in self._waiting:
             self._waiting.remove(resume)
+
+
+def _nothing() -> None:
+    """Nobody wants to know."""

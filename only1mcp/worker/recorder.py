@@ -42,6 +42,10 @@ class Recorder:
     def record(self, outcome: Outcome) -> None:
         """Count and log the end of one request."""
         self._metrics.request(outcome.method_index, outcome.status, outcome.seconds)
+        self.log(outcome)
+
+    def log(self, outcome: Outcome) -> None:
+        """Log the end of one request."""
         level = logging.INFO if outcome.status in ("ok", "error") else logging.WARNING
         if outcome.method == "ping":
             level = logging.DEBUG

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 import aiohttp
 from aiohttp import web
 
+from only1mcp._speedups import fast_lane
 from only1mcp.backends.call import Backend
 from only1mcp.backends.host_link import HostLink, LinkedBackend
 from only1mcp.backends.http_backend import HttpBackend
@@ -39,6 +40,7 @@ from only1mcp.sessions.session import Session, SessionSealer
 from only1mcp.tasks import Tasks
 from only1mcp.transports.streamable_http import make_client
 from only1mcp.worker.events import Events, HostWatcher
+from only1mcp.worker.fast_lane import FastLane, Surroundings
 from only1mcp.worker.peers import WorkerPeers
 from only1mcp.worker.recorder import Recorder
 from only1mcp.worker.service import WorkerService
@@ -66,9 +68,18 @@ class Graph:
     peers: WorkerPeers
     pipeline: Pipeline
     sse: SseDoor
+    lane: FastLane | None = None
+    """None where all connections go through aiohttp."""
+
+    def make_front(self) -> asyncio.BaseProtocol:
+        """Make the protocol of one new connection."""
+        if self.lane is None:
+            return self.make_guard()
+        front: asyncio.BaseProtocol = self.lane.lane.front()
+        return front
 
     def make_guard(self) -> Guard:
-        """Make the protocol of one new connection."""
+        """Make the protocol of a connection that aiohttp's door serves."""
         settings = self.context.shared.settings
         websocket = websocket_door.PATH.encode() if settings.websocket else None
         return Guard(self.http, settings.limits, self.connections, websocket)
@@ -83,6 +94,8 @@ class Graph:
     async def close(self) -> None:
         """End what is open towards the backends."""
         self.peers.close()
+        if self.lane is not None:
+            self.lane.close()
         await asyncio.gather(*(backend.close() for backend in self.backends.values()))
         await self.tasks.cancel_all()
         await self.client.close()
@@ -120,31 +133,30 @@ def build(context: Context) -> Graph:
     server_ids = tuple(server.id for server in settings.servers)
     recorder = Recorder(context.metrics, server_ids, reporter)
     ended = EndedSessions(shared.memory, shared.ended_lock)
-    pipeline = Pipeline(
-        Parts(
-            edition=edition,
-            learning=learning,
-            means=Means(
-                backends=backends,
-                hosted=hosted,
-                timeouts_s={server.id: server.timeout_s for server in settings.servers},
-                asks=Asks(peers.address),
-                parking=Parking(peers.address, shared.session_key),
-                task_ids=task_ids,
-                on_attempt=recorder.attempt,
-                new_token=lambda: b'"o1-%b-%d"' % (peers.address.encode(), next(tokens)),
-            ),
-            audience=audience,
-            peers=peers,
-            sealer=SessionSealer(shared.session_key),
-            is_ended=ended.__contains__,
-            marks=marks,
-            on_roots_changed=lambda serial: link.note({"roots": serial}),
-            record=recorder.record,
-            clock=Clock(time.monotonic, wall_seconds),
+    parts = Parts(
+        edition=edition,
+        learning=learning,
+        means=Means(
+            backends=backends,
+            hosted=hosted,
+            timeouts_s={server.id: server.timeout_s for server in settings.servers},
+            asks=Asks(peers.address),
+            parking=Parking(peers.address, shared.session_key),
+            task_ids=task_ids,
+            on_attempt=recorder.attempt,
+            new_token=lambda: b'"o1-%b-%d"' % (peers.address.encode(), next(tokens)),
         ),
-        context.name,
+        audience=audience,
+        peers=peers,
+        sealer=SessionSealer(shared.session_key),
+        is_ended=ended.__contains__,
+        marks=marks,
+        on_roots_changed=lambda serial: link.note({"roots": serial}),
+        record=recorder.record,
+        log=recorder.log,
+        clock=Clock(time.monotonic, wall_seconds),
     )
+    pipeline = Pipeline(parts, context.name)
 
     def end_session(session: Session) -> None:
         ended.add(session.serial, session.expires, wall_seconds())
@@ -158,16 +170,38 @@ def build(context: Context) -> Graph:
     channels = Channels()
     sse = SseDoor(service, channels, peers)
     door = _make_door(settings, service, channels, sse)
-    http = web.Server(
-        door.handle, handler_cancellation=True, access_log=None,
-        keepalive_timeout=settings.limits.idle_timeout_s, auto_decompress=False,
-        max_line_size=settings.limits.max_header, max_field_size=settings.limits.max_header,
-    )  # fmt: skip
     share = -(-settings.limits.max_connections // settings.workers)
-    return Graph(
-        door, http, edition, link, backends, reporter, tasks, client, Connections(share), channels,
-        context, audience, peers, pipeline, sse,
+    graph = Graph(
+        door, _make_http(door, settings), edition, link, backends, reporter, tasks, client,
+        Connections(share), channels, context, audience, peers, pipeline, sse,
     )  # fmt: skip
+    if fast_lane is not None:
+        graph.lane = _make_lane(graph, parts)
+    return graph
+
+
+def _make_http(door: HttpDoor, settings: Settings) -> web.Server:
+    """Make aiohttp's server for the door."""
+    limits = settings.limits
+    return web.Server(
+        door.handle, handler_cancellation=True, access_log=None,
+        keepalive_timeout=limits.idle_timeout_s, auto_decompress=False,
+        max_line_size=limits.max_header, max_field_size=limits.max_header,
+    )  # fmt: skip
+
+
+def _make_lane(graph: Graph, parts: Parts) -> FastLane:
+    """Make the fast lane, which leads past aiohttp."""
+    settings = graph.context.shared.settings
+    around = Surroundings(
+        parts, graph.pipeline, _origins(settings), settings.limits, graph.connections,
+        graph.make_guard, graph.tasks,
+    )  # fmt: skip
+    return FastLane(around, graph.context)
+
+
+def _origins(settings: Settings) -> OriginCheck:
+    return OriginCheck((*settings.allowed_hosts, settings.host), settings.allowed_origins)
 
 
 def _make_door(
@@ -181,5 +215,4 @@ def _make_door(
     if settings.sse:
         others[sse_door.STREAM_PATH] = {"GET": sse.open}
         others[sse_door.POST_PATH] = {"POST": sse.post}
-    origins = OriginCheck((*settings.allowed_hosts, settings.host), settings.allowed_origins)
-    return HttpDoor(service, origins, others)
+    return HttpDoor(service, _origins(settings), others)

@@ -5,7 +5,6 @@ import contextlib
 import logging
 import socket
 
-from only1mcp.ingress.guard import Connections
 from only1mcp.process.child import Lifecycle
 from only1mcp.process.context import Context
 from only1mcp.worker.wiring import Graph, build
@@ -23,10 +22,12 @@ async def serve_worker(context: Context, lifecycle: Lifecycle) -> None:
     loop = asyncio.get_running_loop()
     graph = build(context)
     await graph.start()
-    server = await loop.create_server(graph.make_guard, sock=listener.dup(), backlog=BACKLOG)
+    server = await loop.create_server(graph.make_front, sock=listener.dup(), backlog=BACKLOG)
     lifecycle.ready()
     await lifecycle.stopping.wait()
     graph.door.draining = True
+    if graph.lane is not None:
+        graph.lane.stop_keeping()
     graph.channels.drain()
     server.close()
     graph.audience.close()
@@ -46,22 +47,26 @@ async def _accept_the_rest(listener: socket.socket, graph: Graph) -> None:
     with contextlib.suppress(OSError), listener:
         for _ in range(BACKLOG):  # new ones may come as fast as these are taken
             connection, _ = listener.accept()
-            await loop.connect_accepted_socket(graph.make_guard, connection)
+            await loop.connect_accepted_socket(graph.make_front, connection)
 
 
 async def _drain(graph: Graph, timeout_s: float) -> None:
     """Let requests finish and their answers go out; idle connections are closed after a moment."""
     await asyncio.sleep(0.05)  # requests whose bytes have arrived get to be read
     graph.http.pre_shutdown()
+    if graph.lane is not None:
+        graph.lane.drain()
     try:
         async with asyncio.timeout(timeout_s):
             await graph.http.shutdown(2 * timeout_s)
-            await _until_closed(graph.connections)
+            await _until_closed(graph)
     except TimeoutError:
         _log.warning("requests were cut off: the drain took longer than %g s", timeout_s)
         await graph.http.shutdown(_CUT_S)
 
 
-async def _until_closed(connections: Connections) -> None:
-    while connections.open:  # noqa: ASYNC110 - nobody says when the last answer has gone out
+async def _until_closed(graph: Graph) -> None:
+    while graph.connections.open:  # nobody says when the last answer has gone out
         await asyncio.sleep(0.02)
+        if graph.lane is not None:
+            graph.lane.drain()

@@ -1,0 +1,309 @@
+"""What is rare in the fast lane: everything that its compiled part leaves to Python."""
+
+import asyncio
+import logging
+from array import array
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
+
+from only1mcp._speedups import NOTIFICATION, Envelope, fast_lane, scan
+from only1mcp.backends.call import Cancel, refusal
+from only1mcp.backends.http_rules import message_of
+from only1mcp.errors import (
+    BackendLost,
+    BackendProtocolError,
+    BackendTimeout,
+    BackendUnreachable,
+    Forbidden,
+    Only1MCPError,
+)
+from only1mcp.ingress.fast_exchange import FastExchange, whole
+from only1mcp.ingress.guard import Connections, Guard
+from only1mcp.ingress.limits import Limits
+from only1mcp.ingress.origin import OriginCheck
+from only1mcp.observability.metrics import BUCKETS_S
+from only1mcp.process.context import Context
+from only1mcp.protocol import jsonrpc
+from only1mcp.protocol.headers import McpHeaders, encode_value
+from only1mcp.protocol.methods import METHODS
+from only1mcp.protocol.versions import LEGACY_VERSIONS, Era
+from only1mcp.proxy.answer import failure, relay
+from only1mcp.proxy.exchange import Answer, Request
+from only1mcp.proxy.journey import Outcome
+from only1mcp.proxy.pipeline import Parts, Pipeline
+from only1mcp.tasks import Tasks
+from only1mcp.transports.streamable_http import CONNECT_S, HttpAnswer
+from only1mcp.worker.plans import LEGACY, Plans
+
+_log = logging.getLogger(__name__)
+TICK_S = 0.25
+SWEEP_TICKS = 20
+LINES_PER_TICK = 5
+"""Bound on the access log's lines about calls that went well in the lane."""
+_FULL = Answer(
+    503, b'{"jsonrpc":"2.0","id":null,"error":{"code":-32600,"message":"too many connections"}}'
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What the lane stands among."""
+
+    parts: Parts
+    pipeline: Pipeline
+    origins: OriginCheck
+    limits: Limits
+    connections: Connections
+    make_guard: Callable[[], Guard]
+    tasks: Tasks
+
+
+class FastLane:
+    """Implements the helper of `only1mcp._speedups.fast_lane_c.Lane`."""
+
+    def __init__(self, around: Surroundings, context: Context) -> None:
+        self._around = around
+        self._parts = around.parts
+        self._context = context
+        self._ticks = 0
+        self._plans = Plans(around.parts, context.shared.metrics_plan)
+        shared = context.shared
+        loop = asyncio.get_running_loop()
+        self.lane = fast_lane.Lane(
+            loop, self, context.metrics.row, memoryview(array("d", BUCKETS_S)), shared.memory.epoch,
+            around.limits.max_header, around.limits.max_body,
+        )  # fmt: skip
+        self._plans.carry(self.lane, list(shared.settings.servers))
+        around.parts.edition.on_change = self.lane.forget
+        self._timer = loop.call_later(TICK_S, self._tick)
+
+    def _tick(self) -> None:
+        self._ticks += 1
+        self.lane.log_budget = LINES_PER_TICK
+        self.lane.tick()
+        if self._ticks % SWEEP_TICKS == 0:
+            self.lane.sweep(self._around.limits.idle_timeout_s)
+            self.lane.sessions.clear()  # they expire
+        self._timer = asyncio.get_running_loop().call_later(TICK_S, self._tick)
+
+    def stop_keeping(self) -> None:
+        """Let clients go, each with the answer to its next request."""
+        self.lane.draining = True
+
+    def drain(self) -> None:
+        """Close connections on which nothing is under way."""
+        self.lane.drain()
+
+    def close(self) -> None:
+        """End what is left."""
+        self._timer.cancel()
+        self._plans.close()
+        for front in list(self.lane.fronts):
+            if front.transport is not None:
+                front.transport.abort()
+
+    # Connections of clients.
+
+    def opened(self, front: Any) -> None:
+        """Let a connection in, unless there are too many."""
+        connections = self._around.connections
+        connections.open += 1
+        if connections.open > connections.limit:
+            front.transport.write(whole(_FULL, closes=True))
+            front.transport.close()
+
+    def closed(self, front: Any) -> None:
+        """Count a connection that has gone, or that the guard counts from now on."""
+        del front
+        self._around.connections.open -= 1
+
+    def hand_over(self, transport: Any, data: bytes) -> None:
+        """Give a connection to aiohttp's door for good."""
+        guard = self._around.make_guard()
+        transport.set_protocol(guard)
+        guard.connection_made(transport)
+        transport.resume_reading()
+        guard.data_received(data)
+
+    def wait(self, front: Any) -> asyncio.TimerHandle:
+        """Give the rest of a request its time."""
+        loop = asyncio.get_running_loop()
+        return loop.call_later(self._around.limits.header_timeout_s / 2, front.give_up)
+
+    def knows_host(self, host: bytes) -> bool:
+        """Say whether we may be called by this name; yes is remembered."""
+        try:
+            self._around.origins.check(host.decode("latin-1"), None)
+        except Forbidden:
+            return False
+        if len(self.lane.hosts) < 1000:
+            self.lane.hosts[host] = True
+        return True
+
+    # Requests.
+
+    def handle(
+        self, front: Any, version: bytes | None, method: bytes | None, name: bytes | None,
+        session: bytes | None, body: bytes,
+    ) -> Cancel:  # fmt: skip
+        """Take a message the common way."""
+        texts = [
+            None if raw is None else raw.decode("latin-1")
+            for raw in (version, method, name, session)
+        ]
+        peer = front.transport.get_extra_info("peername") if front.transport is not None else None
+        request = Request(
+            McpHeaders(texts[0], texts[1], texts[2], texts[3]), body, str(peer[0]) if peer else ""
+        )
+        exchange = FastExchange(front, self.lane)
+        return self._around.pipeline.handle(request, exchange)
+
+    def session(self, session: bytes, version: bytes | None) -> bytes | None:
+        """Return what stands for the features of a legacy session; None for the common way."""
+        if version is not None and version.decode("latin-1") not in LEGACY_VERSIONS:
+            return None
+        headers = McpHeaders(session=session.decode("latin-1"))
+        try:
+            opened = self._around.pipeline.open_session(Request(headers, b"", ""))
+        except Only1MCPError:
+            return None
+        if opened.features or self._parts.marks.level(opened.serial) is not None:
+            return None
+        return LEGACY
+
+    def plan(self, envelope: Envelope, features: bytes) -> Any:
+        """Return the plan for calls like this one, if the lane can carry them."""
+        return self._plans.plan(envelope, features)
+
+    def connect(self, pool: Any, connect: Callable[[Any], Awaitable[None]], upstream: Any) -> None:
+        """Open one more connection to a server."""
+        self._around.tasks.spawn(self._connect(pool, connect, upstream))
+
+    async def _connect(
+        self, pool: Any, connect: Callable[[Any], Awaitable[None]], upstream: Any
+    ) -> None:
+        try:
+            async with asyncio.timeout(CONNECT_S):
+                await connect(upstream)
+        except (OSError, TimeoutError) as error:
+            pool.failed(error)
+
+    # Answers.
+
+    def event(self, call: Any, message: Envelope) -> None:
+        """Take what a server says before its answer."""
+        if message.kind != NOTIFICATION:
+            if not call.plan.modern:
+                _, _, server_id = call.plan.about
+                session = self._plans.session_of(server_id)
+                session.reply(jsonrpc.response(message.id or b"null", refusal(message)))
+        elif not call.plan.modern and message.method == "notifications/message":
+            if call.exchange is None:
+                call.exchange = FastExchange(call.front, self.lane)
+            call.exchange.send(message.body)
+
+    def relay(self, call: Any, reply: Envelope) -> None:
+        """Answer with a reply that needs understanding."""
+        era = Era.MODERN if call.plan.modern else Era.LEGACY
+        method, _, _ = call.plan.about
+        try:
+            answer, status = relay(call.envelope.id, reply, method, era, era, False)
+        except Only1MCPError as error:
+            self._fail(call, error)
+        else:
+            self._end(call, answer, status, None)
+
+    def odd(self, call: Any, status: int, body: bytes) -> None:
+        """Take an answer with another status, or of another kind.
+
+        A legacy server that has forgotten the session did not run the call: it is sent again the
+        common way, which opens a new one.
+        """
+        _, target, server_id = call.plan.about
+        if not call.plan.modern and status in (400, 404) and call.front.transport is not None:
+            version, session = call.client
+            method = call.envelope.method.encode()
+            name = encode_value(target).encode()
+            call.front.go_common(
+                self.handle(call.front, version, method, name, session, call.envelope.body)
+            )
+            return
+        try:
+            message: Envelope | None = scan(body)
+        except Only1MCPError:
+            message = None
+        try:
+            reply = message_of(server_id, HttpAnswer(status, None, message))
+        except Only1MCPError as error:
+            self._fail(call, error)
+        else:
+            self.relay(call, reply)
+
+    def fail(self, call: Any, kind: str, error: Exception | None) -> None:
+        """Answer a call that got no answer."""
+        _, _, server_id = call.plan.about
+        detail = None if error is None else repr(error)
+        failures: dict[str, Only1MCPError] = {
+            "unreachable": BackendUnreachable(f"server {server_id} cannot be reached"),
+            "lost": BackendLost(f"server {server_id} closed the connection during the call"),
+            "timeout": BackendTimeout(
+                f"server {server_id} did not answer within {call.plan.timeout_s:g} s",
+                hint="the call may still run there; raise `timeout` if it needs longer",
+            ),
+            "foreign": BackendProtocolError(f"server {server_id} answered another request"),
+            "size": BackendProtocolError(f"server {server_id} answered with too many bytes"),
+            "garbage": BackendProtocolError(
+                f"server {server_id} answered with something that is not JSON-RPC"
+            ),
+            "protocol": BackendProtocolError(f"server {server_id} does not speak HTTP as it must"),
+        }
+        failed = failures[kind]
+        failed.detail = detail
+        if kind == "timeout":
+            self._tell_cancelled(call)
+        self._fail(call, failed)
+
+    def _fail(self, call: Any, error: Only1MCPError) -> None:
+        era = Era.MODERN if call.plan.modern else Era.LEGACY
+        self._end(call, failure(call.envelope.id, error, era), error.reason, error.detail)
+
+    def _end(self, call: Any, answer: Answer, status: str, detail: str | None) -> None:
+        self._record(call, status, detail)
+        if call.exchange is not None:
+            call.exchange.answer(answer)
+            return
+        call.front.write(whole(answer, closes=self.lane.draining))
+        call.front.done()
+
+    def cancelled(self, call: Any) -> None:
+        """Note that the client has gone before the answer."""
+        self._tell_cancelled(call)
+        self._record(call, "cancelled", None)
+
+    def _tell_cancelled(self, call: Any) -> None:
+        """Tell a legacy server; a modern one understands the broken connection."""
+        if not call.plan.modern:
+            _, _, server_id = call.plan.about
+            params = b'{"requestId":%b}' % call.upstream_id
+            session = self._plans.session_of(server_id)
+            session.reply(jsonrpc.notification("notifications/cancelled", params))
+
+    def log(self, call: Any) -> None:
+        """Write a line about a call that went well; it is counted already."""
+        self._parts.log(self._outcome(call, "ok", None))
+
+    def _record(self, call: Any, status: str, detail: str | None) -> None:
+        outcome = self._outcome(call, status, detail)
+        self._parts.means.on_attempt(outcome.server_id or "", status, outcome.seconds)
+        self._parts.record(outcome)
+
+    def _outcome(self, call: Any, status: str, detail: str | None) -> Outcome:
+        method, target, server_id = call.plan.about
+        transport = call.front.transport
+        peer = transport.get_extra_info("peername") if transport is not None else None
+        name = f"{self._context.name}-f{call.upstream_id.decode()}"
+        return Outcome(
+            name, METHODS[method].index, method, target, server_id, str(peer[0]) if peer else "",
+            status, self._parts.clock.monotonic() - call.began, detail,
+        )  # fmt: skip

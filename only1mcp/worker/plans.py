@@ -1,0 +1,159 @@
+"""Which calls may take the fast lane, and how they travel there."""
+
+import asyncio
+import ssl
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+from only1mcp import __version__
+from only1mcp._speedups import Envelope, fast_lane
+from only1mcp.backends.call import Outgoing
+from only1mcp.backends.http_backend import HttpBackend
+from only1mcp.backends.http_rules import modern_headers
+from only1mcp.backends.http_session import HttpSession
+from only1mcp.errors import Only1MCPError
+from only1mcp.observability.metrics import MetricsPlan
+from only1mcp.protocol.client_features import Feature, read_features
+from only1mcp.protocol.inbound import Inbound
+from only1mcp.protocol.methods import METHODS
+from only1mcp.protocol.translate import CACHEABLE_METHODS
+from only1mcp.protocol.versions import Era
+from only1mcp.proxy.learning import LEGACY as LEARNED_LEGACY
+from only1mcp.proxy.outbound import choose_leg
+from only1mcp.proxy.pipeline import Parts
+from only1mcp.registry.server import Server
+from only1mcp.routing.router import Route, route
+
+METHODS_CARRIED = frozenset({"tools/call", "prompts/get", "resources/read"})
+LEGACY = b"legacy"
+"""Stands for the features of a legacy session that has none."""
+MAX_CONNECTIONS = 256
+"""Open to one server at a time, from one worker."""
+
+
+@dataclass(frozen=True, slots=True)
+class Carried:
+    """A server that the lane reaches."""
+
+    server: Server
+    session: HttpSession
+    pool: Any
+    index: int
+    """Its place in the metrics."""
+    line: bytes
+    """The request's head as far as all calls have it in common."""
+
+
+class Plans:
+    """Makes the plans of one worker."""
+
+    def __init__(self, parts: Parts, metrics: MetricsPlan) -> None:
+        self._parts = parts
+        self._metrics = metrics
+        self._carried: dict[str, Carried] = {}
+
+    def carry(self, lane: Any, servers: list[Server]) -> None:
+        """Have the lane reach these servers, as far as it can."""
+        for index, server in enumerate(servers):
+            backend = self._parts.means.backends[server.id]
+            session = backend.only_session if isinstance(backend, HttpBackend) else None
+            if session is None:
+                continue
+            url = urlsplit(server.instances[0].url)
+            if url.username is not None or url.password is not None:
+                continue
+            pool = lane.pool(_connector(url.scheme, url.hostname or "", url.port), MAX_CONNECTIONS)
+            path = (url.path or "/") + (f"?{url.query}" if url.query else "")
+            line = _head(path, url.netloc, server.headers)
+            self._carried[server.id] = Carried(server, session, pool, index, line)
+
+    def close(self) -> None:
+        """Close what is open to the servers."""
+        for carried in self._carried.values():
+            carried.pool.close()
+
+    def session_of(self, server_id: str) -> HttpSession:
+        """Return our standing with a server that the lane reaches."""
+        return self._carried[server_id].session
+
+    def plan(self, envelope: Envelope, features: bytes) -> Any:
+        """Return the plan for calls like this one; None when they take the common way."""
+        method = METHODS.get(envelope.method or "")
+        if method is None or method.name not in METHODS_CARRIED or not self._parts.edition.settled:
+            return None
+        era = Era.LEGACY if features == LEGACY else Era.MODERN
+        known = read_features(features) if era is Era.MODERN else read_features(b"{}")
+        if not self._is_known(era, known):
+            return None
+        snapshot = self._parts.edition.snapshot(known)
+        try:
+            way = route(Inbound(envelope, era, method), snapshot)
+        except Only1MCPError:
+            return None
+        carried = self._carried.get(way.server_ids[0])
+        is_plain = len(way.server_ids) == 1 and not way.param_headers
+        if carried is None or not is_plain:
+            return None
+        if choose_leg(era, carried.server.id, snapshot) is not era:
+            return None
+        return self._write(carried, way, method.name, era)
+
+    def _is_known(self, era: Era, features: Feature) -> bool:
+        """Say whether the host has found out what such clients need."""
+        learning = self._parts.learning
+        if features and not learning.knows(str(int(features))):
+            return False
+        return era is Era.MODERN or learning.knows(LEARNED_LEGACY)
+
+    def _write(self, carried: Carried, way: Route, method: str, era: Era) -> Any:
+        session = carried.session
+        if era is Era.MODERN:
+            opened, headers = None, modern_headers(Outgoing(method, b"", era, way.target))
+        elif session.opened is None:
+            return None  # the common way opens it
+        else:
+            opened = session.opened
+            headers = {"Mcp-Method": method, **session.opened_headers}
+        head = carried.line + _fields(headers.items()) + b"Content-Length: "
+        return fast_lane.Plan(
+            carried.pool, head, way.name, session, opened, era is Era.MODERN,
+            era is Era.MODERN and method in CACHEABLE_METHODS,
+            self._parts.means.timeouts_s[carried.server.id],
+            self._metrics.fast_slots(METHODS[method].index, carried.index),
+            (method, way.target, carried.server.id),
+        )  # fmt: skip
+
+
+def _head(path: str, host: str, own: tuple[tuple[str, str], ...]) -> bytes:
+    common = {
+        "Host": host, "Content-Type": "application/json",
+        "Accept": "application/json, text/event-stream", "Accept-Encoding": "identity",
+        "User-Agent": f"only1mcp/{__version__}",
+    }  # fmt: skip
+    return f"POST {path} HTTP/1.1\r\n".encode() + _fields([*common.items(), *own])
+
+
+def _fields(pairs: Any) -> bytes:
+    lines = []
+    for name, value in pairs:
+        if any(c in f"{name}{value}" for c in "\r\n\0"):
+            raise ValueError(f"header {name!r} breaks the line")
+        lines.append(f"{name}: {value}\r\n")
+    return "".join(lines).encode()
+
+
+def _connector(scheme: str, host: str, port: int | None) -> Callable[[Any], Any]:
+    """Return what opens a connection for a protocol."""
+    context = ssl.create_default_context() if scheme == "https" else None
+    number = port or (443 if context is not None else 80)
+
+    async def connect(protocol: Any) -> None:
+        loop = asyncio.get_running_loop()
+        await loop.create_connection(
+            lambda: protocol, host, number, ssl=context,
+            server_hostname=host if context is not None else None,
+        )  # fmt: skip
+
+    return connect
