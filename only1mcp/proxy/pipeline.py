@@ -72,8 +72,6 @@ class Parts:
     """Takes the serial of a session whose client has other roots now."""
     record: Callable[[Outcome], None]
     """Takes the end of every request."""
-    log: Callable[[Outcome], None]
-    """Takes the end of a request that was counted already."""
     clock: Clock
 
 

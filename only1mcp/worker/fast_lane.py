@@ -57,6 +57,8 @@ class Surroundings:
     connections: Connections
     make_guard: Callable[[], Guard]
     tasks: Tasks
+    log: Callable[[Outcome], None]
+    """Takes the end of a request that was counted already."""
 
 
 class FastLane:
@@ -291,7 +293,7 @@ class FastLane:
 
     def log(self, call: Any) -> None:
         """Write a line about a call that went well; it is counted already."""
-        self._parts.log(self._outcome(call, "ok", None))
+        self._around.log(self._outcome(call, "ok", None))
 
     def _record(self, call: Any, status: str, detail: str | None) -> None:
         outcome = self._outcome(call, status, detail)

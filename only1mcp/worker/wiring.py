@@ -3,6 +3,7 @@
 import asyncio
 import itertools
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -30,6 +31,7 @@ from only1mcp.process.context import Context
 from only1mcp.proxy.asks import Asks
 from only1mcp.proxy.audience import Audience
 from only1mcp.proxy.call import Means
+from only1mcp.proxy.journey import Outcome
 from only1mcp.proxy.learning import Learning
 from only1mcp.proxy.parking import Parking
 from only1mcp.proxy.pipeline import Clock, Parts, Pipeline
@@ -153,7 +155,6 @@ def build(context: Context) -> Graph:
         marks=marks,
         on_roots_changed=lambda serial: link.note({"roots": serial}),
         record=recorder.record,
-        log=recorder.log,
         clock=Clock(time.monotonic, wall_seconds),
     )
     pipeline = Pipeline(parts, context.name)
@@ -176,7 +177,7 @@ def build(context: Context) -> Graph:
         Connections(share), channels, context, audience, peers, pipeline, sse,
     )  # fmt: skip
     if fast_lane is not None:
-        graph.lane = _make_lane(graph, parts)
+        graph.lane = _make_lane(graph, parts, recorder.log)
     return graph
 
 
@@ -190,12 +191,12 @@ def _make_http(door: HttpDoor, settings: Settings) -> web.Server:
     )  # fmt: skip
 
 
-def _make_lane(graph: Graph, parts: Parts) -> FastLane:
+def _make_lane(graph: Graph, parts: Parts, log: Callable[[Outcome], None]) -> FastLane:
     """Make the fast lane, which leads past aiohttp."""
     settings = graph.context.shared.settings
     around = Surroundings(
         parts, graph.pipeline, _origins(settings), settings.limits, graph.connections,
-        graph.make_guard, graph.tasks,
+        graph.make_guard, graph.tasks, log,
     )  # fmt: skip
     return FastLane(around, graph.context)
 
