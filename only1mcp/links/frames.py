@@ -18,7 +18,8 @@ class Kind(enum.IntEnum):
     REPLY = 3
     """Host to worker: the backend's response to the call of this token."""
     FAILED = 4
-    """Host to worker: the call of this token failed; the payload says how."""
+    """To the caller of this token: it failed; the host says how, a worker that it has no such
+    stream."""
     EVENT = 5
     """Host to worker: something that concerns no single call."""
     NOTE = 6

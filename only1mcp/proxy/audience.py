@@ -91,12 +91,15 @@ class Audience:
         self._numbers = itertools.count((number + 1) << 40)
         """No other worker counts from there."""
         self._listeners: set[_Listener] = set()
+        self._closed = False
 
     def follow(self, session: Session, exchange: Exchange) -> Cancel:
         """Open the stream of a legacy session; it is the session's one from now on."""
         listener = self._add(_Listener(next(self._numbers), exchange, session))
         self._marks.set_stream(session.serial, session.expires, listener.number, self._wall())
         exchange.open()
+        if self._closed:
+            self.close()
         return lambda: self._remove(listener)
 
     def listen(self, inbound: Inbound, exchange: Exchange) -> Cancel:
@@ -121,6 +124,8 @@ class Audience:
         )
         exchange.send(_acknowledged(listener))
         self._watch(listener)
+        if self._closed:
+            self.close()
         return lambda: self._remove(listener)
 
     def _tasks(self, inbound: Inbound, wanted: list[str] | None) -> dict[tuple[str, str], str]:
@@ -219,7 +224,8 @@ class Audience:
         return list(self._listeners)
 
     def close(self) -> None:
-        """End all streams properly: the worker stops."""
+        """End all streams properly, and those that are still opened: the worker stops."""
+        self._closed = True
         for listener in list(self._listeners):
             self._remove(listener)
             if listener.session is not None:

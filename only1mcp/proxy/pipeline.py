@@ -163,15 +163,22 @@ class Pipeline:
         return session
 
     def stream(self, request: Request, exchange: Exchange) -> Cancel:
-        """Open the stream of a legacy session, or resume one of its streams."""
+        """Open the stream of a legacy session, or resume one of its streams.
+
+        Raises:
+            ClientError: there cannot be one.
+        """
         if request.headers.version in MODERN_VERSIONS:
             raise MethodNotFound("2026-07-28 has no streams of sessions")
         session = self.open_session(request)
-        if request.last_event_id is not None:
-            resumed = self._replays.resume(session, request, exchange, self._parts.peers)
-            if resumed is not None:
-                return resumed
-        return self._parts.audience.follow(session, self._replays.wrap(session, request, exchange))
+
+        def anew() -> Cancel:
+            stream = self._replays.wrap(session, request, exchange)
+            return self._replays.keeper(stream, self._parts.audience.follow(session, stream))
+
+        if request.last_event_id is None:
+            return anew()
+        return self._replays.resume(session, request, exchange, self._parts.peers, anew)
 
     def _answer(self, inbound: Inbound, session: Session | None) -> Answer:
         """Answer what needs no backend."""
@@ -214,7 +221,7 @@ class Pipeline:
         if session is not None:
             self._inbox.register(session.serial, journey)
         call.start()
-        return self._replays.keeper(journey)
+        return self._replays.keeper(journey.exchange, journey.abandon)
 
     def _way(self, inbound: Inbound, session: Session | None, snapshot: Snapshot) -> Route:
         assert inbound.method is not None

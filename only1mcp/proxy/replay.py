@@ -6,13 +6,17 @@ buffer holds it.
 """
 
 import asyncio
+import re
 import secrets
 from collections import deque
+from collections.abc import Callable
+from functools import partial
 
 from only1mcp.backends.call import Cancel
-from only1mcp.errors import InvalidRequest
+from only1mcp.errors import InvalidRequest, Only1MCPError
+from only1mcp.protocol.versions import Era
+from only1mcp.proxy.answer import failure
 from only1mcp.proxy.exchange import Answer, Exchange, Request
-from only1mcp.proxy.journey import Journey
 from only1mcp.proxy.peers import Peers
 from only1mcp.sessions.session import Session
 
@@ -23,6 +27,9 @@ MAX_BYTES = 1024 * 1024
 _CALL, _SESSION = "c", "s"
 RETAIN_S = 60.0
 """How long a stream waits for its client, and how long an ended one can be read again."""
+_NUMBER = re.compile(r"[0-9]{1,18}")
+Anew = Callable[[], Cancel]
+"""Opens a new stream on the connection at hand."""
 
 
 class Resumable:
@@ -35,12 +42,13 @@ class Resumable:
         self.name = ""
         """Set once the stream has begun."""
         self.finished = False
+        self.on_gone: Cancel = _nothing
+        """Called when no connection has come back in time."""
         self._replays = replays
         self._inner: Exchange | None = inner
         self._count = 0
         self._events: deque[tuple[int, bytes]] = deque()
         self._held = 0
-        self._on_expiry: Cancel = _nothing
         self._timer: asyncio.TimerHandle | None = None
 
     def open(self) -> None:
@@ -69,20 +77,32 @@ class Resumable:
         self.finished = True
         if self._inner is not None:
             self._inner.answer(answer, self._event_id())
-        self._retain(_nothing)
+        self._retain()
 
     def end(self) -> None:
-        """End without an answer."""
-        self.finished = True
-        if self._inner is not None:
-            self._inner.end()
-        self._retain(_nothing)
+        """End without an answer.
 
-    def detach(self, on_expiry: Cancel) -> None:
-        """The connection broke: wait for the next one, for some time."""
-        self._inner = None
-        if not self.finished:
-            self._retain(on_expiry)
+        A client that is there has heard all: it comes back for a stream that goes on, so this one
+        is forgotten.
+        """
+        self.finished = True
+        if self._inner is None:
+            self._retain()
+        else:
+            self._replays.remove(self)
+            self._inner.end()
+
+    @property
+    def connection(self) -> Exchange | None:
+        """The connection that is in use."""
+        return self._inner
+
+    def detach(self, connection: Exchange | None) -> None:
+        """A connection broke: if it is still in use, wait for the next one, for some time."""
+        if connection is self._inner and connection is not None:
+            self._inner = None
+            if not self.finished:
+                self._retain()
 
     def attach(self, exchange: Exchange, seen: int) -> None:
         """Go on on another connection, with what came after the event that was seen last."""
@@ -97,7 +117,7 @@ class Resumable:
             exchange.send(data, self._event_id(number))
         if self.finished:
             exchange.end()
-            self._retain(_nothing)
+            self._retain()
 
     def _keep(self, data: bytes) -> None:
         self._count += 1
@@ -109,15 +129,14 @@ class Resumable:
     def _event_id(self, number: int | None = None) -> str:
         return f"{self.name}-{self._count if number is None else number}"
 
-    def _retain(self, on_expiry: Cancel) -> None:
-        self._on_expiry = on_expiry
+    def _retain(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
         self._timer = asyncio.get_running_loop().call_later(RETAIN_S, self._expire)
 
     def _expire(self) -> None:
         self._replays.remove(self)
-        self._on_expiry()
+        self.on_gone()
 
 
 class Replays:
@@ -127,21 +146,27 @@ class Replays:
         self._address = address
         self._streams: dict[str, Resumable] = {}
 
+    def __len__(self) -> int:
+        return len(self._streams)
+
     def wrap(self, session: Session, request: Request, exchange: Exchange) -> Exchange:
         """Make a stream resumable, if the client's revision and its way in know how."""
         if request.channel is not None or session.version < SINCE:
             return exchange
         return Resumable(self, session.serial, exchange, of_call=bool(request.body))
 
-    def keeper(self, journey: Journey) -> Cancel:
-        """Return what to do when the client's connection breaks: wait, or stop the call."""
-        stream = journey.exchange
+    def keeper(self, stream: Exchange, give_up: Cancel) -> Cancel:
+        """Return what to do when the client's connection breaks: wait for the next, or give up."""
+        if not isinstance(stream, Resumable):
+            return give_up
+        stream.on_gone = give_up
+        connection = stream.connection
 
         def broken() -> None:
-            if isinstance(stream, Resumable) and stream.name:
-                stream.detach(journey.abandon)
+            if stream.name:
+                stream.detach(connection)
             else:
-                journey.abandon()
+                give_up()
 
         return broken
 
@@ -156,9 +181,9 @@ class Replays:
         self._streams.pop(stream.name, None)
 
     def resume(
-        self, session: Session, request: Request, exchange: Exchange, peers: Peers
-    ) -> Cancel | None:
-        """Go on with the stream that a request names; None when it is gone, and another will do.
+        self, session: Session, request: Request, exchange: Exchange, peers: Peers, anew: Anew
+    ) -> Cancel:
+        """Go on with the stream that a request names; if it is gone, open another, if that will do.
 
         Raises:
             InvalidRequest: it is gone, and with it the answer that it was to bring.
@@ -166,14 +191,45 @@ class Replays:
         name, _, number = (request.last_event_id or "").rpartition("-")
         address = name.rpartition("-")[0]
         if address not in ("", self._address) and not request.forwarded:
-            return peers.forward(address, request, exchange, exchange.end)
+            return _Elsewhere(exchange, partial(_replace, name, anew)).start(
+                address, request, peers
+            )
         stream = self._streams.get(name)
-        if stream is None or stream.serial != session.serial or not number.isdigit():
-            if name.rpartition("-")[2].startswith(_CALL):
-                raise InvalidRequest("this stream is gone", hint="send the request again")
-            return None
-        stream.attach(exchange, int(number))
-        return lambda: stream.detach(_nothing)
+        if stream is not None and stream.serial == session.serial and _NUMBER.fullmatch(number):
+            stream.attach(exchange, int(number))
+            return partial(stream.detach, exchange)
+        if request.forwarded:  # whoever has the connection replaces the stream, if that will do
+            raise InvalidRequest("this stream is not here")
+        return _replace(name, anew)
+
+
+def _replace(name: str, anew: Anew) -> Cancel:
+    """Open another stream instead of one that is gone."""
+    if name.rpartition("-")[2].startswith(_CALL):
+        raise InvalidRequest("this stream is gone", hint="send the request again")
+    return anew()
+
+
+class _Elsewhere:
+    """A stream that another worker goes on with; it is replaced if that worker has it no more."""
+
+    def __init__(self, exchange: Exchange, replace: Anew) -> None:
+        self._exchange = exchange
+        self._replace = replace
+        self._cancel: Cancel = _nothing
+
+    def start(self, address: str, request: Request, peers: Peers) -> Cancel:
+        self._cancel = peers.forward(address, request, self._exchange, self._on_gone)
+        return self._stop
+
+    def _stop(self) -> None:
+        self._cancel()
+
+    def _on_gone(self) -> None:
+        try:
+            self._cancel = self._replace()
+        except Only1MCPError as error:
+            self._exchange.answer(failure(None, error, Era.LEGACY))
 
 
 def _nothing() -> None:

@@ -36,6 +36,7 @@ class WorkerPeers:
         ]  # fmt: skip
         self._tasks = tasks
         self._links: dict[str, Link] = {}
+        self._connecting = asyncio.Lock()
         self._token = 0
         self._waiting: dict[int, tuple[Link, Exchange, Callable[[], None]]] = {}
         self._served: dict[tuple[Link, int], Cancel] = {}
@@ -50,9 +51,11 @@ class WorkerPeers:
         self._server = await serve(self._path(self.address), self._accept)
 
     def close(self) -> None:
-        """Take no more from others."""
+        """Take no more from others, and ask them for nothing more."""
         if self._server is not None:
             self._server.close()
+        for link in self._links.values():
+            link.close()
 
     def forward(
         self, address: str, request: Request, exchange: Exchange, on_gone: Callable[[], None]
@@ -101,11 +104,14 @@ class WorkerPeers:
             on_gone()
 
     async def _link(self, address: str) -> Link:
-        link = self._links.get(address)
-        if link is None or not link.opened:
-            link = await connect(self._path(address), lambda: Link(self._on_answer, self._on_lost))
-            self._links[address] = link
-        return link
+        """Return the one link to a worker, which many may want at the same time."""
+        async with self._connecting:
+            link = self._links.get(address)
+            if link is None or not link.opened:
+                path = self._path(address)
+                link = await connect(path, lambda: Link(self._on_answer, self._on_lost))
+                self._links[address] = link
+            return link
 
     def _path(self, address: str) -> Path:
         edition, _, index = address.partition(".")
@@ -134,6 +140,8 @@ class WorkerPeers:
         if kind is Kind.ANSWER:
             (status, session_id, event_id), body = _decode(payload)
             exchange.answer(Answer(status, body, session_id), event_id)
+        elif kind is Kind.FAILED:
+            entry[2]()
         else:
             exchange.end()
 
@@ -165,7 +173,8 @@ class WorkerPeers:
             cancel = handle(request, exchange)
         except Only1MCPError as error:
             _log.info("a forwarded request was refused: %s", error)
-            exchange.end()
+            self._served.pop((link, token), None)
+            link.send(Kind.FAILED, token)
         else:
             if (link, token) in self._served:
                 self._served[link, token] = cancel
