@@ -51,7 +51,9 @@ class LimitsSection(Section):
     max_header: Size = Field(32 * 2**10, description="Largest request head, all headers together.")
     max_connections: int = Field(10_000, ge=1, description="Client connections at a time.")
     header_timeout: Duration = Field(10.0, description="Time for a request to come in.")
-    idle_timeout: Duration = Field(75.0, description="Time between two requests on a connection.")
+    idle_timeout: Duration = Field(
+        75.0, description="Time between two requests on a connection, and for a client to read on."
+    )
 
 
 class ListenSection(Section):

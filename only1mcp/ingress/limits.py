@@ -14,4 +14,4 @@ class Limits:
     header_timeout_s: float = 10.0
     """From the first byte of a request to the end of its headers, and again for its body."""
     idle_timeout_s: float = 75.0
-    """Between two requests on one connection."""
+    """Between two requests on one connection, and for a client to read on."""

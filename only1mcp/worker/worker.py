@@ -20,6 +20,7 @@ async def serve_worker(context: Context, lifecycle: Lifecycle) -> None:
     listener = context.listener
     assert listener is not None
     loop = asyncio.get_running_loop()
+    _bound_silence(listener, context.shared.settings.limits.idle_timeout_s)
     graph = build(context)
     await graph.start()
     server = await loop.create_server(graph.make_front, sock=listener.dup(), backlog=BACKLOG)
@@ -35,6 +36,16 @@ async def serve_worker(context: Context, lifecycle: Lifecycle) -> None:
     settings = context.shared.settings
     await _drain(graph, _ORPHAN_DRAIN_S if lifecycle.orphaned else settings.shutdown_timeout_s)
     await graph.close()
+
+
+def _bound_silence(listener: socket.socket, timeout_s: float) -> None:
+    """Have the kernel end connections whose clients take nothing of what waits for them so long.
+
+    What is accepted inherits it from the listener. No timer of ours would see all of it: a client
+    may stop to read when the last bytes of its answer are with the transport or the kernel.
+    """
+    milliseconds = max(1, round(timeout_s * 1000))
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, milliseconds)
 
 
 async def _accept_the_rest(listener: socket.socket, graph: Graph) -> None:
