@@ -119,21 +119,14 @@ def build(context: Context) -> Graph:
         shared.runtime_dir.host_socket, tasks, edition.update, events.take, events.greet
     )
     task_ids = TaskIds(shared.session_key)
-    watcher = HostWatcher(link)
-    audience = Audience(context.index, edition, marks, wall_seconds, watcher, task_ids)
+    audience = Audience(context.index, edition, marks, wall_seconds, HostWatcher(link), task_ids)
     learning = Learning(lambda topic: link.note({"learn": topic}), edition.tell_waiting)
     events.audience, events.learning = audience, learning
     peers = WorkerPeers(shared.runtime_dir.path, context.index, settings.workers, tasks)
-    backends: dict[str, Backend] = {
-        server.id: HttpBackend(server, client, tasks, settings.virtual_nodes)
-        if server.transport == "http" else LinkedBackend(server.id, link)
-        for server in settings.servers
-    }  # fmt: skip
+    backends = _make_backends(settings, client, tasks, link)
     hosted = {server.id: LinkedBackend(server.id, link) for server in settings.servers}
-    tokens = itertools.count(1)
     reporter = HealthReporter(context.name, shared.runtime_dir.board_socket, shared.board_key)
-    server_ids = tuple(server.id for server in settings.servers)
-    recorder = Recorder(context.metrics, server_ids, reporter)
+    recorder = Recorder(context.metrics, shared.metrics_plan.server_ids, reporter)
     ended = EndedSessions(shared.memory, shared.ended_lock)
     parts = Parts(
         edition=edition,
@@ -146,7 +139,7 @@ def build(context: Context) -> Graph:
             parking=Parking(peers.address, shared.session_key),
             task_ids=task_ids,
             on_attempt=recorder.attempt,
-            new_token=lambda: b'"o1-%b-%d"' % (peers.address.encode(), next(tokens)),
+            new_token=_make_tokens(peers.address),
         ),
         audience=audience,
         peers=peers,
@@ -163,11 +156,7 @@ def build(context: Context) -> Graph:
         ended.add(session.serial, session.expires, wall_seconds())
         link.note({"ended": session.serial})
 
-    service = WorkerService(
-        pipeline, end_session, HealthWords(shared.memory),
-        MetricsReader(shared.metrics_plan, shared.memory), edition,
-        shared.runtime_dir.control_socket,
-    )  # fmt: skip
+    service = _make_service(context, pipeline, edition, end_session)
     channels = Channels()
     sse = SseDoor(service, channels, peers)
     door = _make_door(settings, service, channels, sse)
@@ -179,6 +168,35 @@ def build(context: Context) -> Graph:
     if fast_lane is not None:
         graph.lane = _make_lane(graph, parts, recorder.log)
     return graph
+
+
+def _make_tokens(address: str) -> Callable[[], bytes]:
+    """Make what mints progress tokens that no other call of the gateway has, as JSON."""
+    numbers = itertools.count(1)
+    return lambda: b'"o1-%b-%d"' % (address.encode(), next(numbers))
+
+
+def _make_service(
+    context: Context, pipeline: Pipeline, edition: Edition, end: Callable[[Session], None]
+) -> WorkerService:
+    """Make what the doors lead to."""
+    shared = context.shared
+    return WorkerService(
+        pipeline, end, HealthWords(shared.memory),
+        MetricsReader(shared.metrics_plan, shared.memory), edition,
+        shared.runtime_dir.control_socket,
+    )  # fmt: skip
+
+
+def _make_backends(
+    settings: Settings, client: aiohttp.ClientSession, tasks: Tasks, link: HostLink
+) -> dict[str, Backend]:
+    """Make the ways to all servers: over HTTP, or through the host."""
+    return {
+        server.id: HttpBackend(server, client, tasks, settings.virtual_nodes)
+        if server.transport == "http" else LinkedBackend(server.id, link)
+        for server in settings.servers
+    }  # fmt: skip
 
 
 def _make_http(door: HttpDoor, settings: Settings) -> web.Server:
