@@ -25,6 +25,8 @@ _KINDS = frozenset(
 )  # fmt: skip
 """What clients call their transports."""
 MAX_AUTO_WORKERS = 4
+_OF_PROGRAMS: tuple[str, ...] = ("args", "env", "cwd")
+_OF_ADDRESSES: tuple[str, ...] = ("headers", "auth")
 
 
 def compile_settings(
@@ -185,10 +187,21 @@ class _Compiler:
         if section.url is not None and section.instances:
             self._problem((*path, "instances"), "url and instances exclude each other", "")
         transport = self._kind(section, path)
+        if path[0] == "servers":  # a client's own map is taken as it is
+            self._check_keys(section, path)
         urls = [place.url for place in section.instances]
         if len(set(urls)) != len(urls):
             self._problem((*path, "instances"), "an address stands twice", "use weight instead")
         return transport
+
+    def _check_keys(self, section: ServerSection, path: KeyPath) -> None:
+        """Refuse keys that would do nothing."""
+        address, keys, hint = "url", _OF_PROGRAMS, "it is for a program, which command names"
+        if section.command:
+            address, keys, hint = "command", _OF_ADDRESSES, "give a program what it needs in env"
+        for key in keys:
+            if getattr(section, key):
+                self._problem((*path, key), f"does not go with {address}", hint, key=True)
 
     def _kind(self, section: ServerSection, path: KeyPath) -> str:
         """Tell the transport, as far as the address allows a choice."""

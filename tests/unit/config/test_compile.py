@@ -64,6 +64,16 @@ PROBLEMS = [
     ("servers:\n- id: a\n  instances: [{url: 'http://h/'}, {url: 'http://u@h:1/'}]\n"
      "  headers: {authorization: t}", "c.yaml:3:41: servers[0].instances[1].url: holds "
      "credentials, and so do the headers or auth. keep one of them: a request has room for one"),
+    (STDIO + "  headers:\n    X: y", "c.yaml:4:3: servers[0].headers: does not go with command. "
+     "give a program what it needs in env"),
+    (STDIO + "  auth: {token: t}", "c.yaml:4:3: servers[0].auth: does not go with command. give a "
+     "program what it needs in env"),
+    (HTTP + "  args: [x]", "c.yaml:4:3: servers[0].args: does not go with url. it is for a "
+     "program, which command names"),
+    (HTTP + "  env: {A: b}", "c.yaml:4:3: servers[0].env: does not go with url. it is for a "
+     "program, which command names"),
+    (HTTP + "  cwd: /", "c.yaml:4:3: servers[0].cwd: does not go with url. it is for a program, "
+     "which command names"),
     ("servers:\n- id: a\n  url: http://[::1/", "c.yaml:3:8: servers[0].url: is no address: Invalid "
      "IPv6 URL"),
     ("servers:\n- id: a\n  url: http://h:70000/", "c.yaml:3:8: servers[0].url: is no address: Port "
@@ -72,6 +82,16 @@ PROBLEMS = [
      "end"),
     (HTTP + '  headers: {"X\\n": a}', "c.yaml:4:20: servers[0].headers.X\n: holds a line end"),
 ]  # fmt: skip
+
+
+def test_a_client_s_own_map_may_say_more_than_is_needed() -> None:
+    """It works elsewhere as it is; and an empty key says nothing anywhere."""
+    both = "args: [x], env: {A: b}, headers: {X: y}"
+    text = f"mcpServers:\n  a: {{command: python3, {both}}}\n  b: {{url: 'http://h/', {both}}}\n"
+    assert [server.transport for server in settings_of(text).servers] == ["stdio", "http"]
+    empty = "  args: []\n  env: {}\n  headers: {}\n"
+    for start in (STDIO, HTTP):
+        assert settings_of(start + empty).servers
 
 
 @pytest.mark.parametrize(("text", "problem"), PROBLEMS, ids=[str(i) for i in range(len(PROBLEMS))])
