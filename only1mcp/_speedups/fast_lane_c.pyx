@@ -359,7 +359,7 @@ cdef class Front:
             return None
         else:
             caps = lane.session_of(session, version)
-            if caps is None:
+            if caps is None or b'"task"' in envelope.body:  # it may ask for a task
                 return None
         key = (envelope.version_start > 0, envelope.method, target, caps)
         found = lane.plans.get(key)
@@ -826,7 +826,7 @@ cdef class Upstream:
         self.release()
         lane.calls.discard(call)
         if (call.exchange is None and reply.result_end and not plan.hinted
-                and (not plan.modern or reply.result_type is not None)):
+                and (not plan.modern or reply.result_type not in (None, "task"))):
             lane.count(plan, now() - call.began)
             if lane.log_budget > 0:
                 lane.log_budget -= 1

@@ -83,6 +83,12 @@ def _is_root_of_its_own(schema: bytes) -> bool:
     return name is not None and not name.startswith("#")
 
 
+def takes_tasks(tool: bytes) -> bool:
+    """Say whether a tool of 2025-11-25 may run as a task; it may not unless it says so."""
+    support = fields(fields(tool).get("execution", b"")).get("taskSupport", b"")
+    return as_string(support) in ("optional", "required")
+
+
 def without_task_support(tool: bytes) -> bytes:
     """Return a tool that does not offer tasks: the designs of the eras cannot be converted."""
     execution = fields(tool).get("execution", b"")

@@ -100,9 +100,7 @@ class TaskRelay:
             leg is Era.LEGACY or self._method != "tools/call"
             or not declares_extension(capabilities)
         ):  # fmt: skip
-            raise BackendProtocolError(
-                f"server {self._server_id} began a task, which the client did not allow for"
-            )
+            raise unwanted_task(self._server_id)
         if id_at(reply.body[reply.result_start : reply.result_end], OWN_ID) is None:
             raise BackendProtocolError(f"server {self._server_id} began a task without an id")
 
@@ -148,6 +146,13 @@ class TaskRelay:
             return self._ids.open(ours).task_id
         except InvalidParams:
             return ours
+
+
+def unwanted_task(server_id: str) -> BackendProtocolError:
+    """Say that a server may not answer this request with a task."""
+    return BackendProtocolError(
+        f"server {server_id} began a task, which the client did not allow for"
+    )
 
 
 def session_notice(

@@ -108,7 +108,9 @@ def runs_as_task(
         return False
     if not asks_for_task(envelope.body[envelope.params_start : envelope.params_end]):
         return False
-    if snapshot.catalogues[route.server_ids[0]].core_tasks:
+    tool = snapshot.tools.get(envelope.name or "")
+    owner = snapshot.catalogues[route.server_ids[0]]
+    if owner.core_tasks and tool is not None and tool.takes_tasks:
         return True
     if not snapshot.core_tasks:
         return False

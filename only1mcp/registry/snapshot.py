@@ -14,7 +14,12 @@ from only1mcp._speedups import members
 from only1mcp.protocol.names import qualify
 from only1mcp.protocol.pages import render
 from only1mcp.protocol.param_headers import InvalidAnnotation, ParamHeader, read_param_headers
-from only1mcp.protocol.structured import tool_for_legacy, without_task_support, wraps_output
+from only1mcp.protocol.structured import (
+    takes_tasks,
+    tool_for_legacy,
+    without_task_support,
+    wraps_output,
+)
 from only1mcp.protocol.translate import splice
 from only1mcp.protocol.uri_template import UriTemplate, compile_template
 from only1mcp.protocol.versions import Era
@@ -39,6 +44,8 @@ class Target:
     """The arguments that calls repeat as headers."""
     wraps_output: bool = False
     """Whether legacy clients see the tool's structured output inside an object."""
+    takes_tasks: bool = False
+    """Whether a call of the tool may ask for a task of 2025-11-25."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,8 +142,9 @@ class _Names:
                 f"{owner!r} has the name"
             )
         self.index[name] = Target(
-            server.id, item.key, orjson.dumps(item.key), headers, wraps_output(item.raw)
-        )
+            server.id, item.key, orjson.dumps(item.key), headers, wraps_output(item.raw),
+            _TASK_SUPPORT in item.raw and takes_tasks(item.raw),
+        )  # fmt: skip
         self.raws.append(_renamed(item, name))
 
     def _free(self, server: Server, item: Item) -> str:

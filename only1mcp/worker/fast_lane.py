@@ -32,6 +32,7 @@ from only1mcp.proxy.answer import failure, relay
 from only1mcp.proxy.exchange import Answer, Request
 from only1mcp.proxy.journey import Outcome
 from only1mcp.proxy.pipeline import Parts, Pipeline
+from only1mcp.proxy.task_relay import unwanted_task
 from only1mcp.tasks import Tasks
 from only1mcp.transports.streamable_http import CONNECT_S, HttpAnswer
 from only1mcp.worker.plans import LEGACY, Plans
@@ -208,8 +209,10 @@ class FastLane:
     def relay(self, call: Any, reply: Envelope) -> None:
         """Answer with a reply that needs understanding."""
         era = Era.MODERN if call.plan.modern else Era.LEGACY
-        method, _, _ = call.plan.about
+        method, _, server_id = call.plan.about
         try:
+            if reply.result_type == "task":  # who allows for one takes the common way
+                raise unwanted_task(server_id)
             answer, status = relay(call.envelope.id, reply, method, era, era, False)
         except Only1MCPError as error:
             self._fail(call, error)

@@ -18,6 +18,7 @@ from only1mcp.observability.metrics import MetricsPlan
 from only1mcp.protocol.client_features import Feature, read_features
 from only1mcp.protocol.inbound import Inbound
 from only1mcp.protocol.methods import METHODS
+from only1mcp.protocol.task_members import declares_extension
 from only1mcp.protocol.translate import CACHEABLE_METHODS
 from only1mcp.protocol.versions import Era
 from only1mcp.proxy.learning import LEGACY as LEARNED_LEGACY
@@ -96,7 +97,9 @@ class Plans:
         is_plain = len(way.server_ids) == 1 and not way.param_headers
         if carried is None or not is_plain:
             return None
-        if choose_leg(era, carried.server.id, snapshot) is not era:
+        owner = snapshot.catalogues[carried.server.id]
+        may_be_task = owner.has_task_extension and declares_extension(features)
+        if may_be_task or choose_leg(era, carried.server.id, snapshot) is not era:
             return None
         return self._write(carried, way, method.name, era)
 
