@@ -11,9 +11,10 @@ from only1mcp.proxy.asks import Asks
 from only1mcp.proxy.audience import Audience
 from only1mcp.proxy.call import Means
 from only1mcp.proxy.exchange import Request
+from only1mcp.proxy.journey import Outcome
 from only1mcp.proxy.learning import LEGACY, Learning
 from only1mcp.proxy.parking import Parking
-from only1mcp.proxy.pipeline import Clock, Outcome, Parts, Pipeline
+from only1mcp.proxy.pipeline import Clock, Parts, Pipeline
 from only1mcp.proxy.task_ids import TaskIds
 from only1mcp.registry.catalogue import Catalogue
 from only1mcp.registry.edition import Edition

@@ -10,7 +10,7 @@ from only1mcp.health.manager import HealthReporter
 from only1mcp.memory.layout import Layout, SharedMemory
 from only1mcp.observability.metrics import MetricsPlan, MetricsReader, MetricsWriter
 from only1mcp.protocol.methods import METHODS, OTHER_INDEX
-from only1mcp.proxy.pipeline import Outcome
+from only1mcp.proxy.journey import Outcome
 from only1mcp.worker.recorder import Recorder
 
 
