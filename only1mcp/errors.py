@@ -1,9 +1,9 @@
 """Every failure of a request, shaped by who is to blame.
 
-The class decides the JSON-RPC code, the HTTP status, the metric label and whether another try is
-allowed, so that `only1mcp.proxy.answer` holds no chain of conditions. ``str(error)`` is fit for the
-client; what only an operator may see stands in ``detail``. A backend's own JSON-RPC error is not an
-exception: it is a reply and passes through.
+The class decides the JSON-RPC code, the HTTP status and the metric label, so that
+`only1mcp.proxy.answer` holds no chain of conditions. ``str(error)`` is fit for the client; what
+only an operator may see stands in ``detail``. A backend's own JSON-RPC error is not an exception:
+it is a reply and passes through.
 
 Codes below -32000 are those of JSON-RPC 2.0 and of MCP 2026-07-28 (basic/index, Error codes). Codes
 of our own lie outside the range -32768..-32000, which both specifications reserve.
@@ -24,8 +24,6 @@ class Only1MCPError(Exception):
     the end of the session or of the connection."""
     reason: str = "internal"
     """Value of the `status` label in metrics."""
-    retryable: bool = False
-    """Whether the caller may safely try again: the call did not run."""
 
     def __init__(
         self,
@@ -142,14 +140,6 @@ class UnsupportedMediaType(ClientError):
     reason = "unsupported_media_type"
 
 
-class BodyTooLarge(ClientError):
-    """The body is larger than the configured limit."""
-
-    code = -32600
-    http_status = 413
-    reason = "body_too_large"
-
-
 class Cancelled(ClientError):
     """The client took its request back (2025-11-25, basic/utilities/cancellation)."""
 
@@ -178,7 +168,6 @@ class Overloaded(RoutingError):
     code = 32004
     http_status = 503
     reason = "overloaded"
-    retryable = True
 
 
 class BackendError(Only1MCPError):
@@ -193,7 +182,6 @@ class BackendUnreachable(BackendError):
 
     code = 32001
     reason = "backend_unreachable"
-    retryable = True
 
 
 class BackendTimeout(BackendError):

@@ -103,7 +103,6 @@ async def discover_catalogue(server_id: str, hello: Hello, asker: Asker) -> Cata
         capabilities=hello.capabilities,
         info=hello.info,
         instructions=hello.instructions,
-        completions="completions" in hello.capabilities,
         **found,
     )
 

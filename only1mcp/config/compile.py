@@ -47,7 +47,6 @@ def compile_settings(
         host=proxy.host,
         port=proxy.port,
         workers=worker_count(proxy.workers),
-        timeout_s=proxy.timeout,
         shutdown_timeout_s=proxy.shutdown_timeout,
         limits=_limits(proxy),
         websocket=proxy.listen.websocket,

@@ -14,7 +14,6 @@ class Settings:
     host: str
     port: int
     workers: int
-    timeout_s: float
     shutdown_timeout_s: float
     limits: Limits
     virtual_nodes: int

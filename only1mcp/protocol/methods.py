@@ -69,7 +69,6 @@ _ROWS = [
 METHODS: dict[str, Method] = {
     row.name: replace(row, index=index) for index, row in enumerate(_ROWS)
 }
-LIST_METHODS = tuple(row for row in METHODS.values() if row.kind is Kind.LIST)
 OTHER_INDEX = len(METHODS)
 """The metric slot of everything that is not in the table."""
 METHOD_LABELS = (*METHODS, "other")

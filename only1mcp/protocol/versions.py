@@ -18,8 +18,6 @@ LEGACY_VERSIONS = ("2024-11-05", "2025-03-26", "2025-06-18", "2025-11-25")
 MODERN_VERSIONS = ("2026-07-28",)
 NEWEST_LEGACY = LEGACY_VERSIONS[-1]
 NEWEST_MODERN = MODERN_VERSIONS[-1]
-ASSUMED_VERSION = "2025-03-26"
-"""What a legacy request without a version header speaks (2025-06-18, basic/transports)."""
 
 
 def negotiate(requested: object) -> str:

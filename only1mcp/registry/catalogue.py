@@ -33,7 +33,6 @@ class Catalogue:
     prompts: tuple[Item, ...] = ()
     resources: tuple[Item, ...] = ()
     templates: tuple[Item, ...] = ()
-    completions: bool = False
 
     @property
     def has_task_extension(self) -> bool:
@@ -64,7 +63,6 @@ class Catalogue:
             "capabilities": self.capabilities,
             "info": self.info,
             "instructions": self.instructions,
-            "completions": self.completions,
         }
         for kind in ("tools", "prompts", "resources", "templates"):
             plain[kind] = [[item.key, item.raw.decode()] for item in getattr(self, kind)]

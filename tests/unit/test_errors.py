@@ -1,4 +1,4 @@
-"""The whole mapping of failures to codes, statuses and metric labels, as one table."""
+"""The whole mapping of failures to codes, statuses (to modern and to legacy clients) and labels."""
 
 import inspect
 from collections.abc import Iterator
@@ -9,30 +9,29 @@ from only1mcp import errors
 from only1mcp.errors import ClientError, Only1MCPError
 
 TABLE = """
-BackendError                    -32603  200  backend_error
-BackendLost                      32003  200  backend_lost
-BackendProtocolError             32005  200  backend_protocol
-BackendTimeout                   32002  200  backend_timeout
-BackendUnreachable               32001  200  backend_unreachable           retryable
-BodyTooLarge                    -32600  413  body_too_large
-Cancelled                       -32800  200  cancelled
-ClientError                     -32603  400  client_error
-Forbidden                       -32600  403  forbidden
-HeaderMismatch                  -32020  400  header_mismatch
-InvalidParams                   -32602  400  invalid_params
-InvalidRequest                  -32600  400  invalid_request
-MethodNotFound                  -32601  404  method_not_found
-MissingClientCapability         -32021  400  missing_capability
-NotAcceptable                   -32600  406  not_acceptable
-Only1MCPError                   -32603  500  internal
-Overloaded                       32004  503  overloaded                    retryable
-ParseError                      -32700  400  parse_error
-RoutingError                    -32603  200  routing_error
-SessionMissing                  -32600  400  session_missing
-SessionNotFound                 -32600  404  session_not_found
-UnknownTarget                   -32602  200  unknown_target
-UnsupportedMediaType            -32600  415  unsupported_media_type
-UnsupportedProtocolVersion      -32022  400  unsupported_version
+BackendError                    -32603  200  200  backend_error
+BackendLost                      32003  200  200  backend_lost
+BackendProtocolError             32005  200  200  backend_protocol
+BackendTimeout                   32002  200  200  backend_timeout
+BackendUnreachable               32001  200  200  backend_unreachable
+Cancelled                       -32800  200  200  cancelled
+ClientError                     -32603  400  200  client_error
+Forbidden                       -32600  403  200  forbidden
+HeaderMismatch                  -32020  400  200  header_mismatch
+InvalidParams                   -32602  400  200  invalid_params
+InvalidRequest                  -32600  400  200  invalid_request
+MethodNotFound                  -32601  404  200  method_not_found
+MissingClientCapability         -32021  400  200  missing_capability
+NotAcceptable                   -32600  406  200  not_acceptable
+Only1MCPError                   -32603  500  200  internal
+Overloaded                       32004  503  200  overloaded
+ParseError                      -32700  400  200  parse_error
+RoutingError                    -32603  200  200  routing_error
+SessionMissing                  -32600  400  400  session_missing
+SessionNotFound                 -32600  404  404  session_not_found
+UnknownTarget                   -32602  200  200  unknown_target
+UnsupportedMediaType            -32600  415  200  unsupported_media_type
+UnsupportedProtocolVersion      -32022  400  200  unsupported_version
 """
 OF_THE_SPECIFICATION = {-32700, -32600, -32601, -32602, -32603, -32020, -32021, -32022}
 
@@ -47,8 +46,7 @@ def all_errors() -> Iterator[type[Only1MCPError]]:
 def test_every_failure_has_the_code_status_and_label_of_the_table() -> None:
     """A change of this table is a change of what clients and dashboards see."""
     rows = [
-        f"{kind.__name__:30}{kind.code:8}  {kind.http_status}  {kind.reason:28}"
-        f"{'  retryable' if kind.retryable else ''}".rstrip()
+        f"{kind.__name__:30}{kind.code:8}  {kind.http_status}  {kind.legacy_status}  {kind.reason}"
         for kind in all_errors()
     ]
     assert rows == TABLE.strip().splitlines()

@@ -107,10 +107,11 @@ async def test_lists_are_asked_for_in_the_backend_s_era(era: Era) -> None:
 
 
 @on_loop
-async def test_completions_are_noted() -> None:
-    """They have no list."""
-    assert (await discover_catalogue("s", hello("completions"), Offering())).completions
-    assert not (await discover_catalogue("s", hello("tools"), Offering())).completions
+async def test_what_has_no_list_is_noted_as_a_capability() -> None:
+    """Such as completions."""
+    asker = Offering()
+    found = await discover_catalogue("s", hello("completions"), asker)
+    assert (found.capabilities, asker.asked) == ({"completions": {}}, [])
 
 
 @on_loop

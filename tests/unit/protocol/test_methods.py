@@ -1,6 +1,6 @@
 """The method table holds together."""
 
-from only1mcp.protocol.methods import LIST_METHODS, METHOD_LABELS, METHODS, OTHER_INDEX, Kind
+from only1mcp.protocol.methods import METHOD_LABELS, METHODS, OTHER_INDEX, Kind
 
 
 def test_each_row_has_a_metric_slot_of_its_own() -> None:
@@ -17,7 +17,7 @@ def test_lists_name_their_items_and_calls_name_their_target() -> None:
         assert (row.target is not None) == (row.kind in (Kind.TARGET, Kind.TASK)) or (
             row.name == "tasks/list"
         )
-    assert {row.result_key for row in LIST_METHODS} == {
+    assert {row.result_key for row in METHODS.values() if row.result_key} == {
         "tools", "resources", "resourceTemplates", "prompts",
     }  # fmt: skip
 

@@ -13,7 +13,7 @@ def test_a_catalogue_survives_the_way_to_another_process() -> None:
     """Through JSON, raw items byte for byte."""
     raw = b'{"name":"x" , "n":1.0,"e":1e400,"u":"\\u0061\xc3\xa9"}'
     offer = catalogue("s", prompts="p", resources="r://1", templates="t://{a}", instructions="é")
-    whole = replace(offer, tools=(Item("x", raw),), completions=True)
+    whole = replace(offer, tools=(Item("x", raw),))
     again = Catalogue.from_plain(json.loads(json.dumps(whole.to_plain())))
     assert again == whole
     assert again.tools[0].raw == raw
