@@ -12,7 +12,11 @@ MODULES = {
     "only1mcp._speedups.hash_ring_c": "only1mcp/_speedups/hash_ring_py.py",
     "only1mcp._speedups.json_members_c": "only1mcp/_speedups/json_members_c.pyx",
     "only1mcp._speedups.json_scan_c": "only1mcp/_speedups/json_scan_c.pyx",
-    "only1mcp._speedups.fast_lane_c": "only1mcp/_speedups/fast_lane_c.pyx",
+    "only1mcp._speedups.call_c": "only1mcp/_speedups/call_c.pyx",
+    "only1mcp._speedups.pool_c": "only1mcp/_speedups/pool_c.pyx",
+    "only1mcp._speedups.upstream_c": "only1mcp/_speedups/upstream_c.pyx",
+    "only1mcp._speedups.front_c": "only1mcp/_speedups/front_c.pyx",
+    "only1mcp._speedups.lane_c": "only1mcp/_speedups/lane_c.pyx",
 }
 DIRECTIVES = {
     "language_level": 3,

@@ -12,6 +12,9 @@ from only1mcp._speedups import hash_ring_py, json_scan_py
 
 _WANT_PURE = os.environ.get("ONLY1MCP_PURE") == "1"
 COMPILED = False
+Lane: Any = None
+"""The fast lane; None where everything goes through aiohttp and pure Python."""
+Plan: Any = None
 
 if TYPE_CHECKING or _WANT_PURE:
     _hash_ring, _json_scan = hash_ring_py, json_scan_py
@@ -20,6 +23,8 @@ else:
         from only1mcp._speedups import hash_ring_c as _hash_ring
         from only1mcp._speedups import json_scan_c as _json_scan
 
+        Plan = importlib.import_module("only1mcp._speedups.call_c").Plan
+        Lane = importlib.import_module("only1mcp._speedups.lane_c").Lane
         COMPILED = True
     except ImportError:
         _hash_ring, _json_scan = hash_ring_py, json_scan_py
@@ -30,6 +35,4 @@ scan = _json_scan.scan
 members = _json_scan.members
 elements = _json_scan.elements
 REQUEST, NOTIFICATION, RESPONSE, BATCH = 1, 2, 3, 4
-fast_lane: Any = importlib.import_module("only1mcp._speedups.fast_lane_c") if COMPILED else None
-"""The module of the fast lane; None where everything goes through aiohttp and pure Python."""
 ACCEL = "cython" if COMPILED else "pure"

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
-from only1mcp._speedups import NOTIFICATION, Envelope, fast_lane, scan
+from only1mcp._speedups import NOTIFICATION, Envelope, Lane, scan
 from only1mcp.backends.call import Cancel, refusal
 from only1mcp.backends.http_rules import message_of
 from only1mcp.errors import (
@@ -63,7 +63,7 @@ class Surroundings:
 
 
 class FastLane:
-    """Implements the helper of `only1mcp._speedups.fast_lane_c.Lane`."""
+    """Implements the helper of `only1mcp._speedups.lane_c.Lane`."""
 
     def __init__(self, around: Surroundings, context: Context) -> None:
         self._around = around
@@ -73,7 +73,7 @@ class FastLane:
         self._plans = Plans(around.parts, context.shared.metrics_plan)
         shared = context.shared
         loop = asyncio.get_running_loop()
-        self.lane = fast_lane.Lane(
+        self.lane = Lane(
             loop, self, context.metrics.row, memoryview(array("d", BUCKETS_S)), shared.memory.epoch,
             around.limits.max_header, around.limits.max_body,
         )  # fmt: skip

@@ -8,7 +8,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from only1mcp import __version__
-from only1mcp._speedups import Envelope, fast_lane
+from only1mcp._speedups import Envelope, Plan
 from only1mcp.backends.call import Outgoing
 from only1mcp.backends.http_backend import HttpBackend
 from only1mcp.backends.http_rules import modern_headers
@@ -120,7 +120,7 @@ class Plans:
             opened = session.opened
             headers = {"Mcp-Method": method, **session.opened_headers}
         head = carried.line + _fields(headers.items()) + b"Content-Length: "
-        return fast_lane.Plan(
+        return Plan(
             carried.pool, head, way.name, session, opened, era is Era.MODERN,
             era is Era.MODERN and method in CACHEABLE_METHODS,
             self._parts.means.timeouts_s[carried.server.id],

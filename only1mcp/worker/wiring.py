@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 import aiohttp
 from aiohttp import web
 
-from only1mcp._speedups import fast_lane
+from only1mcp._speedups import Lane
 from only1mcp.backends.call import Backend
 from only1mcp.backends.host_link import HostLink, LinkedBackend
 from only1mcp.backends.http_backend import HttpBackend
@@ -165,7 +165,7 @@ def build(context: Context) -> Graph:
         door, _make_http(door, settings), edition, link, backends, reporter, tasks, client,
         Connections(share), channels, context, audience, peers, pipeline, sse,
     )  # fmt: skip
-    if fast_lane is not None:
+    if Lane is not None:
         graph.lane = _make_lane(graph, parts, recorder.log)
     return graph
 

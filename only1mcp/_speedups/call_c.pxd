@@ -1,0 +1,40 @@
+# Types of calls. The modules of the fast lane know each other: each names its types before it asks
+# for others.
+cdef class Plan
+cdef class Call
+
+from only1mcp._speedups.front_c cimport Front
+from only1mcp._speedups.json_scan_c cimport Envelope
+from only1mcp._speedups.pool_c cimport Pool
+from only1mcp._speedups.upstream_c cimport Upstream
+
+
+cdef class Plan:
+    cdef Pool pool
+    cdef bytes head
+    cdef readonly bytes raw_name
+    cdef object ids
+    cdef object opened
+    cdef readonly bint modern
+    cdef readonly bint hinted
+    cdef readonly double timeout_s
+    cdef Py_ssize_t slots[4]
+    cdef readonly tuple about
+
+
+cdef class Call:
+    cdef readonly Front front
+    cdef readonly Plan plan
+    cdef readonly Envelope envelope
+    cdef readonly bytes upstream_id
+    cdef readonly bytes request     # the message as it goes to the server, with its head
+    cdef Upstream upstream
+    cdef readonly double began
+    cdef double deadline
+    cdef public object exchange     # set once the answer has become a stream
+    cdef public object client       # version and session headers, for a second try the common way
+
+
+cdef double now()
+cdef bytes request_bytes(Plan plan, Envelope envelope, bytes upstream_id)
+cdef bytes answer_bytes(Envelope reply, bytes request_id, bint closes)

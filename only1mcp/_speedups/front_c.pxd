@@ -1,0 +1,30 @@
+# Types of clients' connections.
+cdef class Front
+
+from only1mcp._speedups.call_c cimport Call, Plan
+from only1mcp._speedups.http_head cimport RequestHead
+from only1mcp._speedups.json_scan_c cimport Envelope
+from only1mcp._speedups.lane_c cimport Lane
+
+
+cdef class Front:
+    cdef Lane lane
+    cdef readonly object transport
+    cdef object inner           # aiohttp's door, once the connection is its
+    cdef bytes pending          # what came and was not used yet
+    cdef readonly bint is_busy
+    cdef bint paused
+    cdef double active
+    cdef Call call
+    cdef object cancel          # of a message on the common way
+    cdef object timer
+
+    cdef int feed(self, bytes data) except -1
+    cdef int keep(self, bytes data) except -1
+    cdef int stop_timer(self) except -1
+    cdef int hand_over(self, bytes data) except -1
+    cdef int take(self, const unsigned char *raw, RequestHead *head, bytes body,
+                  bytes data) except -1
+    cdef Plan plan_for(self, const unsigned char *raw, RequestHead *head, Envelope envelope,
+                       bytes version, bytes session)
+    cdef int start(self, Plan plan, Envelope envelope, bytes version, bytes session) except -1

@@ -1,0 +1,254 @@
+"""Connections of clients."""
+
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
+from libc.string cimport memcmp
+from only1mcp._speedups.call_c cimport Call, Plan, now, request_bytes
+from only1mcp._speedups.http_head cimport (
+    HAS_METHOD, HAS_NAME, HAS_SESSION, HAS_VERSION, OTHER, RECOGNISED, RequestHead, Span,
+    read_request,
+)
+from only1mcp._speedups.json_scan_c cimport Envelope, scan
+from only1mcp._speedups.lane_c cimport MANY_PLANS, Lane
+from only1mcp._speedups.pool_c cimport drop_upstream
+
+cdef enum:
+    PATIENCE_BYTES = 65536  # more of an unfinished request is gathered by aiohttp's door
+
+
+cdef bytes cut(const unsigned char *data, Span *span):
+    return PyBytes_FromStringAndSize(<const char *>data + span.start, span.end - span.start)
+
+
+cdef class Front:
+    """One connection of a client, as an asyncio protocol."""
+
+    def connection_made(self, transport):
+        self.transport = transport
+        self.active = now()
+        self.lane.fronts.add(self)
+        self.lane.helper.opened(self)
+
+    def connection_lost(self, exc):
+        self.lane.fronts.discard(self)
+        self.stop_timer()
+        self.transport = None
+        self.lane.helper.closed(self)
+        cdef Call call = self.call
+        cancel, self.cancel = self.cancel, None
+        if call is not None:
+            self.call = None
+            self.lane.calls.discard(call)
+            drop_upstream(call)
+            self.lane.helper.cancelled(call)
+        if cancel is not None:
+            cancel()
+
+    def eof_received(self):
+        return False
+
+    def pause_writing(self):
+        self.paused = True
+
+    def resume_writing(self):
+        self.paused = False
+        if self.pending is not None and not self.is_busy:
+            data, self.pending = self.pending, None
+            self.feed(data)
+
+    def data_received(self, bytes data not None):
+        if self.pending is not None:
+            data = self.pending + data
+            self.pending = None
+        if self.is_busy or self.paused:
+            self.pending = data
+            if PyBytes_GET_SIZE(data) > self.lane.max_header:
+                self.transport.pause_reading()
+            return
+        self.feed(data)
+
+    cdef int feed(self, bytes data) except -1:
+        """Take bytes that begin a request."""
+        cdef RequestHead head
+        cdef const unsigned char *raw = <const unsigned char *>PyBytes_AS_STRING(data)
+        cdef Py_ssize_t size = PyBytes_GET_SIZE(data)
+        cdef int found = read_request(raw, size, &head)
+        if found == OTHER or (found == RECOGNISED and (
+                head.size > self.lane.max_header or head.length > self.lane.max_body)):
+            return self.hand_over(data)
+        if found != RECOGNISED:
+            return self.hand_over(data) if size > self.lane.max_header else self.keep(data)
+        if size < head.size + head.length:
+            return self.hand_over(data) if size > PATIENCE_BYTES else self.keep(data)
+        self.stop_timer()
+        if size > head.size + head.length:
+            self.pending = data[head.size + head.length:]
+        self.take(raw, &head, data[head.size:head.size + head.length], data)
+        return 0
+
+    cdef int keep(self, bytes data) except -1:
+        """Wait for the rest of a request, for some time."""
+        self.pending = data
+        if self.timer is None:
+            self.timer = self.lane.helper.wait(self)
+        return 0
+
+    cdef int stop_timer(self) except -1:
+        if self.timer is not None:
+            self.timer.cancel()
+            self.timer = None
+        return 0
+
+    cdef int hand_over(self, bytes data) except -1:
+        """Give the connection, and what has come on it, to aiohttp's door for good."""
+        self.stop_timer()
+        transport, self.transport = self.transport, None
+        self.lane.fronts.discard(self)
+        self.lane.helper.closed(self)
+        self.lane.helper.hand_over(transport, data)
+        return 0
+
+    def give_up(self):
+        """Hand over what never became a whole request: the door knows how to refuse it."""
+        if self.transport is not None and self.pending is not None and not self.is_busy:
+            data, self.pending = self.pending, None
+            self.timer = None
+            self.hand_over(data)
+
+    cdef int take(self, const unsigned char *raw, RequestHead *head, bytes body,
+                  bytes data) except -1:
+        """Answer one whole request; its head is one that we know."""
+        cdef Lane lane = self.lane
+        cdef bytes host = cut(raw, &head.host)
+        cdef bytes version = cut(raw, &head.version) if head.seen & HAS_VERSION else None
+        cdef bytes session = cut(raw, &head.session) if head.seen & HAS_SESSION else None
+        cdef Envelope envelope = None
+        cdef Plan plan = None
+        if host not in lane.hosts and not lane.helper.knows_host(host):
+            self.pending = None
+            return self.hand_over(data)
+        self.is_busy = True
+        self.active = now()
+        try:
+            envelope = scan(body)
+        except Exception:  # the common way finds it again, and says what is wrong
+            pass
+        if envelope is not None and envelope.kind == 1:
+            plan = self.plan_for(raw, head, envelope, version, session)
+        if plan is None:
+            method = cut(raw, &head.method) if head.seen & HAS_METHOD else None
+            name = cut(raw, &head.name) if head.seen & HAS_NAME else None
+            self.cancel = lane.helper.handle(self, version, method, name, session, body)
+            if not self.is_busy:
+                self.cancel = None
+            return 0
+        return self.start(plan, envelope, version, session)
+
+    cdef Plan plan_for(self, const unsigned char *raw, RequestHead *head, Envelope envelope,
+                       bytes version, bytes session):
+        """Return how a request travels; None when it takes the common way."""
+        cdef Lane lane = self.lane
+        cdef str target = envelope.name if envelope.name is not None else envelope.uri
+        cdef bytes caps = b""
+        cdef tuple key
+        if target is None or envelope.token_start:
+            return None
+        if envelope.version_start:
+            if not fits(raw, head, envelope, version, target):
+                return None
+            caps = envelope.body[envelope.capabilities_start:envelope.capabilities_end]
+        elif session is None:
+            return None
+        else:
+            caps = lane.session_of(session, version)
+            if caps is None or b'"task"' in envelope.body:  # it may ask for a task
+                return None
+        key = (envelope.version_start > 0, envelope.method, target, caps)
+        found = lane.plans.get(key)
+        if found is None:
+            found = lane.helper.plan(envelope, caps)
+            if len(lane.plans) >= MANY_PLANS:
+                lane.plans.clear()
+            lane.plans[key] = found or False
+        if not found:
+            return None
+        cdef Plan plan = found
+        if plan.opened is not None and plan.ids.opened is not plan.opened:
+            del lane.plans[key]
+            return None
+        return plan
+
+    cdef int start(self, Plan plan, Envelope envelope, bytes version, bytes session) except -1:
+        cdef Call call = Call.__new__(Call)
+        call.front = self
+        call.plan = plan
+        call.envelope = envelope
+        call.client = (version, session)
+        call.began = self.active
+        call.deadline = self.active + plan.timeout_s
+        call.upstream_id = plan.ids.next_id()
+        call.request = request_bytes(plan, envelope, call.upstream_id)
+        self.call = call
+        self.lane.calls.add(call)
+        plan.pool.send(call)
+        return 0
+
+    def write(self, bytes data not None):
+        """Send bytes to the client."""
+        if self.transport is not None:
+            self.transport.write(data)
+
+    def go_common(self, cancel):
+        """Go on with a request that is sent again the common way."""
+        if self.is_busy:
+            self.call = None
+            self.cancel = cancel
+
+    def done(self, bint announced=True):
+        """Learn that the answer has been written: take the next request.
+
+        Args:
+            announced: whether the answer said that the connection closes, if it is to close.
+        """
+        self.is_busy = False
+        self.call = None
+        self.cancel = None
+        if self.transport is None:
+            return
+        if self.lane.draining and announced:
+            self.transport.close()
+        elif self.pending is not None and not self.paused:
+            self.lane.loop.call_soon(self.go_on)
+
+    def go_on(self):
+        """Take a request that came before the last one was answered."""
+        if self.pending is None or self.is_busy or self.transport is None:
+            return
+        data, self.pending = self.pending, None
+        self.transport.resume_reading()
+        self.feed(data)
+
+
+cdef bint fits(const unsigned char *raw, RequestHead *head, Envelope envelope, bytes version,
+               str target):
+    """Say whether a modern request's headers repeat its body, and it wants nothing special."""
+    cdef Py_ssize_t size = head.name.end - head.name.start
+    cdef bytes text
+    if version is None or envelope.version is None or not envelope.capabilities_end:
+        return False
+    if version != b"2026-07-28" or envelope.version != "2026-07-28":
+        return False
+    if not head.seen & HAS_METHOD or not head.seen & HAS_NAME:
+        return False
+    text = envelope.method.encode()
+    if not equal(raw + head.method.start, head.method.end - head.method.start, text):
+        return False
+    if size < 1 or raw[head.name.start] == 61:  # `=?base64?…?=` is decoded the common way
+        return False
+    text = target.encode("utf-8", "surrogatepass")
+    if not equal(raw + head.name.start, size, text):
+        return False
+    return b"logLevel" not in envelope.body[envelope.meta_start:envelope.meta_end]
+
+
+cdef bint equal(const unsigned char *data, Py_ssize_t size, bytes text):
+    return size == PyBytes_GET_SIZE(text) and memcmp(data, PyBytes_AS_STRING(text), size) == 0

@@ -1,0 +1,27 @@
+# Types of what a worker's connections share.
+cdef enum:
+    MANY_PLANS = 4096
+
+cdef class Lane
+
+from only1mcp._speedups.call_c cimport Plan
+
+
+cdef class Lane:
+    cdef readonly object loop
+    cdef readonly object helper
+    cdef unsigned long long[::1] row
+    cdef double[::1] bounds
+    cdef Py_ssize_t max_header, max_body
+    cdef unsigned long long[::1] epoch
+    cdef unsigned long long epoch_seen
+    cdef readonly dict plans
+    cdef readonly dict sessions
+    cdef readonly dict hosts
+    cdef readonly set fronts
+    cdef set calls
+    cdef public bint draining
+    cdef public long log_budget
+
+    cdef bytes session_of(self, bytes session, bytes version)
+    cdef int count(self, Plan plan, double seconds) except -1

@@ -1,0 +1,118 @@
+"""The fast lane: plain calls to HTTP servers, from the client's socket to the server's and back.
+
+`Front` is the protocol of a client's connection, `Upstream` that of a connection to a server, and
+`Lane` what all of one worker share. The lane takes what it recognises with certainty and what a
+`Plan` covers. A message that it cannot carry goes the common way through the pipeline, on the same
+connection; a request that it does not recognise takes its connection along to aiohttp's door.
+
+Nothing here awaits. Python code is called only for what is rare: `Lane.helper` has one method for
+each such case (see `only1mcp.worker.fast_lane`).
+"""
+
+from only1mcp._speedups.call_c cimport Call, Plan, now
+from only1mcp._speedups.front_c cimport Front
+from only1mcp._speedups.pool_c cimport Pool, drop_upstream
+
+cdef class Lane:
+    """What the connections of one worker share.
+
+    Args:
+        loop: the event loop.
+        helper: takes what is rare.
+        row: the worker's metric slots.
+        bounds: upper bounds of the histogram's buckets, in seconds.
+        epoch: one word, which changes whenever a legacy session is ended or changed.
+        max_header, max_body: sizes in bytes.
+    """
+
+    def __init__(self, loop, helper, row, bounds, epoch, Py_ssize_t max_header,
+                 Py_ssize_t max_body):
+        self.epoch = epoch
+        self.epoch_seen = 0
+        self.loop = loop
+        self.helper = helper
+        self.row = row
+        self.bounds = bounds
+        self.max_header = max_header
+        self.max_body = max_body
+        self.plans = {}
+        self.sessions = {}
+        self.hosts = {}
+        self.fronts = set()
+        self.calls = set()
+
+    def front(self):
+        """Return the protocol of a new connection."""
+        cdef Front front = Front.__new__(Front)
+        front.lane = self
+        return front
+
+    def pool(self, connect, Py_ssize_t limit):
+        """Return connections to one server; `connect(protocol)` returns an awaitable."""
+        cdef Pool pool = Pool.__new__(Pool)
+        pool.lane = self
+        pool.connect = connect
+        pool.limit = limit
+        pool.idle = []
+        pool.waiting = []
+        return pool
+
+    def forget(self):
+        """Forget all plans: something has changed that they were made of."""
+        self.plans.clear()
+
+    def busy(self):
+        """Return how many calls are under way."""
+        return len(self.calls)
+
+    def tick(self):
+        """End what has taken too long; called a few times a second."""
+        cdef double moment = now()
+        cdef Call call
+        for call in list(self.calls):
+            if call.deadline < moment:
+                self.calls.discard(call)
+                drop_upstream(call)
+                self.helper.fail(call, "timeout", None)
+
+    def drain(self):
+        """Close connections on which nothing is under way; others close with their answer."""
+        cdef Front front
+        for front in list(self.fronts):
+            if not front.is_busy and front.transport is not None and front.pending is None:
+                front.transport.close()
+
+    def sweep(self, double idle_s):
+        """Close connections on which nothing has come for long."""
+        cdef double moment = now()
+        cdef Front front
+        for front in list(self.fronts):
+            if not front.is_busy and front.transport is not None:
+                if moment - front.active > idle_s:
+                    front.transport.close()
+
+    cdef bytes session_of(self, bytes session, bytes version):
+        """Return the features key of a legacy session that may take the lane; or None."""
+        if self.epoch[0] != self.epoch_seen:  # a session was ended, or wants other log messages
+            self.epoch_seen = self.epoch[0]
+            self.sessions.clear()
+        found = self.sessions.get((session, version))
+        if found is None:
+            found = self.helper.session(session, version)
+            if len(self.sessions) >= MANY_PLANS:
+                self.sessions.clear()
+            self.sessions[session, version] = found or b""
+        return found or None
+
+    cdef int count(self, Plan plan, double seconds) except -1:
+        """Count a call that went well."""
+        cdef Py_ssize_t bucket = 0, size = self.bounds.shape[0], i
+        cdef unsigned long long micros = <unsigned long long>(seconds * 1e6)
+        while bucket < size and seconds > self.bounds[bucket]:
+            bucket += 1
+        self.row[plan.slots[0]] += 1
+        self.row[plan.slots[2]] += 1
+        for i in (plan.slots[1], plan.slots[3]):
+            self.row[i + bucket] += 1
+            self.row[i + size + 1] += micros
+        return 0
