@@ -9,11 +9,11 @@ from typing import Any
 
 import orjson
 
-from only1mcp import __version__
 from only1mcp._speedups import Envelope
 from only1mcp.backends.call import NOTHING, Outgoing
 from only1mcp.errors import BackendProtocolError, UnsupportedProtocolVersion
 from only1mcp.protocol.client_features import Feature, declare
+from only1mcp.protocol.implementation import IMPLEMENTATION
 from only1mcp.protocol.translate import owned_meta, write_object
 from only1mcp.protocol.versions import (
     LEGACY_VERSIONS,
@@ -22,7 +22,7 @@ from only1mcp.protocol.versions import (
     Era,
 )
 
-GATEWAY_INFO = orjson.dumps({"name": "only1mcp", "version": __version__})
+_INFO = orjson.dumps(IMPLEMENTATION)
 NO_CAPABILITIES = b"{}"
 
 
@@ -52,7 +52,7 @@ def modern_request(
     method: str, members: tuple[tuple[str, bytes], ...] = (), capabilities: bytes = NO_CAPABILITIES
 ) -> Outgoing:
     """Write a modern request of our own, with `params` members besides `_meta`."""
-    meta = write_object(owned_meta(capabilities, GATEWAY_INFO))
+    meta = write_object(owned_meta(capabilities, _INFO))
     params = write_object([*members, ("_meta", meta)])
     return Outgoing(method, params, Era.MODERN, safe=True)
 
@@ -70,7 +70,7 @@ def initialize(features: Feature = NOTHING) -> Outgoing:
         [
             ("protocolVersion", orjson.dumps(NEWEST_LEGACY)),
             ("capabilities", declare(features)),
-            ("clientInfo", GATEWAY_INFO),
+            ("clientInfo", _INFO),
         ]
     )
     return Outgoing("initialize", params, Era.LEGACY)

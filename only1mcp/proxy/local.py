@@ -4,10 +4,10 @@ from typing import Any
 
 import orjson
 
-from only1mcp import __version__
 from only1mcp._speedups import Envelope, members
 from only1mcp.errors import InvalidParams
 from only1mcp.memory.session_marks import SessionMarks
+from only1mcp.protocol.implementation import IMPLEMENTATION
 from only1mcp.protocol.jsonrpc import as_string
 from only1mcp.protocol.log_levels import LEVELS, severity
 from only1mcp.protocol.pages import decode_cursor
@@ -16,7 +16,6 @@ from only1mcp.protocol.versions import MODERN_VERSIONS, Era, negotiate
 from only1mcp.registry.snapshot import Snapshot
 from only1mcp.sessions.session import Session, SessionSealer
 
-SERVER_INFO = {"name": "only1mcp", "title": "Only1MCP", "version": __version__}
 _MAX_INSTRUCTIONS = 16_000
 
 
@@ -78,7 +77,7 @@ def discover(snapshot: Snapshot) -> bytes:
         "capabilities": capabilities(snapshot),
         "ttlMs": 0,
         "cacheScope": "private",
-        "_meta": {"io.modelcontextprotocol/serverInfo": SERVER_INFO},
+        "_meta": {"io.modelcontextprotocol/serverInfo": IMPLEMENTATION},
     }
     if snapshot.has_task_extension:
         result["capabilities"]["extensions"] = {EXTENSION: {}}
@@ -107,7 +106,7 @@ def initialize(
     result: dict[str, Any] = {
         "protocolVersion": version,
         "capabilities": capabilities(snapshot),
-        "serverInfo": SERVER_INFO,
+        "serverInfo": IMPLEMENTATION,
     }
     if session.knows_tasks and snapshot.core_tasks:
         result["capabilities"]["tasks"] = core_capability(snapshot.core_tasks)

@@ -4,7 +4,6 @@ import json
 
 import pytest
 
-from only1mcp import __version__
 from only1mcp._speedups import Envelope, scan
 from only1mcp.backends.handshake import (
     discover,
@@ -14,6 +13,7 @@ from only1mcp.backends.handshake import (
     read_initialize,
 )
 from only1mcp.errors import BackendProtocolError
+from only1mcp.protocol.implementation import IMPLEMENTATION
 from only1mcp.protocol.versions import LEGACY_VERSIONS, NEWEST_LEGACY, Era
 from tests.support.messages import MODERN, OWN
 
@@ -36,7 +36,7 @@ def test_the_probe_is_a_modern_request_that_declares_no_features() -> None:
     assert json.loads(probe.params) == {
         "_meta": {
             OWN + "protocolVersion": MODERN,
-            OWN + "clientInfo": {"name": "only1mcp", "version": __version__},
+            OWN + "clientInfo": IMPLEMENTATION,
             OWN + "clientCapabilities": {},
         }
     }
@@ -48,7 +48,7 @@ def test_initialize_offers_our_newest_legacy_revision_and_no_features() -> None:
     assert (opening.method, opening.era, opening.safe) == ("initialize", Era.LEGACY, False)
     assert json.loads(opening.params) == {
         "protocolVersion": NEWEST_LEGACY, "capabilities": {},
-        "clientInfo": {"name": "only1mcp", "version": __version__},
+        "clientInfo": IMPLEMENTATION,
     }  # fmt: skip
 
 

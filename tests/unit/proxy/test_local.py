@@ -4,7 +4,6 @@ import json
 
 import pytest
 
-from only1mcp import __version__
 from only1mcp._speedups import scan
 from only1mcp.errors import InvalidParams
 from only1mcp.protocol.pages import encode_cursor
@@ -52,11 +51,6 @@ def test_instructions_stand_under_their_server_s_name_and_are_bounded() -> None:
 def test_without_instructions_nothing_is_said() -> None:
     """The member is optional."""
     assert "instructions" not in json.loads(local.discover(snapshot(catalogue("a"))))
-
-
-def test_our_name_and_version_are_those_of_the_package() -> None:
-    """In one place."""
-    assert local.SERVER_INFO["version"] == __version__
 
 
 @pytest.mark.parametrize("params", [None, {}, {"cursor": encode_cursor(1)}])
