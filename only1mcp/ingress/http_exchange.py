@@ -40,6 +40,7 @@ class HttpExchange:
         self._unsent = 0
         self._wake = asyncio.Event()
         self._overrun = False
+        self._transport: asyncio.Transport | None = None
 
     def open(self) -> None:
         """Begin the stream now."""
@@ -67,15 +68,24 @@ class HttpExchange:
         self._wake.set()
 
     def _put(self, data: bytes) -> None:
+        if self._overrun:
+            return
         if self._unsent > self._max_unsent:
             self._overrun = True
+            self._abort()
         else:
             self._unsent += len(data)
             self._items.append(data)
         self._wake.set()
 
+    def _abort(self) -> None:
+        """Give the client up: what is being written to it may wait for ever."""
+        if self._transport is not None:
+            self._transport.abort()
+
     async def respond(self, request: web.BaseRequest) -> web.StreamResponse:
         """Send what comes, up to its end."""
+        self._transport = request.transport
         await self._next()
         first = self._items[0] if self._items else None
         if isinstance(first, _End):
@@ -83,8 +93,8 @@ class HttpExchange:
         response = web.StreamResponse(headers={**_HEADERS, **request.get(GRANTED, {})})
         await response.prepare(request)
         while not await self._flush(response):
-            if self._overrun and request.transport is not None:
-                request.transport.abort()
+            if self._overrun:
+                self._abort()
                 raise ConnectionResetError("the client does not read its stream")
             await self._next()
         await response.write_eof()
@@ -102,7 +112,7 @@ class HttpExchange:
 
     async def _flush(self, response: web.StreamResponse) -> bool:
         """Write all that is queued, waiting for a slow reader; says whether that was the end."""
-        while self._items:
+        while self._items and not self._overrun:
             item = self._items.popleft()
             if isinstance(item, _End):
                 if item.answer is not None:
