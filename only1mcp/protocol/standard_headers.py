@@ -21,9 +21,5 @@ def standard_headers(envelope: Envelope) -> McpHeaders:
     if key not in _NAMED:
         return McpHeaders(version=envelope.version, method=envelope.method)
     params = fields(envelope.body[envelope.params_start : envelope.params_end])
-    try:
-        target = as_string(params.get(key, b""))
-    except ValueError:  # half a character, which names nothing
-        target = None
-    name = encode_value(target or "")
+    name = encode_value(as_string(params.get(key, b"")) or "")
     return McpHeaders(version=envelope.version, method=envelope.method, name=name)

@@ -230,6 +230,44 @@ def test_the_limits_themselves_are_allowed() -> None:
     assert framer().feed(request) == request
 
 
+UPGRADE = (b"Upgrade: websocket", b"Connection: Upgrade")
+
+
+def get(target: bytes, *lines: bytes) -> bytes:
+    """Return a GET with these header lines after the Host."""
+    return with_lines(*lines).replace(b"POST /mcp", b"GET " + target)
+
+
+@pytest.mark.parametrize("target", [b"/ws", b"/ws?x=y"])
+def test_after_an_upgrade_where_it_is_offered_everything_passes(target: bytes) -> None:
+    """What follows is no HTTP; whoever answers the upgrade bounds it."""
+    request = get(target, *UPGRADE)
+    for step in (1, 1000):
+        subject = Framer(MAX_HEADER, MAX_BODY, b"/ws")
+        assert feed_in_pieces(subject, request, step) == request
+        assert subject.idle
+        frames = b"\x81\x02{}\n\n" * MAX_BODY
+        assert feed_in_pieces(subject, frames, 7) == frames
+        assert (subject.idle, subject.requests) == (True, 1)
+
+
+@pytest.mark.parametrize(
+    "request_bytes",
+    [
+        get(b"/mcp", *UPGRADE), get(b"/ws/", *UPGRADE), get(b"/w%73", *UPGRADE),
+        with_lines(*UPGRADE).replace(b"/mcp", b"/ws"), get(b"/ws", *UPGRADE, b"Content-Length: 1"),
+        get(b"/ws", *UPGRADE, b"Transfer-Encoding: chunked"),
+        get(b"/ws", b"Upgrade: h2c, websocket"),
+        get(b"/ws", *UPGRADE).replace(b"HTTP/1.1", b"HTTP/1.0"),
+    ],
+)  # fmt: skip
+def test_any_other_upgrade_to_websocket_is_refused(request_bytes: bytes) -> None:
+    """Another path or method, or with a body."""
+    with pytest.raises(Refused) as caught:
+        Framer(MAX_HEADER, MAX_BODY, b"/ws").feed(request_bytes)
+    assert caught.value.status == 501
+
+
 def test_an_offer_to_speak_http_2_is_no_reason_to_look_away() -> None:
     """Java's client makes it with every first request; what follows is still judged as HTTP/1.1."""
     subject = framer()
