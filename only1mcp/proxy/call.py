@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 import orjson
 
@@ -73,8 +74,8 @@ class Call:
         self._cancel: Cancel | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._ended = False
-        self._kept: tuple[Answer | Only1MCPError, str] | None = None
-        """The end, when it came while no request of the client was there to answer."""
+        self._kept: Callable[[], None] | None = None
+        """Takes the end, when it came while no request of the client was there to answer."""
         self._loop = asyncio.get_running_loop()
         self._tasks = TaskRelay(means.task_ids, inbound, session, route)
         own = client_token(inbound)
@@ -163,6 +164,9 @@ class Call:
     def on_reply(self, reply: Envelope) -> None:
         """Answer the client, or ask the next server when this one has only an error to give."""
         self._cancel = None
+        if self.is_paused:  # the answer is to bear the id of the client's next request
+            self._kept = partial(self.on_reply, reply)
+            return
         if self._rounds is not None and wants_input(reply):
             self._rounds.begin(reply)
             return
@@ -201,6 +205,10 @@ class Call:
 
     def on_failure(self, error: Only1MCPError) -> None:
         """Answer the client with the failure, unless another server may have what it wants."""
+        self._cancel = None
+        if self.is_paused:
+            self._kept = partial(self.on_failure, error)
+            return
         self._attempt_ended(error.reason)
         self._go_on(Attempt(Worth.FAILED, self._asked, error, error.reason))
 
@@ -239,12 +247,10 @@ class Call:
             self._outlet.message(message)
 
     def end(self, outcome: Answer | Only1MCPError, status: str) -> None:
-        """End the call; a client that is to come back gets the outcome then."""
+        """End the call."""
         self._cancel = None
         self._stop()
-        if self._outlet is None:
-            self._kept = (outcome, status)
-        else:
+        if self._outlet is not None:
             self._outlet.end(outcome, status)
 
     @property
@@ -264,8 +270,9 @@ class Call:
         self._inbound = inbound
         self._outlet = outlet
         self._notices.continue_with(inbound)
-        if self._kept is not None:
-            outlet.end(*self._kept)
+        kept, self._kept = self._kept, None
+        if kept is not None:
+            kept()
             return
         self.keep_time()
         self._questions.resume(responses)

@@ -76,6 +76,8 @@ class Parking:
                 raise ValueError("another's")  # noqa: TRY301 - one way out
             text = state[len(PREFIX) :]
             sealed = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
+            if _encode(sealed) != text:
+                raise ValueError("not the one spelling of these bytes")  # noqa: TRY301 - as above
             nonce, secret = sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:]
             return Ticket(*orjson.loads(self._cipher.decrypt(nonce, secret, _PURPOSE)))
         except (InvalidTag, ValueError) as error:
@@ -104,7 +106,11 @@ class Parking:
         plain = orjson.dumps([ticket.address, ticket.number, ticket.digest])
         nonce = os.urandom(_NONCE_BYTES)
         sealed = nonce + self._cipher.encrypt(nonce, plain, _PURPOSE)
-        return PREFIX + base64.urlsafe_b64encode(sealed).rstrip(b"=").decode()
+        return PREFIX + _encode(sealed)
+
+
+def _encode(sealed: bytes) -> str:
+    return base64.urlsafe_b64encode(sealed).rstrip(b"=").decode()
 
 
 def gone() -> InvalidParams:
