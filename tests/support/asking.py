@@ -11,7 +11,7 @@ from tests.support.loop import eventually
 from tests.support.messages import OWN
 from tests.support.told import Told
 
-CAPABILITIES = {"elicitation": {"form": {}, "url": {}}, "roots": {}, "sampling": {}}
+CAPABILITIES: dict[str, Any] = {"elicitation": {"form": {}, "url": {}}, "roots": {}, "sampling": {}}
 META = {OWN + "clientCapabilities": CAPABILITIES}
 FORM = {"message": "Name?", "requestedSchema": {"type": "object", "properties": {}}}
 ACCEPTED = {"action": "accept", "content": {"name": "é"}}
@@ -49,6 +49,10 @@ class Asked:
     def responses(self) -> list[Any]:
         """What the server was answered."""
         return self.backend.calls[0].responses
+
+    def is_cancelled(self) -> bool:
+        """Say whether the server was told that the call is given up."""
+        return self.backend.calls[0].cancelled
 
     async def wanted(self, told: Told | None = None) -> tuple[dict[str, Any], str]:
         """Wait until the client is asked; return the questions and the state."""

@@ -48,7 +48,8 @@ async def test_a_ticket_continues_only_the_request_that_it_was_given_for() -> No
     """Another tool, other arguments or another method are another request; the call waits on."""
     call, state = await parked()
     bring = {"requestState": state, "inputResponses": {"q1": ACCEPTED}}
-    for other in ({"arguments": {"n": 2}}, {"arguments": {}}, {"more": 1}):
+    others: list[dict[str, object]] = [{"arguments": {"n": 2}}, {"arguments": {}}, {"more": 1}]
+    for other in others:
         assert "another request" in refused(call.send({**bring, **other}))
     assert len(call.desk.parking) == 1
     assert call.responses == []

@@ -127,7 +127,7 @@ async def test_a_question_that_is_taken_back_is_not_asked() -> None:
 @on_loop
 async def test_a_client_is_asked_only_what_it_declared() -> None:
     """In either era; the server is told so at once, and its call goes on."""
-    calls = [Asked(askable_desk()), Relayed(askable_desk(), b'{"elicitation":{}}')]
+    calls: list[Asked | Relayed] = [Asked(askable_desk()), Relayed(askable_desk(), b'{"elicitation":{}}')]
     calls[0].backend.ask("sampling/createMessage", {"tools": []})
     calls[1].backend.ask("sampling/createMessage", {"messages": []})
     for call in calls:
@@ -199,9 +199,9 @@ async def test_a_modern_client_that_leaves_after_coming_back_ends_the_call() -> 
     call.ask()
     _, state = await call.wanted()
     call.told.cancel()
-    assert not call.backend.calls[0].cancelled
+    assert not call.is_cancelled()
     call.retry(state, {"q1": ACCEPTED}).cancel()
-    assert call.backend.calls[0].cancelled
+    assert call.is_cancelled()
     assert call.desk.attempts == [("a", "cancelled")]
 
 
