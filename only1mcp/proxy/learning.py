@@ -29,7 +29,7 @@ class Learning:
             self._asked.add(topic)
             self._ask(topic)
             asyncio.get_running_loop().call_later(PATIENCE_S, self.learned, topic)
-        return False
+        return topic in self._known
 
     def learned(self, topic: str) -> None:
         """Note that a topic is known, or that it is not waited for any longer."""

@@ -34,8 +34,8 @@ class Notices:
     def continue_with(self, inbound: Inbound) -> None:
         """Take over what a modern client's next request of the same call wants."""
         envelope = inbound.envelope
-        if envelope.token_end:
-            self._own = envelope.body[envelope.token_start : envelope.token_end]
+        has_token = envelope.token_end and self._token is not None
+        self._own = envelope.body[envelope.token_start : envelope.token_end] if has_token else None
         self._level = asked_level(inbound)
         self._wants_log = self._level is not None
 

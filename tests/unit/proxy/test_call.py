@@ -10,6 +10,7 @@ from only1mcp._speedups import members
 from only1mcp.errors import BackendLost, BackendUnreachable, Only1MCPError, Overloaded
 from only1mcp.protocol.translate import error_code
 from only1mcp.protocol.versions import Era
+from tests.support.asking import Asked, askable_desk
 from tests.support.catalogues import catalogue
 from tests.support.desk import Desk, tool_result
 from tests.support.fake_backend import FakeBackend, refusal
@@ -264,3 +265,52 @@ async def test_a_client_that_leaves_takes_its_call_along() -> None:
     assert desk.backends["a"].calls[0].cancelled
     assert [outcome.status for outcome in desk.outcomes] == ["cancelled", "backend_timeout"]
     assert desk.attempts == [("a", "cancelled"), ("a", "backend_timeout")]
+
+
+@on_loop
+async def test_a_server_that_makes_progress_is_given_more_time() -> None:
+    """As long as it makes some; also for a client that does not want to hear of it."""
+    desk = Desk(catalogue("a", tools="x"), timeout_s=0.1)
+    told, silent = (desk.modern("tools/call", {"name": "a__x"}) for _ in range(2))
+    alive = desk.backends["a"].calls[0]
+
+    def progress() -> bool:
+        desk.backends["a"].notify("notifications/progress", {"progressToken": "x"}, 0)
+        return bool(silent.answers)
+
+    await eventually(progress, "the silent one to be given up")
+    assert (told.answers, alive.cancelled) == ([], False)
+    await eventually(lambda: told.answers, "the time of the other to be over as well")
+    assert told.message["error"]["code"] == 32002
+
+
+@on_loop
+async def test_what_a_call_hears_before_its_answer_is_told_before_its_answer() -> None:
+    """In order; what concerns nobody is dropped."""
+    desk = Desk(catalogue("a", tools="x"))
+    told = desk.legacy("tools/call", CALL)
+    backend = desk.backends["a"]
+    for number in range(3):
+        backend.notify("notifications/progress", {"progressToken": "ours-1", "progress": number})
+        backend.notify("notifications/message", {"level": "info", "data": number})
+        backend.notify("notifications/elicitation/complete", {"elicitationId": "x"})
+    assert told.methods == ["notifications/progress", "notifications/message"] * 3
+    assert told.answers == []
+    backend.answer(tool_result("y"))
+    assert told.only.status == 200
+
+
+@on_loop
+async def test_a_modern_client_is_sent_to_an_address_first_when_a_legacy_server_says_so() -> None:
+    """By input_required without a state: the client calls again as if for the first time."""
+    desk = askable_desk()
+    call = Asked(desk)
+    elicitation = b'{"mode":"url","url":"https://x.example","message":"m","elicitationId":"e"}'
+    call.backend.answer(refusal(-32042, more=b',"data":{"elicitations":[%b]}' % elicitation))
+    result = call.told.message["result"]
+    assert result["resultType"] == "input_required"
+    assert result["inputRequests"]["url-1"]["params"]["url"] == "https://x.example"
+    again = call.retry(result["requestState"], {"url-1": {"action": "accept"}})
+    call.backend.answer(tool_result("done"))
+    assert "content" in again.message["result"]
+    assert len(call.backend.calls) == 2
