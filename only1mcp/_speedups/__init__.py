@@ -15,6 +15,7 @@ COMPILED = False
 Lane: Any = None
 """The fast lane; None where everything goes through aiohttp and pure Python."""
 Plan: Any = None
+Ready: Any = None
 
 if TYPE_CHECKING or _WANT_PURE:
     _hash_ring, _json_scan = hash_ring_py, json_scan_py
@@ -24,6 +25,7 @@ else:
         from only1mcp._speedups import json_scan_c as _json_scan
 
         Plan = importlib.import_module("only1mcp._speedups.call_c").Plan
+        Ready = importlib.import_module("only1mcp._speedups.call_c").Ready
         Lane = importlib.import_module("only1mcp._speedups.lane_c").Lane
         COMPILED = True
     except ImportError:

@@ -1,6 +1,7 @@
 # Types of calls. The modules of the fast lane know each other: each names its types before it asks
 # for others.
 cdef class Plan
+cdef class Ready
 cdef class Call
 
 from only1mcp._speedups.front_c cimport Front
@@ -20,6 +21,15 @@ cdef class Plan:
     cdef readonly double timeout_s
     cdef Py_ssize_t slots[4]
     cdef readonly tuple about
+    cdef bytes middle           # of the message: from the id to the parameters
+    cdef unsigned long long first_id, last_id
+
+    cdef bytes next_id(self)
+
+
+cdef class Ready:
+    cdef bytes result
+    cdef Py_ssize_t slots[2]
 
 
 cdef class Call:
@@ -32,9 +42,11 @@ cdef class Call:
     cdef readonly double began
     cdef double deadline
     cdef public object exchange     # set once the answer has become a stream
-    cdef public object client       # version and session headers, for a second try the common way
+    cdef readonly bytes version     # header, for a second try the common way
+    cdef readonly bytes session     # likewise
 
 
-cdef double now()
+cdef double now() noexcept
 cdef bytes request_bytes(Plan plan, Envelope envelope, bytes upstream_id)
+cdef bytes result_bytes(const char *result, Py_ssize_t size, bytes request_id, bint closes)
 cdef bytes answer_bytes(Envelope reply, bytes request_id, bint closes)

@@ -2,14 +2,42 @@
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from libc.string cimport memcpy
+from posix.time cimport CLOCK_MONOTONIC, clock_gettime, timespec
 from only1mcp._speedups.json_scan_c cimport Envelope
 from only1mcp._speedups.pool_c cimport Pool
 
-import time
+cdef enum:
+    IDS = 256               # a plan takes so many ids of its session at a time
+    DIGITS = 20
 
 
-cdef double now():
-    return time.monotonic()
+cdef double now() noexcept:
+    """Return the seconds of `time.monotonic`."""
+    cdef timespec moment
+    clock_gettime(CLOCK_MONOTONIC, &moment)
+    return moment.tv_sec + moment.tv_nsec * 1e-9
+
+
+cdef inline char *put(char *at, bytes piece) noexcept:
+    """Write a piece; return where the next one goes."""
+    memcpy(at, PyBytes_AS_STRING(piece), PyBytes_GET_SIZE(piece))
+    return at + PyBytes_GET_SIZE(piece)
+
+
+cdef inline char *put_raw(char *at, const char *data, Py_ssize_t size) noexcept:
+    memcpy(at, data, size)
+    return at + size
+
+
+cdef Py_ssize_t decimal(unsigned long long number, char *last) noexcept:
+    """Write a number so that it ends before `last`; return how many digits it has."""
+    cdef Py_ssize_t size = 0
+    while True:
+        size += 1
+        (last - size)[0] = 48 + number % 10
+        number //= 10
+        if not number:
+            return size
 
 
 cdef class Plan:
@@ -19,7 +47,7 @@ cdef class Plan:
         pool: connections to the server.
         head: the request's head up to the digits of Content-Length.
         raw_name: the server's own name of the target as JSON; None to leave the body's as it is.
-        ids: has `next_id()`: the server must not see an id twice.
+        ids: has `take_ids(count)`: the server must not see an id twice.
         opened: the legacy session that the head names, to compare with `ids.opened`; or None.
         slots: first metric slots: request outcome and histogram, server outcome and histogram.
         about: method, target and server id, for log and errors.
@@ -38,63 +66,90 @@ cdef class Plan:
         for i in range(4):
             self.slots[i] = slots[i]
         self.about = about
+        self.middle = b',"method":"%b","params":' % about[0].encode()
+
+    cdef bytes next_id(self):
+        """Return an id that the server has not seen, as JSON."""
+        cdef char digits[DIGITS]
+        cdef Py_ssize_t size
+        if self.first_id == self.last_id:
+            self.first_id = self.ids.take_ids(IDS)
+            self.last_id = self.first_id + IDS
+        size = decimal(self.first_id, digits + DIGITS)
+        self.first_id += 1
+        return PyBytes_FromStringAndSize(digits + DIGITS - size, size)
+
+
+cdef class Ready:
+    """A result that is the same for all who ask in the same way.
+
+    Args:
+        result: as JSON.
+        slots: first metric slots: request outcome and histogram.
+    """
+
+    def __init__(self, bytes result not None, slots):
+        self.result = result
+        self.slots[0], self.slots[1] = slots
 
 
 cdef class Call:
     """One call under way."""
 
 
+cdef bytes OPENING = b'{"jsonrpc":"2.0","id":'
+cdef bytes RESULT = b',"result":'
+cdef bytes BLANK = b"\r\n\r\n"
+cdef bytes ANSWER = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: "
+cdef bytes LAST_ANSWER = (
+    b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nConnection: close\r\n"
+    b"Content-Length: "
+)
+
+
 cdef bytes request_bytes(Plan plan, Envelope envelope, bytes upstream_id):
     """Write the request to the server: the client's parameters, its own name of the target."""
-    cdef bytes body = envelope.body
-    cdef bytes method = envelope.method.encode()
-    cdef const char *data = PyBytes_AS_STRING(body)
+    cdef const char *data = PyBytes_AS_STRING(envelope.body)
     cdef Py_ssize_t first = envelope.params_start, last = envelope.params_end
-    cdef bytes middle = plan.raw_name
-    cdef Py_ssize_t before = last - first, after = 0
-    if middle is not None:
+    cdef Py_ssize_t before = last - first, after = 0, named = 0, length, size
+    cdef char digits[DIGITS]
+    if plan.raw_name is not None:
         before = envelope.name_start - first
         after = last - envelope.name_end
-    cdef Py_ssize_t middle_size = 0 if middle is None else PyBytes_GET_SIZE(middle)
-    cdef bytes opening = b'{"jsonrpc":"2.0","id":%b,"method":"%b","params":' % (upstream_id, method)
-    cdef Py_ssize_t length = PyBytes_GET_SIZE(opening) + before + middle_size + after + 1
-    cdef bytes tail = b"%d\r\n\r\n%b" % (length, opening)
-    cdef Py_ssize_t head_size = PyBytes_GET_SIZE(plan.head), tail_size = PyBytes_GET_SIZE(tail)
+        named = PyBytes_GET_SIZE(plan.raw_name)
+    length = (PyBytes_GET_SIZE(OPENING) + PyBytes_GET_SIZE(upstream_id)
+              + PyBytes_GET_SIZE(plan.middle) + before + named + after + 1)
+    size = decimal(length, digits + DIGITS)
     cdef bytes whole = PyBytes_FromStringAndSize(
-        NULL, head_size + tail_size + before + middle_size + after + 1
+        NULL, PyBytes_GET_SIZE(plan.head) + size + PyBytes_GET_SIZE(BLANK) + length
     )
-    cdef char *at = PyBytes_AS_STRING(whole)
-    memcpy(at, PyBytes_AS_STRING(plan.head), head_size)
-    at += head_size
-    memcpy(at, PyBytes_AS_STRING(tail), tail_size)
-    at += tail_size
-    memcpy(at, data + first, before)
-    at += before
-    if middle is not None:
-        memcpy(at, PyBytes_AS_STRING(middle), middle_size)
-        at += middle_size
-        memcpy(at, data + envelope.name_end, after)
-        at += after
+    cdef char *at = put(PyBytes_AS_STRING(whole), plan.head)
+    at = put(put_raw(at, digits + DIGITS - size, size), BLANK)
+    at = put(put(put(at, OPENING), upstream_id), plan.middle)
+    at = put_raw(at, data + first, before)
+    if plan.raw_name is not None:
+        at = put_raw(put(at, plan.raw_name), data + envelope.name_end, after)
     at[0] = 125
     return whole
 
 
 cdef bytes answer_bytes(Envelope reply, bytes request_id, bint closes):
     """Write the answer: the server's result under the client's id."""
-    cdef Py_ssize_t size = reply.result_end - reply.result_start
-    cdef bytes opening = b'{"jsonrpc":"2.0","id":%b,"result":' % request_id
-    cdef Py_ssize_t length = PyBytes_GET_SIZE(opening) + size + 1
-    cdef bytes head
-    if closes:
-        head = (b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nConnection: close\r\n"
-                b"Content-Length: %d\r\n\r\n%b") % (length, opening)
-    else:
-        head = (b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
-                b"Content-Length: %d\r\n\r\n%b") % (length, opening)
-    cdef Py_ssize_t head_size = PyBytes_GET_SIZE(head)
-    cdef bytes whole = PyBytes_FromStringAndSize(NULL, head_size + size + 1)
-    cdef char *at = PyBytes_AS_STRING(whole)
-    memcpy(at, PyBytes_AS_STRING(head), head_size)
-    memcpy(at + head_size, PyBytes_AS_STRING(reply.body) + reply.result_start, size)
-    at[head_size + size] = 125
+    return result_bytes(PyBytes_AS_STRING(reply.body) + reply.result_start,
+                        reply.result_end - reply.result_start, request_id, closes)
+
+
+cdef bytes result_bytes(const char *result, Py_ssize_t size, bytes request_id, bint closes):
+    """Write an answer around a result."""
+    cdef bytes head = LAST_ANSWER if closes else ANSWER
+    cdef char digits[DIGITS]
+    cdef Py_ssize_t length = (PyBytes_GET_SIZE(OPENING) + PyBytes_GET_SIZE(request_id)
+                              + PyBytes_GET_SIZE(RESULT) + size + 1)
+    cdef Py_ssize_t width = decimal(length, digits + DIGITS)
+    cdef bytes whole = PyBytes_FromStringAndSize(
+        NULL, PyBytes_GET_SIZE(head) + width + PyBytes_GET_SIZE(BLANK) + length
+    )
+    cdef char *at = put_raw(put(PyBytes_AS_STRING(whole), head), digits + DIGITS - width, width)
+    at = put(put(put(put(at, BLANK), OPENING), request_id), RESULT)
+    put_raw(at, result, size)[0] = 125
     return whole

@@ -15,6 +15,7 @@ cdef class Front:
     cdef readonly bint is_busy
     cdef bint paused
     cdef double active
+    cdef bytes host             # the Host header that was found good last
     cdef Call call
     cdef object cancel          # of a message on the common way
     cdef object timer
@@ -27,4 +28,6 @@ cdef class Front:
                   bytes data) except -1
     cdef Plan plan_for(self, const unsigned char *raw, RequestHead *head, Envelope envelope,
                        bytes version, bytes session)
+    cdef bint answer_ready(self, const unsigned char *raw, RequestHead *head, Envelope envelope,
+                           bytes version, bytes session) except -1
     cdef int start(self, Plan plan, Envelope envelope, bytes version, bytes session) except -1

@@ -2,7 +2,15 @@
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from libc.string cimport memcmp
-from only1mcp._speedups.call_c cimport Call, Plan, now, request_bytes
+
+cdef extern from "<string.h>" nogil:
+    void *memmem(const void *data, size_t size, const void *wanted, size_t length)
+
+cdef extern from "Python.h":
+    bint PyUnicode_IS_ASCII(str text)
+    const char *PyUnicode_AsUTF8AndSize(str text, Py_ssize_t *size) except NULL
+
+from only1mcp._speedups.call_c cimport Call, Plan, Ready, now, request_bytes, result_bytes
 from only1mcp._speedups.http_head cimport (
     HAS_METHOD, HAS_NAME, HAS_SESSION, HAS_VERSION, OTHER, RECOGNISED, RequestHead, Span,
     read_request,
@@ -118,14 +126,17 @@ cdef class Front:
                   bytes data) except -1:
         """Answer one whole request; its head is one that we know."""
         cdef Lane lane = self.lane
-        cdef bytes host = cut(raw, &head.host)
+        cdef Py_ssize_t size = head.host.end - head.host.start
         cdef bytes version = cut(raw, &head.version) if head.seen & HAS_VERSION else None
         cdef bytes session = cut(raw, &head.session) if head.seen & HAS_SESSION else None
         cdef Envelope envelope = None
         cdef Plan plan = None
-        if host not in lane.hosts and not lane.helper.knows_host(host):
-            self.pending = None
-            return self.hand_over(data)
+        if self.host is None or not equal(raw + head.host.start, size, self.host):
+            host = cut(raw, &head.host)
+            if host not in lane.hosts and not lane.helper.knows_host(host):
+                self.pending = None
+                return self.hand_over(data)
+            self.host = host
         self.is_busy = True
         self.active = now()
         try:
@@ -134,6 +145,9 @@ cdef class Front:
             pass
         if envelope is not None and envelope.kind == 1:
             plan = self.plan_for(raw, head, envelope, version, session)
+        if plan is None and envelope is not None and envelope.kind == 1:
+            if self.answer_ready(raw, head, envelope, version, session):
+                return 0
         if plan is None:
             method = cut(raw, &head.method) if head.seen & HAS_METHOD else None
             name = cut(raw, &head.name) if head.seen & HAS_NAME else None
@@ -177,15 +191,54 @@ cdef class Front:
             return None
         return plan
 
+    cdef bint answer_ready(self, const unsigned char *raw, RequestHead *head, Envelope envelope,
+                           bytes version, bytes session) except -1:
+        """Answer from ready-made bytes: a list, a greeting; False when there are none."""
+        cdef Lane lane = self.lane
+        cdef Ready ready
+        cdef tuple key
+        cdef bytes caps
+        if envelope.name is not None or envelope.uri is not None or envelope.token_start:
+            return False
+        if memmem(PyBytes_AS_STRING(envelope.body) + envelope.params_start,
+                  envelope.params_end - envelope.params_start, b"cursor", 6) != NULL:
+            return False
+        if envelope.version_start:
+            if not speaks(raw, head, envelope, version):
+                return False
+            caps = envelope.body[envelope.capabilities_start:envelope.capabilities_end]
+        else:
+            caps = lane.session_of(session, version) if session is not None else None
+            if caps is None:
+                return False
+        key = (envelope.version_start > 0, envelope.method, None, caps)
+        found = lane.plans.get(key)
+        if found is None:
+            found = lane.helper.ready(envelope, caps)
+            if len(lane.plans) >= MANY_PLANS:
+                lane.plans.clear()
+            lane.plans[key] = found or False
+        if not found:
+            return False
+        ready = found
+        self.transport.write(result_bytes(
+            PyBytes_AS_STRING(ready.result), PyBytes_GET_SIZE(ready.result), envelope.id,
+            lane.draining,
+        ))
+        lane.count_ready(ready, now() - self.active)
+        self.done()
+        return True
+
     cdef int start(self, Plan plan, Envelope envelope, bytes version, bytes session) except -1:
         cdef Call call = Call.__new__(Call)
         call.front = self
         call.plan = plan
         call.envelope = envelope
-        call.client = (version, session)
+        call.version = version
+        call.session = session
         call.began = self.active
         call.deadline = self.active + plan.timeout_s
-        call.upstream_id = plan.ids.next_id()
+        call.upstream_id = plan.next_id()
         call.request = request_bytes(plan, envelope, call.upstream_id)
         self.call = call
         self.lane.calls.add(call)
@@ -228,26 +281,40 @@ cdef class Front:
         self.feed(data)
 
 
-cdef bint fits(const unsigned char *raw, RequestHead *head, Envelope envelope, bytes version,
-               str target):
-    """Say whether a modern request's headers repeat its body, and it wants nothing special."""
-    cdef Py_ssize_t size = head.name.end - head.name.start
-    cdef bytes text
+cdef bint speaks(const unsigned char *raw, RequestHead *head, Envelope envelope,
+                 bytes version) except -1:
+    """Say whether a modern request's headers repeat its version and method."""
     if version is None or envelope.version is None or not envelope.capabilities_end:
         return False
     if version != b"2026-07-28" or envelope.version != "2026-07-28":
         return False
-    if not head.seen & HAS_METHOD or not head.seen & HAS_NAME:
+    if not head.seen & HAS_METHOD:
         return False
-    text = envelope.method.encode()
-    if not equal(raw + head.method.start, head.method.end - head.method.start, text):
+    return says(raw + head.method.start, head.method.end - head.method.start, envelope.method)
+
+
+cdef bint fits(const unsigned char *raw, RequestHead *head, Envelope envelope, bytes version,
+               str target) except -1:
+    """Say whether a modern request's headers repeat its body, and it wants nothing special."""
+    cdef Py_ssize_t size = head.name.end - head.name.start
+    if not speaks(raw, head, envelope, version) or not head.seen & HAS_NAME:
         return False
     if size < 1 or raw[head.name.start] == 61:  # `=?base64?…?=` is decoded the common way
         return False
-    text = target.encode("utf-8", "surrogatepass")
-    if not equal(raw + head.name.start, size, text):
+    if not says(raw + head.name.start, size, target):
         return False
-    return b"logLevel" not in envelope.body[envelope.meta_start:envelope.meta_end]
+    return memmem(PyBytes_AS_STRING(envelope.body) + envelope.meta_start,
+                  envelope.meta_end - envelope.meta_start, b"logLevel", 8) == NULL
+
+
+cdef bint says(const unsigned char *data, Py_ssize_t size, str text) except -1:
+    """Compare with a text; one with half characters equals nothing."""
+    cdef Py_ssize_t length
+    cdef const char *found
+    if not PyUnicode_IS_ASCII(text):
+        return False
+    found = PyUnicode_AsUTF8AndSize(text, &length)
+    return size == length and memcmp(data, found, size) == 0
 
 
 cdef bint equal(const unsigned char *data, Py_ssize_t size, bytes text):

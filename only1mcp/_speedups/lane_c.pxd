@@ -4,7 +4,7 @@ cdef enum:
 
 cdef class Lane
 
-from only1mcp._speedups.call_c cimport Plan
+from only1mcp._speedups.call_c cimport Plan, Ready
 
 
 cdef class Lane:
@@ -25,3 +25,5 @@ cdef class Lane:
 
     cdef bytes session_of(self, bytes session, bytes version)
     cdef int count(self, Plan plan, double seconds) except -1
+    cdef int observe(self, Py_ssize_t at, double seconds) except -1
+    cdef int count_ready(self, Ready ready, double seconds) except -1

@@ -9,7 +9,7 @@ Nothing here awaits. Python code is called only for what is rare: `Lane.helper` 
 each such case (see `only1mcp.worker.fast_lane`).
 """
 
-from only1mcp._speedups.call_c cimport Call, Plan, now
+from only1mcp._speedups.call_c cimport Call, Plan, Ready, now
 from only1mcp._speedups.front_c cimport Front
 from only1mcp._speedups.pool_c cimport Pool, drop_upstream
 
@@ -106,13 +106,23 @@ cdef class Lane:
 
     cdef int count(self, Plan plan, double seconds) except -1:
         """Count a call that went well."""
-        cdef Py_ssize_t bucket = 0, size = self.bounds.shape[0], i
-        cdef unsigned long long micros = <unsigned long long>(seconds * 1e6)
-        while bucket < size and seconds > self.bounds[bucket]:
-            bucket += 1
         self.row[plan.slots[0]] += 1
         self.row[plan.slots[2]] += 1
-        for i in (plan.slots[1], plan.slots[3]):
-            self.row[i + bucket] += 1
-            self.row[i + size + 1] += micros
+        self.observe(plan.slots[1], seconds)
+        self.observe(plan.slots[3], seconds)
+        return 0
+
+    cdef int count_ready(self, Ready ready, double seconds) except -1:
+        """Count an answer from ready-made bytes."""
+        self.row[ready.slots[0]] += 1
+        self.observe(ready.slots[1], seconds)
+        return 0
+
+    cdef int observe(self, Py_ssize_t at, double seconds) except -1:
+        """Add to the histogram at this slot: its buckets, one for the rest, and the sum."""
+        cdef Py_ssize_t bucket = 0, size = self.bounds.shape[0]
+        while bucket < size and seconds > self.bounds[bucket]:
+            bucket += 1
+        self.row[at + bucket] += 1
+        self.row[at + size + 1] += <unsigned long long>(seconds * 1e6)
         return 0

@@ -24,7 +24,7 @@ cdef class Pool:
         cdef Upstream upstream
         while self.idle:
             upstream = self.idle.pop()
-            if upstream.transport is not None and not upstream.transport.is_closing():
+            if upstream.transport is not None and not upstream.is_closing:
                 upstream.begin(call)
                 return 0
         self.waiting.append(call)

@@ -10,6 +10,7 @@ from only1mcp._speedups.pool_c cimport Pool
 cdef class Upstream:
     cdef Pool pool
     cdef object transport
+    cdef bint is_closing        # the server has ended its half
     cdef Call call
     cdef ResponseHead head
     cdef bint has_head

@@ -39,6 +39,7 @@ cdef class Upstream:
         pass
 
     def eof_received(self):
+        self.is_closing = True
         return False
 
     cdef int begin(self, Call call) except -1:

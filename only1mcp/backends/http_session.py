@@ -176,6 +176,12 @@ class HttpSession:
         if self._opened is not None:
             self._reply(self._opened, message)
 
+    def take_ids(self, count: int) -> int:
+        """Return the first of so many ids that the server has not seen."""
+        first = self._last_id + 1
+        self._last_id += count
+        return first
+
     def next_id(self) -> bytes:
         """Return an id that the server has not seen, as JSON."""
         self._last_id += 1

@@ -35,7 +35,7 @@ from only1mcp.proxy.pipeline import Parts, Pipeline
 from only1mcp.proxy.task_relay import unwanted_task
 from only1mcp.tasks import Tasks
 from only1mcp.transports.streamable_http import CONNECT_S, HttpAnswer
-from only1mcp.worker.plans import LEGACY, Plans
+from only1mcp.worker.plans import LEGACY, LEGACY_WITH_TASKS, Plans
 
 _log = logging.getLogger(__name__)
 TICK_S = 0.25
@@ -173,11 +173,15 @@ class FastLane:
             return None
         if opened.features or self._parts.marks.level(opened.serial) is not None:
             return None
-        return LEGACY
+        return LEGACY_WITH_TASKS if opened.knows_tasks else LEGACY
 
     def plan(self, envelope: Envelope, features: bytes) -> Any:
         """Return the plan for calls like this one, if the lane can carry them."""
         return self._plans.plan(envelope, features)
+
+    def ready(self, envelope: Envelope, features: bytes) -> Any:
+        """Return the ready-made answer to requests like this one, if there is one."""
+        return self._plans.ready(envelope, features)
 
     def connect(self, pool: Any, connect: Callable[[Any], Awaitable[None]], upstream: Any) -> None:
         """Open one more connection to a server."""
@@ -227,11 +231,12 @@ class FastLane:
         """
         _, target, server_id = call.plan.about
         if not call.plan.modern and status in (400, 404) and call.front.transport is not None:
-            version, session = call.client
             method = call.envelope.method.encode()
             name = encode_value(target).encode()
             call.front.go_common(
-                self.handle(call.front, version, method, name, session, call.envelope.body)
+                self.handle(
+                    call.front, call.version, method, name, call.session, call.envelope.body
+                )
             )
             return
         try:

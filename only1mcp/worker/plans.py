@@ -8,7 +8,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from only1mcp import __version__
-from only1mcp._speedups import Envelope, Plan
+from only1mcp._speedups import Envelope, Plan, Ready
 from only1mcp.backends.call import Outgoing
 from only1mcp.backends.http_backend import HttpBackend
 from only1mcp.backends.http_rules import modern_headers
@@ -21,6 +21,7 @@ from only1mcp.protocol.methods import METHODS
 from only1mcp.protocol.task_members import declares_extension
 from only1mcp.protocol.translate import CACHEABLE_METHODS
 from only1mcp.protocol.versions import Era
+from only1mcp.proxy import local
 from only1mcp.proxy.learning import LEGACY as LEARNED_LEGACY
 from only1mcp.proxy.outbound import choose_leg
 from only1mcp.proxy.pipeline import Parts
@@ -28,6 +29,7 @@ from only1mcp.registry.server import Server
 from only1mcp.routing.router import Route, route
 
 METHODS_CARRIED = frozenset({"tools/call", "prompts/get", "resources/read"})
+LEGACY_WITH_TASKS = b"legacy with tasks"
 LEGACY = b"legacy"
 """Stands for the features of a legacy session that has none."""
 MAX_CONNECTIONS = 256
@@ -84,8 +86,7 @@ class Plans:
         method = METHODS.get(envelope.method or "")
         if method is None or method.name not in METHODS_CARRIED or not self._parts.edition.settled:
             return None
-        era = Era.LEGACY if features == LEGACY else Era.MODERN
-        known = read_features(features) if era is Era.MODERN else read_features(b"{}")
+        era, known = _read(features)
         if not self._is_known(era, known):
             return None
         snapshot = self._parts.edition.snapshot(known)
@@ -102,6 +103,26 @@ class Plans:
         if may_be_task or choose_leg(era, carried.server.id, snapshot) is not era:
             return None
         return self._write(carried, way, method.name, era)
+
+    def ready(self, envelope: Envelope, features: bytes) -> Any:
+        """Return the answer to requests like this one; None when it is not the same for all."""
+        method = METHODS.get(envelope.method or "")
+        era, known = _read(features)
+        if method is None or era not in method.eras or not self._parts.edition.settled:
+            return None
+        if not self._is_known(era, known):
+            return None
+        snapshot = self._parts.edition.snapshot(known)
+        if method.result_key is not None:
+            has_tasks = features == LEGACY_WITH_TASKS
+            result = local.list_page(
+                envelope, method.result_key, era, snapshot, core_tasks=has_tasks
+            )
+        elif method.name == "server/discover":
+            result = local.discover(snapshot)
+        else:
+            return None
+        return Ready(result, self._metrics.fast_slots(method.index, 0)[:2])
 
     def _is_known(self, era: Era, features: Feature) -> bool:
         """Say whether the host has found out what such clients need."""
@@ -127,6 +148,13 @@ class Plans:
             self._metrics.fast_slots(METHODS[method].index, carried.index),
             (method, way.target, carried.server.id),
         )  # fmt: skip
+
+
+def _read(features: bytes) -> tuple[Era, Feature]:
+    """Tell the era and the features that a key stands for."""
+    if features in (LEGACY, LEGACY_WITH_TASKS):
+        return Era.LEGACY, Feature(0)
+    return Era.MODERN, read_features(features)
 
 
 def _head(path: str, host: str, own: tuple[tuple[str, str], ...]) -> bytes:
