@@ -127,7 +127,10 @@ async def test_a_question_that_is_taken_back_is_not_asked() -> None:
 @on_loop
 async def test_a_client_is_asked_only_what_it_declared() -> None:
     """In either era; the server is told so at once, and its call goes on."""
-    calls: list[Asked | Relayed] = [Asked(askable_desk()), Relayed(askable_desk(), b'{"elicitation":{}}')]
+    calls: list[Asked | Relayed] = [
+        Asked(askable_desk()),
+        Relayed(askable_desk(), b'{"elicitation":{}}'),
+    ]
     calls[0].backend.ask("sampling/createMessage", {"tools": []})
     calls[1].backend.ask("sampling/createMessage", {"messages": []})
     for call in calls:
