@@ -48,5 +48,6 @@ cdef class Call:
 
 cdef double now() noexcept
 cdef bytes request_bytes(Plan plan, Envelope envelope, bytes upstream_id)
-cdef bytes result_bytes(const char *result, Py_ssize_t size, bytes request_id, bint closes)
-cdef bytes answer_bytes(Envelope reply, bytes request_id, bint closes)
+cdef bytes result_bytes(const char *result, Py_ssize_t size, Py_ssize_t announced,
+                        bytes request_id, bint closes)
+cdef int write_answer(object transport, Envelope reply, bytes request_id, bint closes) except -1

@@ -9,6 +9,7 @@ from only1mcp._speedups.pool_c cimport Pool
 cdef enum:
     IDS = 256               # a plan takes so many ids of its session at a time
     DIGITS = 20
+    LARGE = 16384           # of a result: from there on a copy costs more than another buffer
 
 
 cdef double now() noexcept:
@@ -133,23 +134,33 @@ cdef bytes request_bytes(Plan plan, Envelope envelope, bytes upstream_id):
     return whole
 
 
-cdef bytes answer_bytes(Envelope reply, bytes request_id, bint closes):
-    """Write the answer: the server's result under the client's id."""
-    return result_bytes(PyBytes_AS_STRING(reply.body) + reply.result_start,
-                        reply.result_end - reply.result_start, request_id, closes)
+cdef int write_answer(object transport, Envelope reply, bytes request_id, bint closes) except -1:
+    """Write the answer: the server's result under the client's id; a large one is not copied."""
+    cdef Py_ssize_t size = reply.result_end - reply.result_start
+    cdef const char *result = PyBytes_AS_STRING(reply.body) + reply.result_start
+    if size < LARGE:
+        transport.write(result_bytes(result, size, size, request_id, closes))
+        return 0
+    head = result_bytes(result, 0, size, request_id, closes)
+    body = memoryview(reply.body)[reply.result_start:reply.result_end]
+    transport.writelines((head, body, b"}"))
+    return 0
 
 
-cdef bytes result_bytes(const char *result, Py_ssize_t size, bytes request_id, bint closes):
-    """Write an answer around a result."""
+cdef bytes result_bytes(const char *result, Py_ssize_t size, Py_ssize_t announced,
+                        bytes request_id, bint closes):
+    """Write an answer around a result; without one, only what comes before it."""
     cdef bytes head = LAST_ANSWER if closes else ANSWER
     cdef char digits[DIGITS]
     cdef Py_ssize_t length = (PyBytes_GET_SIZE(OPENING) + PyBytes_GET_SIZE(request_id)
-                              + PyBytes_GET_SIZE(RESULT) + size + 1)
+                              + PyBytes_GET_SIZE(RESULT) + announced + 1)
     cdef Py_ssize_t width = decimal(length, digits + DIGITS)
     cdef bytes whole = PyBytes_FromStringAndSize(
         NULL, PyBytes_GET_SIZE(head) + width + PyBytes_GET_SIZE(BLANK) + length
+        - (0 if size else announced + 1)
     )
     cdef char *at = put_raw(put(PyBytes_AS_STRING(whole), head), digits + DIGITS - width, width)
     at = put(put(put(put(at, BLANK), OPENING), request_id), RESULT)
-    put_raw(at, result, size)[0] = 125
+    if size:
+        put_raw(at, result, size)[0] = 125
     return whole

@@ -222,8 +222,8 @@ cdef class Front:
             return False
         ready = found
         self.transport.write(result_bytes(
-            PyBytes_AS_STRING(ready.result), PyBytes_GET_SIZE(ready.result), envelope.id,
-            lane.draining,
+            PyBytes_AS_STRING(ready.result), PyBytes_GET_SIZE(ready.result),
+            PyBytes_GET_SIZE(ready.result), envelope.id, lane.draining,
         ))
         lane.count_ready(ready, now() - self.active)
         self.done()

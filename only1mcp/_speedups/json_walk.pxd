@@ -1,7 +1,6 @@
 # The grammar of JSON over bytes: functions that step over one thing each, inlined into json_scan_c.
 # The walk keeps its own stack of open brackets, so that hostile nesting costs no C stack.
-from libc.stdint cimport uint64_t
-from libc.string cimport memcmp, memcpy
+from libc.string cimport memcmp
 
 cdef enum:
     DEPTH_LIMIT = 128
@@ -80,22 +79,46 @@ cdef inline bint skip_escape(Walk *w) noexcept nogil:
     return True
 
 
-cdef inline uint64_t has_zero(uint64_t word) noexcept nogil:
-    """Set the highest bit of bytes that are 0; above such a one it may be set in others too."""
-    return (word - 0x0101010101010101ULL) & ~word
+cdef extern from *:
+    """
+    #include <stdint.h>
+    #include <string.h>
+    #if defined(__SSE2__)
+    #include <emmintrin.h>
+    #endif
 
-
-cdef inline void skip_plain(Walk *w) noexcept nogil:
-    """Step over eight bytes of a string at a time, as long as none of them needs a look."""
-    cdef uint64_t word, special
-    while w.at + 8 <= w.size:
-        memcpy(&word, w.data + w.at, 8)
-        # A byte's highest bit is set where it is below 32, is a quote, a backslash, or over 127.
-        special = (word - 0x2020202020202020ULL) | has_zero(word ^ 0x2222222222222222ULL)
-        special |= has_zero(word ^ 0x5C5C5C5C5C5C5C5CULL) | word
-        if special & 0x8080808080808080ULL:
-            return
-        w.at += 8
+    /* How many bytes of a string, whole blocks of them, need no look: none is a control
+       character, a quote, a backslash, or beyond ASCII. */
+    static inline size_t only1mcp_plain_run(const unsigned char *data, size_t size) {
+        size_t at = 0;
+    #if defined(__SSE2__)
+        const __m128i quote = _mm_set1_epi8('"'), backslash = _mm_set1_epi8('\\\\');
+        const __m128i space = _mm_set1_epi8(' ');
+        while (at + 16 <= size) {
+            __m128i block = _mm_loadu_si128((const __m128i *)(data + at));
+            /* Bytes beyond ASCII are negative here, and so below the space as well. */
+            __m128i special = _mm_or_si128(
+                _mm_cmplt_epi8(block, space),
+                _mm_or_si128(_mm_cmpeq_epi8(block, quote), _mm_cmpeq_epi8(block, backslash)));
+            if (_mm_movemask_epi8(special)) return at;
+            at += 16;
+        }
+    #else
+        const uint64_t ones = 0x0101010101010101ULL, highs = 0x8080808080808080ULL;
+        while (at + 8 <= size) {
+            uint64_t word, quote, backslash;
+            memcpy(&word, data + at, 8);
+            quote = word ^ (ones * '"');
+            backslash = word ^ (ones * 0x5C);
+            if (((word - ones * 32) | ((quote - ones) & ~quote) |
+                 ((backslash - ones) & ~backslash) | word) & highs) return at;
+            at += 8;
+        }
+    #endif
+        return at;
+    }
+    """
+    size_t plain_run "only1mcp_plain_run" (const unsigned char *data, size_t size) nogil
 
 
 cdef inline bint skip_string(Walk *w) noexcept nogil:
@@ -103,7 +126,7 @@ cdef inline bint skip_string(Walk *w) noexcept nogil:
     cdef unsigned char c
     w.at += 1
     while w.at < w.size:
-        skip_plain(w)
+        w.at += plain_run(w.data + w.at, w.size - w.at)
         if w.at >= w.size:
             break
         c = w.data[w.at]

@@ -14,7 +14,9 @@ cdef class Upstream:
     cdef Call call
     cdef ResponseHead head
     cdef bint has_head
-    cdef list parts             # of a body whose length is known
+    cdef list parts             # of a body whose length is not known
+    cdef bytes whole            # a body whose length is known, as far as it has come
+    cdef Py_ssize_t wanted      # bytes that the buffer must hold before another chunk is complete
     cdef Py_ssize_t held
     cdef bytearray buffer       # of a head, or of a body in chunks
     cdef bytearray text         # the body of an event stream, without its chunks' frames
@@ -24,6 +26,7 @@ cdef class Upstream:
     cdef int begin(self, Call call) except -1
     cdef int tail(self, bytes data) except -1
     cdef int body(self, bytes data) except -1
+    cdef int fill(self, bytes data) except -1
     cdef int chunks(self, bytes data) except -1
     cdef int events(self, bytes data) except -1
     cdef int finish(self, bytes body) except -1
