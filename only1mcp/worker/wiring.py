@@ -154,6 +154,7 @@ def build(context: Context) -> Graph:
 
     def end_session(session: Session) -> None:
         ended.add(session.serial, session.expires, wall_seconds())
+        marks.set_stream(session.serial, session.expires, 0, wall_seconds())
         link.note({"ended": session.serial})
 
     service = _make_service(context, pipeline, edition, end_session)
