@@ -110,7 +110,7 @@ def _tool_for(tool: bytes, owner: Catalogue, era: Era, core_tasks: bool) -> byte
     """Return a tool as the clients of an era see it; it offers tasks only to who can use them."""
     if era is Era.LEGACY:
         tool = tool_for_legacy(tool)
-        keeps = core_tasks and bool(owner.core_tasks)
+        keeps = core_tasks and (bool(owner.core_tasks) or not takes_tasks(tool))
     else:
         keeps = Era.MODERN in owner.eras
     return tool if keeps or _TASK_SUPPORT not in tool else without_task_support(tool)

@@ -17,18 +17,24 @@ pytestmark = pytest.mark.real
 def test_items_keep_everything_but_their_names(
     tmp_path_factory: pytest.TempPathFactory, everything_http: HttpServer, pure: bool
 ) -> None:
-    """Each schema, description, annotation and unknown key comes through as the server wrote it."""
+    """Each schema, description, annotation and unknown key comes through as the server wrote it.
+
+    One key does not cross eras: `execution` speaks of tasks, which the other era does not know.
+    """
     config = Fleet(tmp_path_factory.mktemp("fleet"), everything_http.url).config()
     with Gateway(config, pure=pure) as gateway:
-        views = [_through(gateway, legacy=legacy) for legacy in (True, False)]
+        views = {
+            "legacy": _through(gateway, legacy=True), "modern": _through(gateway, legacy=False)
+        }  # fmt: skip
         eras = {server["id"]: server["eras"][0] for server in gateway.status()["servers"]}
     for server in config["servers"]:
         if "command" in server:
             with Direct(server, eras[server["id"]]) as direct:
                 own = direct.lists()
             assert own["tools"]
-            for through in views:
-                _assert_contained(server["id"], own, through)
+            era = eras[server["id"]]
+            for of, through in views.items():
+                _assert_contained(server["id"], own if of == era else _without_tasks(own), through)
 
 
 def _through(gateway: Gateway, *, legacy: bool) -> dict[str, list[dict[str, Any]]]:
@@ -38,6 +44,14 @@ def _through(gateway: Gateway, *, legacy: bool) -> dict[str, list[dict[str, Any]
             client.initialize()
         answers = {key: client.request(method)[1] for method, key in LISTS.items()}
     return {key: answer["result"][key] for key, answer in answers.items()}
+
+
+def _without_tasks(own: dict[str, list[dict[str, Any]]]) -> dict[str, list[dict[str, Any]]]:
+    """Return a server's lists as a client of the other era is to see them."""
+    tools = [
+        {key: value for key, value in tool.items() if key != "execution"} for tool in own["tools"]
+    ]
+    return {**own, "tools": tools}
 
 
 def _assert_contained(
