@@ -19,6 +19,8 @@ MAX_MESSAGE_BYTES = 64 * 1024 * 1024
 RETRY_S, MAX_RETRY_S = 1.0, 30.0
 CONNECT_S = 10.0
 _END_S = 2.0
+_NO_STREAM = (404, 405)
+"""The session has ended; there are no such streams."""
 _EVENTS = "text/event-stream"
 _SENT = {"Content-Type": "application/json", "Accept": f"application/json, {_EVENTS}"}
 Deliver = Callable[[bytes], None]
@@ -88,6 +90,8 @@ class Remote:
                     if _is_stream(response):
                         failures = 0
                         await self._read(response, position, None, deliver)
+                    elif response.status in _NO_STREAM:
+                        return
                     elif position.last_event_id is not None:
                         position.last_event_id = None  # the stream that it names is gone
                         continue

@@ -9,12 +9,13 @@ import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, Any, ClassVar
+from typing import Any, ClassVar
 
 import pytest
 
 from tests.support.gateway import Gateway
 from tests.support.mcp_client import LEGACY, META
+from tests.support.stdio_client import StdioClient
 from tests.support.waiting import PATIENCE_S, wait_until
 from tests.support.zoo import animal, zoo
 
@@ -26,42 +27,11 @@ def gateway() -> Iterator[Gateway]:
         yield gateway
 
 
-class _Bridge:
-    """A running `connect`, as the client that started it sees it."""
+class _Bridge(StdioClient):
+    """A running `connect`."""
 
     def __init__(self, gateway: Gateway, *arguments: str) -> None:
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "only1mcp", "connect", *arguments], env=gateway.env,
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-        )  # fmt: skip
-
-    def __enter__(self) -> "_Bridge":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.process.kill()
-        self.process.communicate()
-
-    def say(self, *messages: dict[str, Any] | bytes) -> None:
-        """Write messages, each on a line."""
-        raw = [m if isinstance(m, bytes) else json.dumps(m).encode() for m in messages]
-        _pipe(self.process.stdin).write(b"".join(line + b"\n" for line in raw))
-        _pipe(self.process.stdin).flush()
-
-    def hear(self) -> dict[str, Any]:
-        """Read one message."""
-        message: dict[str, Any] = json.loads(_pipe(self.process.stdout).readline())
-        return message
-
-    def finish(self) -> tuple[int, bytes, bytes]:
-        """Close the input; returns the exit code and what else was printed."""
-        out, err = self.process.communicate(timeout=PATIENCE_S)
-        return self.process.returncode, out, err
-
-
-def _pipe(pipe: IO[bytes] | None) -> IO[bytes]:
-    assert pipe is not None
-    return pipe
+        super().__init__("connect", *arguments, env=gateway.env)
 
 
 def _modern(request_id: object, method: str, **params: Any) -> dict[str, Any]:
