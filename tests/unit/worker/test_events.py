@@ -1,0 +1,114 @@
+"""What the host tells a worker, and what a worker tells the host."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from only1mcp.backends.host_link import HostLink
+from only1mcp.protocol.client_features import Feature
+from only1mcp.proxy.learning import LEGACY
+from only1mcp.tasks import Tasks
+from only1mcp.worker.events import Events, HostWatcher
+from tests.support.catalogues import catalogue
+from tests.support.desk import Desk
+from tests.support.loop import on_loop
+
+
+class Told(HostLink):
+    """A link that remembers what the host is told; it is never started."""
+
+    def __init__(self) -> None:
+        nowhere: Callable[[Any], None] = lambda event: None  # noqa: E731 - nobody hears
+        super().__init__(Path("/nonexistent"), Tasks(), nowhere, nowhere, lambda: None)
+        self.notes: list[dict[str, Any]] = []
+
+    def note(self, payload: dict[str, Any]) -> None:
+        """Remember."""
+        self.notes.append(payload)
+
+
+def wired(desk: Desk) -> Events:
+    """Return the events of a worker."""
+    events = Events(desk.edition)
+    events.audience, events.learning = desk.audience, desk.learning
+    return events
+
+
+@on_loop
+async def test_what_the_host_says_reaches_those_who_wait_for_it() -> None:
+    """Each kind of event in its own way."""
+    desk = Desk(catalogue("a", tools="x", resources="r://1"), settled=False, learned=False)
+    events = wired(desk)
+    events.take({"settled": True})
+    assert desk.edition.settled
+    offer = catalogue("a", tools="x ask").to_plain()
+    events.take({"variant": 8, "catalogue": json.loads(json.dumps(offer))})
+    assert list(desk.edition.snapshot(Feature.ELICIT_FORM).tools) == ["a__x", "a__ask"]
+    assert list(desk.edition.current.tools) == ["a__x"]
+    events.take({"learned": LEGACY})
+    assert desk.learning.knows(LEGACY)
+    assert desk.topics == []
+
+
+@on_loop
+async def test_changes_updates_and_log_messages_reach_the_streams() -> None:
+    """With their parameters byte for byte."""
+    desk = Desk(catalogue("a", resources="r://1"))
+    events = wired(desk)
+    name = desk.session()
+    told = desk.stream(name)
+    params = '{"uri":"r://1","n":1.0}'
+    events.take({"changed": ["prompts", "tools"]})
+    serial = desk.opened(name).serial
+    for serials in ([], [serial], [serial + 1]):
+        events.take({"updated": "r://1", "params": params, "sessions": serials})
+    events.take({"logged": '{"level":"info","data":"é"}'})
+    assert told.methods == [
+        "notifications/prompts/list_changed", "notifications/tools/list_changed",
+        "notifications/resources/updated", "notifications/message",
+    ]  # fmt: skip
+    assert params.encode() in told.sent[3][1]
+    assert told.messages[3]["params"]["data"] == "é"
+
+
+@pytest.mark.parametrize(
+    "event",
+    [{"something": "new"}, {}, {"settled": False}, {"changed": ["tools"]}, {"logged": "{}"},
+     {"learned": "x"}],
+)  # fmt: skip
+@on_loop
+async def test_what_concerns_nobody_yet_does_no_harm(event: dict[str, Any]) -> None:
+    """The link is there before the rest of the worker; a newer host may say more."""
+    desk = Desk(settled=False)
+    Events(desk.edition).take(event)
+    Events(desk.edition).greet()
+    assert not desk.edition.settled
+
+
+@on_loop
+async def test_a_host_that_has_just_come_is_told_what_is_watched_and_wanted() -> None:
+    """As the one before was."""
+    desk = Desk(catalogue("a", resources="r://1"), learned=False)
+    desk.modern("subscriptions/listen", {"notifications": {"resourceSubscriptions": ["r://1"]}})
+    desk.learning.knows("8")
+    events = wired(desk)
+    events.greet()
+    assert [entry[:2] for entry in desk.watcher.watched] == [("a", "r://1")] * 2
+    assert desk.topics == ["8", "8"]
+
+
+def test_the_host_is_told_what_streams_watch() -> None:
+    """And what they no longer watch."""
+    link = Told()
+    watcher = HostWatcher(link)
+    watcher.watch("a", "r://é", 5)
+    watcher.unwatch("a", "r://é", 5)
+    watcher.watch_task("a", "t", 6)
+    watcher.unwatch_task("a", "t", 6)
+    assert link.notes == [
+        {"watch": ["a", "r://é", 5]}, {"unwatch": ["a", "r://é", 5]},
+        {"watch_task": ["a", "t", 6]}, {"unwatch_task": ["a", "t", 6]},
+    ]  # fmt: skip
