@@ -151,13 +151,7 @@ def build(context: Context) -> Graph:
         clock=Clock(time.monotonic, wall_seconds),
     )
     pipeline = Pipeline(parts, context.name)
-
-    def end_session(session: Session) -> None:
-        ended.add(session.serial, session.expires, wall_seconds())
-        marks.set_stream(session.serial, session.expires, 0, wall_seconds())
-        link.note({"ended": session.serial})
-
-    service = _make_service(context, pipeline, edition, end_session)
+    service = _make_service(context, pipeline, edition, _make_end(ended, marks, link))
     channels = Channels()
     sse = SseDoor(service, channels, peers)
     door = _make_door(settings, service, channels, sse)
@@ -175,6 +169,19 @@ def _make_tokens(address: str) -> Callable[[], bytes]:
     """Make what mints progress tokens that no other call of the gateway has, as JSON."""
     numbers = itertools.count(1)
     return lambda: b'"o1-%b-%d"' % (address.encode(), next(numbers))
+
+
+def _make_end(
+    ended: EndedSessions, marks: SessionMarks, link: HostLink
+) -> Callable[[Session], None]:
+    """Make what ends a session before its time, for all workers and the host."""
+
+    def end(session: Session) -> None:
+        ended.add(session.serial, session.expires, wall_seconds())
+        marks.set_stream(session.serial, session.expires, 0, wall_seconds())
+        link.note({"ended": session.serial})
+
+    return end
 
 
 def _make_service(
