@@ -7,7 +7,7 @@ its pipe. There is one feed for each server; the host fans out to all workers.
 import asyncio
 import contextlib
 import logging
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -17,7 +17,7 @@ from only1mcp._speedups import Envelope, members
 from only1mcp.backends.call import Outgoing
 from only1mcp.backends.discovery import Asker
 from only1mcp.backends.handshake import Hello, modern_request, own_request
-from only1mcp.errors import BackendError, BackendProtocolError, Overloaded
+from only1mcp.errors import BackendProtocolError, Only1MCPError, Overloaded
 from only1mcp.host.relisting import Relisting
 from only1mcp.host.status import Observer
 from only1mcp.host.watches import Watches
@@ -68,7 +68,7 @@ class Feed:
         self._session = session
         self._asker = asker
         self._hello = hello
-        self._failure: BackendError | None = None
+        self._failure: Only1MCPError | None = None
         self._acknowledged = asyncio.Event()
         self._renew = asyncio.Event()
 
@@ -86,7 +86,7 @@ class Feed:
             except BackendProtocolError as error:
                 _log.debug("nothing to listen to: %s", error, extra={"server": self._server_id})
                 pause_s = _NO_STREAM_PAUSE_S
-            except BackendError as error:
+            except Only1MCPError as error:
                 _log.debug("the stream ended: %s", error, extra={"server": self._server_id})
                 pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
             await asyncio.sleep(pause_s)
@@ -101,6 +101,7 @@ class Feed:
                 if wanted is None:
                     await _end(current)
                     current = None
+                    self._acknowledged.set()  # there is nothing that could be
                     await self._renew.wait()
                     continue
                 self._failure = None
@@ -122,7 +123,7 @@ class Feed:
         """Say why a subscription has ended.
 
         Raises:
-            BackendError: it failed, or never was one.
+            Only1MCPError: it failed, or never was one.
         """
         if self._failure is not None:
             raise self._failure
@@ -132,7 +133,7 @@ class Feed:
     async def _hold(self, subscription: Outgoing) -> None:
         try:
             await self._session.listen(subscription, self.heard)
-        except BackendError as error:
+        except Only1MCPError as error:
             self._failure = error
 
     async def _first(self, task: "asyncio.Task[None]", event: asyncio.Event) -> None:
@@ -184,7 +185,7 @@ class Feed:
             return
         try:
             await self._change("resources/subscribe", uri)
-        except BackendError:
+        except Only1MCPError:
             self._watches.remove(uri, holder)
             raise
 
@@ -196,6 +197,15 @@ class Feed:
         """
         if self._watches.remove(uri, holder):
             await self._change("resources/unsubscribe", uri)
+
+    async def forget(self, uris: Iterable[str]) -> None:
+        """Tell the server that nobody watches some resources any more."""
+        if self._hello.era is Era.MODERN:
+            self._renew.set()
+            return
+        for uri in uris:
+            with contextlib.suppress(Only1MCPError):  # it tells of them in vain then
+                await self._change("resources/unsubscribe", uri)
 
     async def _change(self, method: str, uri: str) -> None:
         if self._hello.era is Era.LEGACY:

@@ -99,9 +99,11 @@ class Host:
         self._links.discard(link)
         for owner, token in list(self._under_way):
             if owner is link:
-                self._under_way.pop((owner, token))()
+                cancel = self._under_way[owner, token]
+                self._forget(owner, token)
+                cancel()
         for server in self._servers.values():
-            server.watches.drop_link(link)
+            self._unwatched(server, server.watches.drop_link(link))
             server.task_watches.drop_link(link)
 
     def _on_frame(self, link: Link, kind: Kind, token: int, payload: bytes) -> None:
@@ -135,7 +137,7 @@ class Host:
             self._servers[server_id].task_watches.unwatch(task_id, (link, number))
         if "ended" in note:
             for server in self._servers.values():
-                server.watches.drop({note["ended"]})
+                self._unwatched(server, server.watches.drop({note["ended"]}))
                 server.pool.end_session(note["ended"])
         if "roots" in note:
             for server in self._servers.values():
@@ -164,9 +166,19 @@ class Host:
             features = Feature(int(topic))
             await asyncio.gather(*(self._variants.learn(features, [s]) for s in legacy))
 
+    def _unwatched(self, server: ChannelServer | HttpServer, uris: list[str]) -> None:
+        """Tell a server what nobody watches any more."""
+        if uris and server.feed is not None:
+            self._tasks.spawn(server.feed.forget(uris))
+
     async def _watch(self, server_id: str, method: str, uri: str, holder: Hashable) -> None:
+        """Have a resource watched, or no longer; of a server that is down, once it is back."""
+        server = self._servers[server_id]
+        if server.feed is None:
+            server.watches.note(method, uri, holder)
+            return
         try:
-            await self._servers[server_id].watch(method, uri, holder)
+            await server.watch(method, uri, holder)
         except Only1MCPError as error:
             _log.info("%s: %s", method, error, extra={"server": server_id})
 
@@ -175,7 +187,10 @@ class Host:
         params = orjson.loads(frame.params)
         try:
             server = self._servers[frame.server_id]
-            await server.watch(frame.method, params["uri"], frame.session)
+            if server.feed is None and frame.method == "resources/unsubscribe":
+                server.watches.remove(params["uri"], frame.session)
+            else:
+                await server.watch(frame.method, params["uri"], frame.session)
         except Only1MCPError as error:
             sink.on_failure(error)
         else:
@@ -215,7 +230,7 @@ class Host:
             self._known[catalogue.server_id] = catalogue
             self._broadcast(_catalogue_event(catalogue))
         changed = kinds | (catalogue.differs(known) if known is not None else frozenset())
-        if changed and known is not None:
+        if (changed or known is None) and Era.LEGACY in catalogue.eras:
             self._tasks.spawn(self._variants.relearn(self._servers[catalogue.server_id]))
         if changed:
             self._broadcast(orjson.dumps({"changed": sorted(changed)}))

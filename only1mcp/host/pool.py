@@ -90,12 +90,13 @@ class Pool:
         self._taken: set[Member] = set()
         self._used: dict[Member, float] = {}
         self._with_tasks: set[Member] = set()
+        self._ending: set[Member] = set()
         self._sweeping: asyncio.TimerHandle | None = None
 
     @property
     def pids(self) -> set[int]:
         """The processes of all members."""
-        return {member.pid for member in self._used}
+        return {member.pid for member in (*self._used, *self._ending)}
 
     def call(self, outgoing: Outgoing, sink: ReplySink) -> Cancel:
         """Send a request on the connection of its client."""
@@ -106,9 +107,16 @@ class Pool:
         except Overloaded as error:
             sink.on_failure(error)
             return lambda: None
-        released = _Released(sink, lambda: self.give_back(member))
+        released = _Released(sink, partial(self.give_back, member))
         cancel = member.call(outgoing, released)
-        return lambda: released.cancel(cancel)
+        return partial(self._abandon, member, released, cancel)
+
+    def _abandon(self, member: Member, released: "_Released", cancel: Cancel) -> None:
+        """Cancel a call, and end its connection: what the server asks later is for nobody else."""
+        if released.under_way:
+            released.under_way = False
+            cancel()
+            self._end(member)
 
     def _call_of_session(self, outgoing: Outgoing, sink: ReplySink) -> Cancel:
         if outgoing.method == "tasks/list" and outgoing.session not in self._of_session:
@@ -145,6 +153,8 @@ class Pool:
 
     def give_back(self, member: Member) -> None:
         """Let others use a connection again; one that still does something is ended."""
+        if member not in self._taken:
+            return
         self._taken.discard(member)
         self._note(member)
         if member.ended or member.busy:
@@ -182,12 +192,20 @@ class Pool:
 
     def _end(self, member: Member) -> None:
         self._forget(member)
-        self._tasks.spawn(member.stop())
+        self._tasks.spawn(self._stop(member))
+
+    async def _stop(self, member: Member) -> None:
+        try:
+            await member.stop()
+        finally:
+            self._ending.discard(member)
 
     def _forget(self, member: Member) -> None:
+        """Give a connection to nobody any more: it is about to be ended."""
         self._used.pop(member, None)
         self._taken.discard(member)
         self._with_tasks.discard(member)
+        self._ending.add(member)
         if member in self._spare:
             self._spare.remove(member)
         for serial in [key for key, value in self._of_session.items() if value is member]:
@@ -221,13 +239,14 @@ class Pool:
         members = list(self._used)
         for member in members:
             self._forget(member)
-        await asyncio.gather(*(member.stop() for member in members))
+        await asyncio.gather(*(self._stop(member) for member in members))
 
 
 class _Released:
     """Gives a connection back when its call has ended."""
 
     def __init__(self, sink: ReplySink, release: Callable[[], None]) -> None:
+        self.under_way = True
         self._sink = sink
         self._release = release
 
@@ -238,13 +257,13 @@ class _Released:
         self._sink.on_request(message, respond)
 
     def on_reply(self, reply: Envelope) -> None:
-        self._release()
+        self._end()
         self._sink.on_reply(reply)
 
     def on_failure(self, error: Only1MCPError) -> None:
-        self._release()
+        self._end()
         self._sink.on_failure(error)
 
-    def cancel(self, cancel: Cancel) -> None:
-        cancel()
+    def _end(self) -> None:
+        self.under_way = False
         self._release()

@@ -41,12 +41,14 @@ class Relisting:
 
     async def _run(self) -> None:
         while self._kinds:
+            kinds = self.take()
             try:
-                await self._relist(self.take())
+                await self._relist(kinds)
             except Only1MCPError as error:
                 _log.warning(
                     "the changed lists could not be read: %s", error,
                     extra={"server": self._server_id},
                 )  # fmt: skip
+                self._kinds |= kinds  # they are read the next time that lists are
                 return
             await asyncio.sleep(_PAUSE_S)

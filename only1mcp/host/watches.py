@@ -42,6 +42,13 @@ class Watches:
         del self._holders[uri]
         return True
 
+    def note(self, method: str, uri: str, holder: Hashable) -> None:
+        """Note a holder or forget it, of a server that cannot be told now."""
+        if method == "resources/unsubscribe":
+            self.remove(uri, holder)
+        elif not self.full:
+            self.add(uri, holder)
+
     def drop_link(self, link: object) -> list[str]:
         """Forget the streams of a worker that is gone."""
         gone: set[Hashable] = {
