@@ -7,7 +7,9 @@ time to end its servers.
 
 import asyncio
 import contextlib
+import fcntl
 import os
+import select
 import signal
 import sys
 import traceback
@@ -20,7 +22,6 @@ from only1mcp.cli.banner import announce
 from only1mcp.cli.bridge import carry
 from only1mcp.cli.gateway import endpoint_at
 from only1mcp.cli.output import UNEXPECTED, say
-from only1mcp.process import prctl
 from only1mcp.process.context import Shared
 
 OnReady = Callable[[Shared], int]
@@ -35,12 +36,14 @@ def serve(run: Callable[[OnReady], int]) -> int:
         run: is the gateway; calls back once that serves, and returns its exit code.
     """
     ready, tell = os.pipe()
-    bridge = os.getpid()
+    lifeline, lifeline_end = os.pipe()
     gateway = os.fork()
     if gateway == 0:
         os.close(ready)
-        _be_gateway(run, tell, bridge)
+        os.close(lifeline_end)
+        _be_gateway(run, tell, lifeline)
     os.close(tell)
+    os.close(lifeline)
     try:
         url = os.read(ready, _MAX_URL_BYTES).decode()  # nothing when the gateway did not start
         code = asyncio.run(_bridge(url, gateway)) if url else None
@@ -65,13 +68,11 @@ async def _bridge(url: str, gateway: int) -> int:
     return await carry(url, gone)
 
 
-def _be_gateway(run: Callable[[OnReady], int], tell: int, bridge: int) -> NoReturn:
+def _be_gateway(run: Callable[[OnReady], int], tell: int, lifeline: int) -> NoReturn:
     """Be the child; never returns to the code of the bridge."""
     code = UNEXPECTED
     try:
-        prctl.end_with_parent()
-        if os.getppid() != bridge:
-            os._exit(code)  # it died before we could say that we want to know
+        _end_with(lifeline)
         os.setsid()
         os.dup2(os.open(os.devnull, os.O_RDONLY), _STDIN)
         os.dup2(_STDERR, _STDOUT)
@@ -90,6 +91,19 @@ def _be_gateway(run: Callable[[OnReady], int], tell: int, bridge: int) -> NoRetu
     finally:
         sys.stdout.flush()
         os._exit(code)
+
+
+def _end_with(lifeline: int) -> None:
+    """Be sent SIGTERM when a pipe closes: the bridge, which holds its other end, has died.
+
+    Once: the signal of a parent's death (PR_SET_PDEATHSIG) comes for each thread of the parent, and
+    a second one means to hurry.
+    """
+    fcntl.fcntl(lifeline, fcntl.F_SETOWN, os.getpid())
+    fcntl.fcntl(lifeline, fcntl.F_SETSIG, signal.SIGTERM)
+    fcntl.fcntl(lifeline, fcntl.F_SETFL, os.O_RDONLY | os.O_ASYNC)
+    if select.select([lifeline], [], [], 0)[0]:
+        os._exit(UNEXPECTED)  # it has died already
 
 
 def _end(gateway: int) -> int:

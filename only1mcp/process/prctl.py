@@ -17,11 +17,6 @@ def continue_as_orphan() -> None:
     _prctl(_SET_PDEATHSIG, signal.SIGCONT, 0, 0, 0)
 
 
-def end_with_parent() -> None:
-    """Be asked to end when the parent dies, however it dies."""
-    _prctl(_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
-
-
 def adopt_orphans() -> None:
     """Become the parent of every descendant whose own parent dies."""
     _prctl(_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
