@@ -4,6 +4,7 @@ import json
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
 
 import pytest
 from aiohttp import web
@@ -152,3 +153,36 @@ async def test_a_cancelled_call_hears_nothing_more() -> None:
         cancel()
         assert await ask(subject) == "a"
     assert sink.heard == []
+
+
+def begun(request_id: int) -> web.Response:
+    """Answer with a task."""
+    result = {"resultType": "task", "taskId": "t1"}
+    return web.json_response({"jsonrpc": "2.0", "id": request_id, "result": result})
+
+
+@on_loop
+async def test_it_is_noted_where_a_task_began_and_only_that_instance_is_asked_for_it() -> None:
+    """The others know nothing of it; of a server with one instance there is nothing to note."""
+    one, two = instance("one"), instance("two")
+    two.responses = [begun(1)]
+    async with backend(one, two) as subject:
+        places = []
+        for _ in range(2):
+            outgoing = replace(CALL)
+            sink = FutureSink()
+            subject.call(outgoing, sink)
+            await sink.wait(30.0)
+            places.append(outgoing.place)
+        (place,) = [place for place in places if place]
+        asked = [await ask(subject, replace(CALL, place=place)) for _ in range(3)]
+        assert asked == ["two"] * 3
+        with pytest.raises(BackendUnreachable, match="not configured any more"):
+            await ask(subject, replace(CALL, place="http://127.0.0.1:1/mcp"))
+    alone = instance("alone")
+    alone.responses = [begun(1)]
+    async with backend(alone) as subject:
+        outgoing, sink = replace(CALL), FutureSink()
+        subject.call(outgoing, sink)
+        await sink.wait(30.0)
+        assert outgoing.place == ""

@@ -299,3 +299,49 @@ async def test_a_server_that_stays_silent_is_a_timeout() -> None:
     for probe in (True, False):
         with pytest.raises(BackendTimeout):
             await shake_hands(Peer().session, 0.02, probe=probe)
+
+
+RELATED = {"io.modelcontextprotocol/related-task": {"taskId": "t1"}}
+RESULT = Outgoing("tasks/result", b'{"taskId":"t1"}', Era.LEGACY)
+
+
+def asked(*sinks: Sink) -> list[list[bytes | None]]:
+    """Return the ids of the questions that each call heard."""
+    return [[message.id for message, _ in sink.questions] for sink in sinks]
+
+
+def ask(peer: Peer, request_id: int, **params: object) -> None:
+    """Ask the client something."""
+    peer.say({"jsonrpc": "2.0", "id": request_id, "method": "elicitation/create", "params": params})
+
+
+def test_a_question_of_a_task_is_asked_with_the_task_s_result() -> None:
+    """Not with a poll that ends before anybody can answer."""
+    peer = Peer(features=Feature.ELICIT_FORM)
+    result, other, poll = Sink(), Sink(), Sink()
+    peer.session.call(RESULT, result)
+    peer.session.call(Outgoing("tasks/result", b'{"taskId":"t2"}', Era.LEGACY), other)
+    peer.session.call(Outgoing("tasks/get", b'{"taskId":"t1"}', Era.LEGACY), poll)
+    ask(peer, 1, message="?", _meta=RELATED)
+    ask(peer, 2, message="?")
+    assert asked(result, other, poll) == [[b"1"], [], [b"2"]]
+
+
+def test_a_question_of_a_task_waits_until_somebody_waits_for_its_result() -> None:
+    """Calls that come before leave it where it is."""
+    peer = Peer(features=Feature.ELICIT_FORM)
+    ask(peer, 1, message="?", _meta=RELATED)
+    poll, result = Sink(), Sink()
+    peer.session.call(Outgoing("tasks/get", b'{"taskId":"t1"}', Era.LEGACY), poll)
+    assert asked(poll) == [[]]
+    peer.session.call(RESULT, result)
+    assert asked(poll, result) == [[], [b"1"]]
+
+
+def test_progress_whose_call_has_ended_is_passed_on() -> None:
+    """A task makes progress after its call was answered."""
+    peer = Peer()
+    peer.say(
+        {"jsonrpc": "2.0", "method": "notifications/progress", "params": {"progressToken": "o"}}
+    )
+    assert peer.notified == ["notifications/progress"]
