@@ -6,7 +6,6 @@ on several streams).
 """
 
 import asyncio
-import contextlib
 import itertools
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -28,7 +27,7 @@ from only1mcp.protocol.task_members import CHANGED
 from only1mcp.proxy.exchange import Answer, Exchange
 from only1mcp.proxy.task_ids import TaskIds
 from only1mcp.proxy.task_relay import session_notice
-from only1mcp.proxy.task_routing import must_declare_tasks
+from only1mcp.proxy.task_subscription import honoured_tasks
 from only1mcp.registry.edition import Edition
 from only1mcp.routing.router import route_uri
 from only1mcp.sessions.session import Session
@@ -111,7 +110,7 @@ class Audience:
         """
         kinds, uris, task_ids = _wanted(inbound.envelope)
         snapshot = self._edition.current
-        tasks = self._tasks(inbound, task_ids)
+        tasks = honoured_tasks(inbound, task_ids, snapshot, self._task_ids)
         owners: dict[str, str] = {}
         for uri in uris:
             try:
@@ -127,27 +126,6 @@ class Audience:
         if self._closed:
             self.close()
         return lambda: self._remove(listener)
-
-    def _tasks(self, inbound: Inbound, wanted: list[str] | None) -> dict[tuple[str, str], str]:
-        """Return the tasks that we can tell of; of what is unknown, we tell nothing.
-
-        Of a server with several instances the host listens to one, which may not be the task's.
-
-        Raises:
-            MissingClientCapability: the client did not declare the extension.
-        """
-        snapshot = self._edition.current
-        if wanted is None or not snapshot.has_task_extension:
-            return {}
-        must_declare_tasks(inbound, is_offered=True)
-        found: dict[tuple[str, str], str] = {}
-        for ours in wanted:
-            with contextlib.suppress(InvalidParams):
-                ref = self._task_ids.open(ours)
-                owner = snapshot.catalogues.get(ref.server_id)
-                if owner is not None and owner.has_task_extension and not (ref.serial or ref.place):
-                    found[ref.server_id, ref.task_id] = ours
-        return found
 
     def _watch(self, listener: _Listener) -> None:
         for uri, server_id in listener.uris.items():

@@ -118,8 +118,9 @@ def build(context: Context) -> Graph:
     link = HostLink(
         shared.runtime_dir.host_socket, tasks, edition.update, events.take, events.greet
     )
-    task_ids = TaskIds(shared.session_key)
-    audience = Audience(context.index, edition, marks, wall_seconds, HostWatcher(link), task_ids)
+    audience = Audience(
+        context.index, edition, marks, wall_seconds, HostWatcher(link), TaskIds(shared.session_key)
+    )
     learning = Learning(lambda topic: link.note({"learn": topic}), edition.tell_waiting)
     events.audience, events.learning = audience, learning
     peers = WorkerPeers(shared.runtime_dir.path, context.index, settings.workers, tasks)
@@ -137,7 +138,7 @@ def build(context: Context) -> Graph:
             timeouts_s={server.id: server.timeout_s for server in settings.servers},
             asks=Asks(peers.address),
             parking=Parking(peers.address, shared.session_key),
-            task_ids=task_ids,
+            task_ids=TaskIds(shared.session_key),
             on_attempt=recorder.attempt,
             new_token=_make_tokens(peers.address),
         ),
