@@ -110,8 +110,8 @@ class Feed:
                 try:
                     await self._first(opened, self._acknowledged)
                 finally:
-                    await _end(current)
-                    current = opened
+                    before, current = current, opened
+                    await _end(before)
                 await self._first(current, self._renew)
                 if current.done():
                     self._judge()

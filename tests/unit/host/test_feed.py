@@ -1,0 +1,406 @@
+"""What a server says outside of calls, heard for as long as it is up."""
+
+import asyncio
+import contextlib
+import json
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from only1mcp._speedups import Envelope, scan
+from only1mcp.backends.call import Outgoing
+from only1mcp.backends.handshake import Hello
+from only1mcp.errors import (
+    BackendLost,
+    BackendProtocolError,
+    BackendTimeout,
+    Only1MCPError,
+    Overloaded,
+)
+from only1mcp.host import feed, watches
+from only1mcp.host.feed import Feed, Hearing
+from only1mcp.host.relisting import Relisting
+from only1mcp.host.status import Observer
+from only1mcp.host.watches import Watches
+from only1mcp.protocol.versions import Era
+from only1mcp.tasks import Tasks
+from tests.support.loop import eventually, on_loop
+from tests.support.messages import notification
+
+OnEvent = Callable[[Envelope], None]
+ACKNOWLEDGED = notification("notifications/subscriptions/acknowledged", {"notifications": {}})
+OK = b'{"jsonrpc":"2.0","id":1,"result":{}}'
+NO = b'{"jsonrpc":"2.0","id":1,"error":{"code":-32602,"message":"not here"}}'
+
+
+@dataclass(eq=False)
+class Stream:
+    """One stream that is held, or was."""
+
+    wanted: dict[str, Any]
+    on_event: OnEvent
+    ended: "asyncio.Future[None]"
+
+    @property
+    def cancelled(self) -> bool:
+        """Whether the feed gave it up."""
+        return self.ended.cancelled()
+
+    def say(self, message: bytes) -> None:
+        """Send a message on it."""
+        self.on_event(scan(message))
+
+
+@dataclass
+class Server:
+    """Implements `Followed` and `Asker`; the test says what happens on its streams."""
+
+    acknowledges: bool = True
+    streams: list[Stream] = field(default_factory=list)
+    failures: list[Only1MCPError] = field(default_factory=list)
+    """How the next streams fail."""
+    requests: list[tuple[str, str]] = field(default_factory=list)
+    replies: list[bytes | Only1MCPError] = field(default_factory=list)
+    """What the next requests are answered, if it is not agreed to."""
+
+    async def listen(self, outgoing: Outgoing, on_event: OnEvent) -> None:
+        """Hold a subscription."""
+        assert outgoing.method == "subscriptions/listen"
+        await self._hold(json.loads(outgoing.params)["notifications"], on_event)
+
+    async def follow(self, on_event: OnEvent) -> None:
+        """Hold a session's stream."""
+        await self._hold({}, on_event)
+
+    async def _hold(self, wanted: dict[str, Any], on_event: OnEvent) -> None:
+        stream = Stream(wanted, on_event, asyncio.get_running_loop().create_future())
+        self.streams.append(stream)
+        if self.failures:
+            stream.ended.set_result(None)
+            raise self.failures.pop(0)
+        if self.acknowledges:
+            stream.say(ACKNOWLEDGED)
+        await stream.ended
+
+    async def request(self, outgoing: Outgoing) -> Envelope:
+        """Answer a request of the host's own."""
+        self.requests.append((outgoing.method, json.loads(outgoing.params)["uri"]))
+        await asyncio.sleep(0)
+        reply = self.replies.pop(0) if self.replies else OK
+        if isinstance(reply, Only1MCPError):
+            raise reply
+        return scan(reply)
+
+    @property
+    def open(self) -> list[Stream]:
+        """The streams that are held now."""
+        return [one for one in self.streams if not one.ended.done()]
+
+
+class Ears:
+    """A feed with all that it tells."""
+
+    def __init__(self, server: Server, era: Era, capabilities: dict[str, Any] | None) -> None:
+        self.updated: list[tuple[str, str, bytes]] = []
+        self.logged: list[tuple[str, bytes]] = []
+        self.relisted: list[frozenset[str]] = []
+        self.watches = Watches()
+        self.tasks = Tasks()
+        self.server = server
+        observer = Observer(
+            lambda status: None, lambda catalogue, kinds: None,
+            lambda *what: self.updated.append(what), lambda *what: self.logged.append(what),
+        )  # fmt: skip
+        relisting = Relisting("srv", self._relist, self.tasks)
+        hearing = Hearing("srv", self.watches, observer, relisting, self.tasks)
+        hello = Hello(era, "v", capabilities or {})
+        self.feed = Feed(hearing, server, server, hello)
+
+    async def _relist(self, kinds: frozenset[str]) -> None:
+        self.relisted.append(kinds)
+
+    async def stream(self, count: int = 1) -> Stream:
+        """Wait until so many streams were opened; return the last."""
+        await eventually(lambda: len(self.server.streams) >= count, f"{count} streams")
+        return self.server.streams[count - 1]
+
+
+@asynccontextmanager
+async def hearing(
+    era: Era = Era.MODERN, server: Server | None = None, capabilities: dict[str, Any] | None = None
+) -> AsyncIterator[Ears]:
+    """Listen to a server for the time of a block."""
+    ears = Ears(server or Server(), era, capabilities)
+    running = ears.tasks.spawn(ears.feed.run())
+    try:
+        yield ears
+    finally:
+        running.cancel()
+        await asyncio.wait({running})
+        assert ears.server.open == []
+        await ears.tasks.cancel_all()
+
+
+@pytest.fixture(autouse=True)
+def _short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("_FIRST_PAUSE_S", "_NEXT_PAUSE_S", "_LONGEST_PAUSE_S"):
+        monkeypatch.setattr(feed, name, 0.001)
+
+
+TELLING = {"tools": {"listChanged": True}, "prompts": {"listChanged": False}, "resources": {}}
+
+
+@on_loop
+async def test_a_modern_server_is_asked_for_what_it_can_tell() -> None:
+    """And for the resources that are watched, nothing else."""
+    async with hearing(capabilities=TELLING) as ears:
+        assert (await ears.stream()).wanted == {"toolsListChanged": True}
+        await ears.feed.subscribe("r://1", 7)
+        assert (await ears.stream(2)).wanted == {
+            "toolsListChanged": True, "resourceSubscriptions": ["r://1"],
+        }  # fmt: skip
+
+
+@on_loop
+async def test_a_modern_server_that_has_nothing_to_tell_is_left_alone() -> None:
+    """Until a resource is watched, and again when none is watched any more."""
+    async with hearing(capabilities={"tools": {}}) as ears:
+        await ears.feed.unsubscribe("r://1", 7)
+        assert ears.server.streams == []
+        await ears.feed.subscribe("r://1", 7)
+        assert len(ears.server.open) == 1
+        await ears.feed.unsubscribe("r://1", 7)
+        await eventually(lambda: not ears.server.open, "the end of the stream")
+        await ears.feed.subscribe("r://2", 7)
+        assert ears.server.open[0].wanted == {"resourceSubscriptions": ["r://2"]}
+
+
+@pytest.mark.parametrize("era", list(Era))
+@on_loop
+async def test_what_a_server_says_reaches_whom_it_concerns(era: Era) -> None:
+    """Parameters byte for byte; what is malformed or unknown concerns nobody."""
+    async with hearing(era, capabilities=TELLING) as ears:
+        stream = await ears.stream()
+        stream.say(notification("notifications/prompts/list_changed"))
+        stream.say(notification("notifications/tools/list_changed", {}))
+        params = b'{"n":1.0,"uri":"r://\\u0061"}'
+        stream.say(b'{"jsonrpc":"2.0","method":"notifications/resources/updated","params":%b}'
+                   % params)  # fmt: skip
+        for wrong in (None, {}, {"uri": 5}, {"uri": None}):
+            stream.say(notification("notifications/resources/updated", wrong))
+        stream.say(b'{"jsonrpc":"2.0","method":"notifications/message","params":{"level":1e0}}')
+        stream.say(notification("notifications/unheard/of", {"uri": "x"}))
+        await eventually(lambda: ears.relisted, "the lists to be read")
+        assert ears.relisted == [frozenset({"tools", "prompts"})]
+        assert ears.updated == [("srv", "r://a", params)]
+        assert ears.logged == [("srv", b'{"level":1e0}')]
+
+
+@on_loop
+async def test_a_new_subscription_overlaps_the_one_before() -> None:
+    """Nothing is missed in between; the watcher goes on when the server has acknowledged."""
+    server = Server()
+    async with hearing(server=server, capabilities=TELLING) as ears:
+        first = await ears.stream()
+        server.acknowledges = False
+        watching = ears.tasks.spawn(ears.feed.subscribe("r://1", 7))
+        second = await ears.stream(2)
+        assert server.open == [first, second]
+        first.say(notification("notifications/resources/updated", {"uri": "r://1"}))
+        assert len(ears.updated) == 1
+        assert not watching.done()
+        second.say(ACKNOWLEDGED)
+        await watching
+        await eventually(lambda: server.open == [second], "the end of the first")
+        assert first.cancelled
+
+
+@on_loop
+async def test_watchers_that_come_while_a_subscription_is_renewed_are_not_forgotten() -> None:
+    """The next one tells of all."""
+    server = Server()
+    async with hearing(server=server, capabilities=TELLING) as ears:
+        await ears.stream()
+        await asyncio.gather(*(ears.feed.subscribe(f"r://{n}", n) for n in range(5)))
+
+        def is_complete() -> bool:
+            (newest,) = server.open[-1:]
+            return newest.wanted.get("resourceSubscriptions") == [f"r://{n}" for n in range(5)]
+
+        await eventually(is_complete, "a subscription to all")
+        await eventually(lambda: len(server.open) == 1, "the end of the others")
+
+
+@on_loop
+async def test_only_the_first_and_the_last_holder_change_a_subscription() -> None:
+    """The others find it as they need it."""
+    async with hearing(capabilities=TELLING) as ears:
+        await ears.stream()
+        await ears.feed.subscribe("r://1", 7)
+        await ears.feed.subscribe("r://1", 8)
+        await ears.feed.unsubscribe("r://1", 7)
+        await ears.feed.unsubscribe("r://1", 9)
+        assert len(ears.server.streams) == 2
+        await ears.feed.unsubscribe("r://1", 8)
+        assert (await ears.stream(3)).wanted == {"toolsListChanged": True}
+
+
+@on_loop
+async def test_a_server_that_does_not_acknowledge_is_not_waited_for_for_ever(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It may tell all the same."""
+    monkeypatch.setattr(feed, "_RENEWAL_S", 0.01)
+    server = Server()
+    async with hearing(server=server, capabilities=TELLING) as ears:
+        await ears.stream()
+        server.acknowledges = False
+        await ears.feed.subscribe("r://1", 7)
+        assert ears.watches.uris == ["r://1"]
+
+
+@pytest.mark.parametrize("era", list(Era))
+@on_loop
+async def test_a_stream_that_ends_is_opened_again(era: Era) -> None:
+    """However it ended; with all that is watched by then."""
+    async with hearing(era, capabilities=TELLING) as ears:
+        await ears.stream()
+        await ears.feed.subscribe("r://1", 7)
+        for number, failure in enumerate((None, BackendLost("gone"), Overloaded("later"))):
+            count = len(ears.server.streams)
+            stream = ears.server.open[-1]
+            if failure is None:
+                stream.ended.set_result(None)
+            else:
+                stream.ended.set_exception(failure)
+            again = await ears.stream(count + 1)
+            if era is Era.MODERN:
+                assert again.wanted["resourceSubscriptions"] == ["r://1"]
+            else:
+                assert ears.server.requests == [("resources/subscribe", "r://1")] * (number + 2)
+
+
+@pytest.mark.parametrize("era", list(Era))
+@on_loop
+async def test_a_server_that_cannot_be_reached_is_tried_again_and_again(era: Era) -> None:
+    """Until it can."""
+    failures: list[Only1MCPError] = [BackendLost("gone"), BackendTimeout("slow"), Overloaded("x")]
+    async with hearing(era, Server(failures=failures), TELLING) as ears:
+        await ears.stream(4)
+        await eventually(lambda: ears.server.open, "the stream")
+
+
+@on_loop
+async def test_a_server_without_a_stream_is_left_alone_for_long() -> None:
+    """Be it that it refuses, ends the subscription unacknowledged, or has no stream at all."""
+    refusing = BackendProtocolError("no stream to follow (HTTP 405)")
+    async with (
+        hearing(Era.LEGACY, Server(failures=[refusing])) as legacy_one,
+        hearing(Era.MODERN, Server(failures=[refusing]), TELLING) as modern,
+        hearing(Era.MODERN, Server(acknowledges=False), TELLING) as silent,
+        hearing(Era.MODERN, Server(), TELLING) as other,
+    ):
+        (await silent.stream()).ended.set_result(None)
+        for count in range(1, 5):
+            (await other.stream(count)).ended.set_result(None)
+        await other.stream(5)
+        assert [len(ears.server.streams) for ears in (legacy_one, modern, silent)] == [1, 1, 1]
+
+
+@on_loop
+async def test_a_server_may_get_a_stream_later(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With an update; it is tried now and then."""
+    monkeypatch.setattr(feed, "_NO_STREAM_PAUSE_S", 0.01)
+    refusing = BackendProtocolError("no stream to follow (HTTP 405)")
+    async with hearing(Era.LEGACY, Server(failures=[refusing])) as ears:
+        await ears.stream(2)
+        await eventually(lambda: ears.server.open, "the stream")
+
+
+@on_loop
+async def test_a_legacy_server_is_told_of_the_first_and_the_last_holder() -> None:
+    """By requests of ours."""
+    async with hearing(Era.LEGACY) as ears:
+        await ears.stream()
+        for holder in (7, 8):
+            await ears.feed.subscribe("r://é", holder)
+        for holder in (8, 9, 7):
+            await ears.feed.unsubscribe("r://é", holder)
+        assert ears.server.requests == [
+            ("resources/subscribe", "r://é"), ("resources/unsubscribe", "r://é"),
+        ]  # fmt: skip
+
+
+@pytest.mark.parametrize("reply", [NO, BackendTimeout("slow"), Overloaded("later")])
+@on_loop
+async def test_a_watch_that_failed_is_none(reply: bytes | Only1MCPError) -> None:
+    """Whoever asked learns why, and the next one asks the server anew."""
+    async with hearing(Era.LEGACY, Server(replies=[reply])) as ears:
+        await ears.stream()
+        with pytest.raises(Only1MCPError) as caught:
+            await ears.feed.subscribe("r://1", 7)
+        if reply is NO:
+            assert str(caught.value) == "server srv: not here"
+        assert ears.watches.uris == []
+        await ears.feed.subscribe("r://1", 8)
+        assert len(ears.server.requests) == 2
+
+
+@on_loop
+async def test_what_a_server_no_longer_has_does_not_keep_it_from_being_heard() -> None:
+    """After a break the other resources are watched again."""
+    async with hearing(Era.LEGACY) as ears:
+        stream = await ears.stream()
+        for number in range(3):
+            await ears.feed.subscribe(f"r://{number}", 7)
+        ears.server.replies = [OK, NO, OK]
+        stream.ended.set_result(None)
+        await ears.stream(2)
+        assert [uri for _, uri in ears.server.requests[3:]] == ["r://0", "r://1", "r://2"]
+
+
+@on_loop
+async def test_watched_resources_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A client cannot make the host grow without end."""
+    monkeypatch.setattr(watches, "MAX_WATCHED", 1)
+    async with hearing(Era.LEGACY) as ears:
+        await ears.stream()
+        await ears.feed.subscribe("r://1", 7)
+        with pytest.raises(Overloaded):
+            await ears.feed.subscribe("r://2", 7)
+        assert len(ears.server.requests) == 1
+
+
+@on_loop
+async def test_what_nobody_watches_any_more_is_taken_back() -> None:
+    """When a worker or a session has gone; one failure does not stop the rest."""
+    async with hearing(Era.LEGACY) as ears:
+        await ears.stream()
+        for number in range(3):
+            await ears.feed.subscribe(f"r://{number}", 7)
+        ears.server.requests.clear()
+        ears.server.replies = [OK, BackendTimeout("slow"), NO]
+        await ears.feed.forget(ears.watches.drop({7}))
+        assert [uri for _, uri in ears.server.requests] == ["r://0", "r://1", "r://2"]
+    async with hearing(Era.MODERN, capabilities=TELLING) as ears:
+        await ears.feed.subscribe("r://1", 7)
+        count = len(ears.server.streams)
+        await ears.feed.forget(ears.watches.drop({7}))
+        assert (await ears.stream(count + 1)).wanted == {"toolsListChanged": True}
+
+
+@on_loop
+async def test_a_feed_that_is_ended_ends_all_its_streams() -> None:
+    """Also while one overlaps another."""
+    server = Server()
+    with contextlib.suppress(asyncio.CancelledError):
+        async with hearing(server=server, capabilities=TELLING) as ears:
+            await ears.stream()
+            server.acknowledges = False
+            ears.tasks.spawn(ears.feed.subscribe("r://1", 7))
+            await ears.stream(2)
+            assert len(server.open) == 2
+    assert server.open == []
