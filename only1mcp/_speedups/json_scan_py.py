@@ -230,9 +230,14 @@ def _check_surrogates(body: bytes) -> None:
     if b"\\ud" not in body.replace(b"\\uD", b"\\ud"):
         return
     try:
-        orjson.dumps(json.loads(body, parse_int=float))
+        orjson.dumps(json.loads(body, parse_int=float, object_pairs_hook=_flat))
     except orjson.JSONEncodeError:
         raise ParseError("invalid JSON: an escape stands for half a character") from None
+
+
+def _flat(members: list[tuple[str, Any]]) -> list[Any]:
+    """Keep every key and value: of two members with one key, a dictionary keeps only the last."""
+    return [part for member in members for part in member]
 
 
 def _unique(found: list[tuple[str, int, int]], path: str) -> dict[str, tuple[int, int]]:

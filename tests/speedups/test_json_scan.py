@@ -79,7 +79,7 @@ BAD_JSON = [
     b"", b" ", b"{", b"[1,]", b"{,}", b'{"a":1,}', b'{"a" 1}', b"{'a':1}", b"nul", b"NaN",
     b"Infinity",
     b"01", b"1.", b".5", b"+1", b"1e", b'"\x01"', b'"\\x"', b'"\\u12"', b'"\\ud800"',
-    b'"\\udc00\\ud800"',
+    b'"\\udc00\\ud800"', b'{"a":"\\ud800","a":1}', b'{"\\ud800":1}',
     b'"\xff"', b'"\xed\xa0\x80"', b"\xef\xbb\xbf{}", b"{} {}", b"\x00", b'{"a":1', b'["a"', b'"a',
     b"[" * 129 + b"]" * 129, b'{"a":' * 200 + b"1" + b"}" * 200, b"[" * 100_000,
 ]  # fmt: skip
@@ -91,6 +91,14 @@ def test_what_is_not_json_is_a_parse_error(twin: Any, body: bytes) -> None:
     """Bad grammar, bad UTF-8, half characters and deep nesting end in -32700."""
     with pytest.raises(ParseError):
         twin.scan(body)
+
+
+@pytest.mark.parametrize("twin", TWINS)
+def test_whole_characters_are_read_at_any_depth(twin: Any) -> None:
+    """A pair of escapes is one character, also in the innermost object that is allowed."""
+    head = b'{"jsonrpc":"2.0","id":1,"result":'
+    body = head + b'{"a":' * 127 + b'"\\ud83d\\ude00"' + b"}" * 128
+    assert twin.scan(body).result_end == len(body) - 1
 
 
 BAD_MESSAGES = [
