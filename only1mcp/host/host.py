@@ -1,6 +1,7 @@
 """The host process: puts servers, links and the health board together."""
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Hashable
 from typing import Any
@@ -35,6 +36,8 @@ LEGACY = "legacy"
 """What `only1mcp.proxy.learning` calls the question after legacy revisions."""
 _log = logging.getLogger(__name__)
 SUBSCRIPTIONS = frozenset({"resources/subscribe", "resources/unsubscribe"})
+SETTLE_S = 3.0
+"""The longest that a lesson waits, after a start, for servers that are slow to start."""
 
 
 class Host:
@@ -49,6 +52,8 @@ class Host:
         self._under_way: dict[tuple[Link, int], Cancel] = {}
         self._known: dict[str, Catalogue] = {}
         self._unsettled: set[str] = set()
+        self._settled = asyncio.Event()
+        """Set once each server has answered or failed."""
         self._asked: dict[tuple[Link, int], dict[int, Respond]] = {}
         """Questions of servers that callers are yet to answer, by their number."""
         self._lessons: dict[str, asyncio.Task[None]] = {}
@@ -65,6 +70,8 @@ class Host:
             self._unsettled.add(server.id)
             kind = HttpServer if server.transport == "http" else ChannelServer
             self._servers[server.id] = kind(server, observer, self._tasks, self._client)
+        if not self._unsettled:
+            self._settled.set()
 
     def start(self) -> None:
         """Start all servers, at the same time."""
@@ -159,6 +166,9 @@ class Host:
             https = [server for server in servers if isinstance(server, HttpServer)]
             await asyncio.gather(*(server.learn_both_eras() for server in https))
         else:
+            # The first client may come while servers start, and is to see what they offer it.
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._settled.wait(), SETTLE_S)
             legacy = [
                 server for server in servers
                 if (known := self._known.get(server.server.id)) and Era.LEGACY in known.eras
@@ -263,6 +273,7 @@ class Host:
         if status.state is not ServerState.STARTING and status.id in self._unsettled:
             self._unsettled.discard(status.id)
             if not self._unsettled:
+                self._settled.set()
                 self._broadcast(b'{"settled":true}')
 
     def _broadcast(self, event: bytes) -> None:
