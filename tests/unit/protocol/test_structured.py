@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from only1mcp._speedups import scan
 from only1mcp.protocol.structured import (
     result_for_legacy_client,
+    takes_tasks,
     tool_for_legacy,
     without_task_support,
     wraps_output,
@@ -202,3 +203,14 @@ def test_every_value_reaches_a_legacy_client(value: Any, wrapped: bool, content:
     inside = wrapped or not isinstance(value, dict)
     assert found["structuredContent"] == ({"result": value} if inside else value)
     assert found["content"] == whole.get("content", [{"type": "text", "text": json.dumps(value)}])
+
+
+@pytest.mark.parametrize(
+    ("execution", "takes"),
+    [(None, False), ({}, False), ({"taskSupport": "forbidden"}, False),
+     ({"taskSupport": "optional"}, True), ({"taskSupport": "required"}, True),
+     ({"taskSupport": True}, False), ([], False)],
+)  # fmt: skip
+def test_a_tool_takes_tasks_only_if_it_says_so(execution: object, takes: bool) -> None:
+    """Forbidden is the default."""
+    assert takes_tasks(json.dumps({"name": "x", "execution": execution}).encode()) is takes

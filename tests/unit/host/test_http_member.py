@@ -1,0 +1,144 @@
+"""A session with a legacy HTTP server that is one client's: what comes on its own stream."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+from aiohttp import web
+
+from only1mcp._speedups import Envelope
+from only1mcp.backends.call import Outgoing
+from only1mcp.host.http_member import HttpMember
+from only1mcp.protocol.client_features import Feature
+from only1mcp.protocol.task_members import RELATED, STATUS
+from only1mcp.protocol.versions import Era
+from only1mcp.registry.server import Instance, Server
+from only1mcp.tasks import Tasks
+from only1mcp.transports.streamable_http import make_client
+from tests.support.http_site import http_site
+from tests.support.loop import eventually, on_loop
+from tests.support.sink import Sink
+
+HELLO = {"protocolVersion": "2025-11-25", "capabilities": {}}
+RESULT = Outgoing("tasks/result", b'{"taskId":"t1"}', Era.LEGACY)
+LIST = Outgoing("tasks/list", b"", Era.LEGACY)
+
+
+class Site:
+    """A server that answers only when it is told to, and says on its stream what it is told to."""
+
+    def __init__(self, session: str | None) -> None:
+        self.asked: list[str] = []
+        self.said: asyncio.Queue[bytes] = asyncio.Queue()
+        self.answers = asyncio.Event()
+        self._session = session
+
+    def say(self, **message: Any) -> None:
+        """Say something on the stream."""
+        self.said.put_nowait(b"data: %b\n\n" % json.dumps({"jsonrpc": "2.0", **message}).encode())
+
+    async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
+        """Answer one HTTP request."""
+        if request.method == "GET":
+            return await self._stream(request)
+        message = json.loads(await request.read() or b"{}")
+        headers = {} if self._session is None else {"Mcp-Session-Id": self._session}
+        if message.get("method") == "initialize":
+            body = {"jsonrpc": "2.0", "id": message["id"], "result": HELLO}
+            return web.json_response(body, headers=headers)
+        if "id" not in message or "method" not in message:
+            return web.Response(status=202)
+        self.asked.append(message["method"])
+        await self.answers.wait()
+        return web.json_response({"jsonrpc": "2.0", "id": message["id"], "result": {"tasks": [1]}})
+
+    async def _stream(self, request: web.BaseRequest) -> web.StreamResponse:
+        response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
+        await response.prepare(request)
+        while True:
+            await response.write(await self.said.get())
+
+
+class Subject:
+    """The session, its server, and what was said to the client without a call."""
+
+    def __init__(self, site: Site, member: HttpMember) -> None:
+        self.site = site
+        self.member = member
+        self.told: list[str | None] = []
+        member.tell = lambda message: self.told.append(message.method)
+
+    def call(self, outgoing: Outgoing) -> Sink:
+        """Send a request."""
+        sink = Sink()
+        self.member.call(outgoing, sink)
+        return sink
+
+    async def reached(self, *methods: str) -> None:
+        """Wait until the server was asked for these."""
+        await eventually(lambda: self.site.asked == list(methods), f"{methods} to arrive")
+
+
+@asynccontextmanager
+async def session(session_id: str | None = "s1") -> AsyncIterator[Subject]:
+    """Open a session for the time of a block."""
+    site, client, tasks = Site(session_id), make_client(), Tasks()
+    async with http_site(site.handle) as url:
+        server = Server("srv", "http", "srv", instances=(Instance(url),))
+        member = HttpMember(server, client, Feature.ELICIT_FORM, tasks)
+        try:
+            yield Subject(site, member)
+        finally:
+            await member.stop()
+            await tasks.cancel_all()
+            await client.close()
+
+
+@on_loop
+async def test_progress_goes_to_the_call_with_its_token_and_else_to_the_client() -> None:
+    """A task makes progress when its call has long been answered."""
+    async with session() as subject:
+        named = subject.call(Outgoing("tools/call", b"{}", Era.LEGACY, token=b'"o1"'))
+        other = subject.call(Outgoing("tools/call", b"{}", Era.LEGACY))
+        await subject.reached("tools/call", "tools/call")
+        for token in ("o1", "o2"):
+            subject.site.say(method="notifications/progress", params={"progressToken": token})
+        subject.site.say(method=STATUS, params={"taskId": "t1"})
+        await eventually(lambda: len(subject.told) == 2, "what is for the client")
+        assert subject.told == ["notifications/progress", STATUS]
+        assert (len(named.messages), len(other.messages)) == (1, 0)
+
+
+@on_loop
+async def test_a_question_of_a_task_is_asked_with_the_task_s_result() -> None:
+    """It waits until somebody waits for that, whatever else is called meanwhile."""
+    async with session() as subject:
+        poll = subject.call(Outgoing("tasks/get", b'{"taskId":"t1"}', Era.LEGACY))
+        await subject.reached("tasks/get")
+        related = {"message": "?", "_meta": {RELATED: {"taskId": "t1"}}}
+        subject.site.say(id=1, method="elicitation/create", params=related)
+        subject.site.say(id=2, method="elicitation/create", params={"message": "?"})
+        await eventually(lambda: poll.questions, "the other question")
+        result = subject.call(RESULT)
+        assert [message.id for message, _ in poll.questions] == [b"2"]
+        assert [message.id for message, _ in result.questions] == [b"1"]
+
+
+@pytest.mark.parametrize(("session_id", "tasks"), [("s1", [1]), (None, [])])
+@on_loop
+async def test_a_server_without_sessions_is_not_asked_whose_tasks_are_whose(
+    session_id: str | None, tasks: list[int]
+) -> None:
+    """It would list those of all clients."""
+    async with session(session_id) as subject:
+        subject.site.answers.set()
+        await subject.member.hello()
+        sink = subject.call(LIST)
+        await eventually(lambda: sink.heard, "the list")
+        (reply,) = sink.heard
+        assert isinstance(reply, Envelope)
+        assert json.loads(reply.body)["result"] == {"tasks": tasks}
+        assert len(subject.site.asked) == len(tasks)
