@@ -2,9 +2,12 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+SOAK_CALLS ?= 1000000
+FUZZ_SECONDS ?= 30
+FUZZ_TARGETS := json_scan event_stream lines frames session_id request_state http1
 SOURCES := pyproject.toml setup.py $(wildcard only1mcp/_speedups/*.py* only1mcp/_speedups/*.pxd)
 
-.PHONY: start test lint test-compiled test-pure test-real bench clean
+.PHONY: start test lint test-compiled test-pure test-real bench soak fuzz clean
 
 start: $(VENV)/.core
 	@$(BIN)/only1mcp start
@@ -30,8 +33,18 @@ test-real: $(VENV)/.real
 bench: $(VENV)/.dev
 	$(BIN)/pytest -q benchmarks
 
+soak: $(VENV)/.dev
+	$(BIN)/python -m loadtests.nonces --calls $(SOAK_CALLS)
+	$(BIN)/python -m loadtests.sessions --calls 100000 --warm-up 5000 --within 8
+
+fuzz: $(VENV)/.fuzz
+	@for target in $(FUZZ_TARGETS); do \
+	  echo "fuzz $$target for $(FUZZ_SECONDS) s"; \
+	  $(BIN)/python -m fuzz $$target --seconds $(FUZZ_SECONDS) || exit 1; \
+	done
+
 clean:
-	rm -rf $(VENV) .real build only1mcp.egg-info
+	rm -rf $(VENV) .real .fuzz build only1mcp.egg-info
 
 $(VENV)/bin/pip:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
@@ -46,6 +59,10 @@ $(VENV)/.core: $(VENV)/bin/pip $(SOURCES)
 $(VENV)/.dev: $(VENV)/bin/pip $(SOURCES)
 	$(BIN)/pip install -q -e '.[dev]'
 	@touch $@ $(VENV)/.core
+
+$(VENV)/.fuzz: $(VENV)/.dev
+	$(BIN)/pip install -q -e '.[fuzz]'
+	@touch $@
 
 $(VENV)/.real: $(VENV)/.dev scripts/install_real.py $(wildcard tests/real/*.txt tests/real/*.json)
 	$(BIN)/python scripts/install_real.py

@@ -23,6 +23,7 @@ from loadtests.nonce_client import Client, Run
 from tests.support.gateway import Gateway
 
 CLIENTS, WORKERS = 64, 4
+_REPORT_EVERY_S = 60.0
 _ROOT = Path(__file__).parents[1]
 
 
@@ -65,6 +66,13 @@ async def _kill_workers(gateway: Gateway, run: Run, every_s: float) -> None:
                 run.kills += 1
 
 
+async def _report(run: Run) -> None:
+    """Say now and then how far we are: the long form takes a quarter of an hour."""
+    while True:
+        await asyncio.sleep(_REPORT_EVERY_S)
+        print(json.dumps(run.summary()), file=sys.stderr, flush=True)
+
+
 async def load(gateway: Gateway, calls: int, kill_every_s: float) -> Run:
     """Make this many calls; returns the figures.
 
@@ -74,10 +82,12 @@ async def load(gateway: Gateway, calls: int, kill_every_s: float) -> Run:
     run = Run(calls)
     async with asyncio.TaskGroup() as group:
         killer = group.create_task(_kill_workers(gateway, run, kill_every_s))
+        reporter = group.create_task(_report(run))
         async with asyncio.TaskGroup() as clients:
             for number in range(CLIENTS):
                 clients.create_task(Client(number, gateway.port, run).run())
-        killer.cancel()
+        for task in killer, reporter:
+            task.cancel()
     return run
 
 
