@@ -22,6 +22,7 @@ from only1mcp.backends.handshake import Hello
 from only1mcp.errors import Only1MCPError, Overloaded
 from only1mcp.protocol import jsonrpc
 from only1mcp.protocol.client_features import Feature
+from only1mcp.protocol.task_members import RELATED, STATUS
 from only1mcp.tasks import Tasks
 
 SESSION_IDLE_S = 600.0
@@ -31,6 +32,7 @@ SPARE_IDLE_S = 30.0
 _SWEEP_S = 5.0
 
 
+_OF_TASKS = frozenset({STATUS, "notifications/progress"})
 Tell = Callable[[Envelope], None]
 NO_TASKS = jsonrpc.result(b"0", b'{"tasks":[]}')
 """What a session's server lists that has none of its tasks."""
@@ -131,9 +133,14 @@ class Pool:
         member = self._of_session.get(serial)
         if member is None or member.ended:
             member = self._of_session[serial] = self._new(features)
-            member.tell = partial(self._on_said, self._server_id, serial)
+            member.tell = partial(self._hear, serial)
         self._note(member)
         return member
+
+    def _hear(self, serial: int, message: Envelope) -> None:
+        """Pass on what may concern a task; of all else the host hears on its own connection."""
+        if message.method in _OF_TASKS or RELATED.encode() in message.body:
+            self._on_said(self._server_id, serial, message)
 
     def take(self, features: Feature) -> Member:
         """Return a connection that nobody else uses until it is given back.

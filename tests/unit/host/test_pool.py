@@ -11,6 +11,7 @@ from only1mcp.backends.handshake import Hello
 from only1mcp.host import pool
 from only1mcp.host.pool import Pool, Tell, untold
 from only1mcp.protocol.client_features import Feature
+from only1mcp.protocol.task_members import RELATED
 from only1mcp.protocol.versions import Era
 from only1mcp.tasks import Tasks
 from tests.support.fake_backend import FakeBackend
@@ -95,14 +96,19 @@ async def test_a_session_without_a_connection_has_no_tasks_to_list() -> None:
 
 
 @on_loop
-async def test_what_a_connection_says_by_itself_is_said_to_its_session() -> None:
-    """A connection that is no session's speaks to nobody."""
+async def test_what_a_connection_says_of_tasks_is_said_to_its_session() -> None:
+    """A connection that is no session's speaks to nobody; of all else others tell."""
     subject = Subject()
     subject.call("tools/call", 7)
     spare = subject.pool.take(NOTHING)
     for one in subject.made:
         one.tell(scan(notification("notifications/tasks/status", {"taskId": "t1"})))
-    assert subject.said == [("srv", 7, "notifications/tasks/status")]
+        one.tell(scan(notification("notifications/tools/list_changed")))
+        one.tell(scan(notification("notifications/message", {"level": "info"})))
+        one.tell(scan(notification("notifications/message", {"_meta": {RELATED: {}}})))
+    assert subject.said == [
+        ("srv", 7, "notifications/tasks/status"), ("srv", 7, "notifications/message"),
+    ]  # fmt: skip
     subject.pool.give_back(spare)
     await subject.pool.close()
 
