@@ -40,8 +40,8 @@ def http_server(era: str) -> Iterator[dict[str, Any]]:
 
 
 @contextlib.contextmanager
-def stage() -> Iterator[Gateway]:
-    """Run a gateway in front of one server of each kind."""
+def stage(*, pure: bool = False) -> Iterator[Gateway]:
+    """Run a gateway, of compiled or of pure twins, in front of one server of each kind."""
     stdio = {"id": "stdio", "command": sys.executable, "args": ["-m", "loadtests.echo_server",
              "stdio"], "cwd": str(_ROOT)}  # fmt: skip
     with http_server("legacy") as legacy, http_server("modern") as modern:
@@ -49,7 +49,7 @@ def stage() -> Iterator[Gateway]:
             "proxy": {"timeout": f"{TIMEOUT_S}s"}, "servers": [stdio, legacy, modern],
             "stdio": {"allowed_commands": [sys.executable]},
         }  # fmt: skip
-        with Gateway(config, workers=WORKERS) as gateway:
+        with Gateway(config, workers=WORKERS, pure=pure) as gateway:
             yield gateway
 
 
@@ -96,8 +96,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--calls", type=int, default=5000)
     parser.add_argument("--kill-every", type=float, default=3.0, metavar="SECONDS")
+    parser.add_argument("--pure", action="store_true", help="without the compiled twins")
     arguments = parser.parse_args()
-    with stage() as gateway:
+    with stage(pure=arguments.pure) as gateway:
         run = asyncio.run(load(gateway, arguments.calls, arguments.kill_every))
     print(json.dumps(run.summary(), indent=1))
     return 1 if run.errors else 0
