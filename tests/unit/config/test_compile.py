@@ -286,3 +286,11 @@ def test_the_interpreter_we_run_on_is_no_allowed_command_by_its_path_alone() -> 
     """Only what the search path of the environment leads to."""
     text = f"servers: [{{id: a, command: {sys.executable}}}]"
     assert problems_of(text, environment={"PATH": "/nonexistent"})
+
+
+@pytest.mark.parametrize("opened", [(), ("websocket",), ("sse",), ("sse", "websocket")])
+def test_further_ways_in_are_closed_unless_they_are_opened(opened: tuple[str, ...]) -> None:
+    """Each by itself."""
+    listen = ", ".join(f"{way}: true" for way in opened)
+    settings = settings_of(f"proxy: {{listen: {{{listen}}}}}\n" + HTTP)
+    assert (settings.websocket, settings.sse) == ("websocket" in opened, "sse" in opened)
