@@ -174,6 +174,7 @@ class Host:
                 if (known := self._known.get(server.server.id)) and Era.LEGACY in known.eras
             ]  # fmt: skip
             features = Feature(int(topic))
+            self._variants.features.add(features)  # for servers that come later
             await asyncio.gather(*(self._variants.learn(features, [s]) for s in legacy))
 
     def _unwatched(self, server: ChannelServer | HttpServer, uris: list[str]) -> None:
