@@ -161,7 +161,7 @@ cdef class Front:
                        bytes version, bytes session):
         """Return how a request travels; None when it takes the common way."""
         cdef Lane lane = self.lane
-        cdef str target = envelope.name if envelope.name is not None else envelope.uri
+        cdef str target = envelope.uri if envelope.method == "resources/read" else envelope.name
         cdef bytes caps = b""
         cdef tuple key
         if target is None or envelope.token_start:
