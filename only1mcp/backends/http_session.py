@@ -1,6 +1,7 @@
 """Our standing with one HTTP backend: its era, and the one session that all calls share."""
 
 import asyncio
+import contextlib
 import logging
 from dataclasses import dataclass
 
@@ -131,7 +132,8 @@ class HttpSession:
             self._levelled, self._level = opened, level
             params = b'{"level":"%b"}' % LEVELS[level].encode()
             wanted = Outgoing("logging/setLevel", params, Era.LEGACY, safe=True)
-            await self._post(wanted, opened.headers, self._handshake_timeout_s)
+            with contextlib.suppress(BackendError):  # the call itself is worth more
+                await self._post(wanted, opened.headers, self._handshake_timeout_s)
 
     async def _resume(self, opened: _Opened, broken: HttpAnswer, passed: OnEvent) -> HttpAnswer:
         """Read on where a stream broke off (2025-11-25, basic/transports, Resumability)."""
@@ -140,8 +142,6 @@ class HttpSession:
         answer = await self._wire.get(headers, passed)
         if answer.status >= 400:
             raise BackendLost(f"server {self._name} does not resume its stream")
-        if answer.resume_from is None:  # nothing new yet
-            answer.resume_from = broken.resume_from
         return answer
 
     def _reply(self, opened: _Opened, reply: bytes) -> None:

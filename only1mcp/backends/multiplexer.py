@@ -5,7 +5,7 @@ clients can never meet.
 """
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Generic, TypeVar
 
 Waiter = TypeVar("Waiter")
@@ -21,10 +21,17 @@ class Multiplexer(Generic[Waiter]):
     def __len__(self) -> int:
         return len(self._waiting)
 
+    def __iter__(self) -> Iterator[Waiter]:
+        return iter(list(self._waiting.values()))
+
+    def unheard(self) -> bytes:
+        """Return the id of a request whose answer nobody waits for."""
+        self._last += 1
+        return b"%d" % self._last
+
     def open(self, waiter: Waiter) -> bytes:
         """Register a call and return its id, as JSON."""
-        self._last += 1
-        request_id = b"%d" % self._last
+        request_id = self.unheard()
         self._waiting[request_id] = waiter
         return request_id
 

@@ -30,6 +30,7 @@ from only1mcp.protocol import jsonrpc
 from only1mcp.protocol.client_features import Feature
 from only1mcp.protocol.log_levels import LEVELS
 from only1mcp.protocol.progress import token_of
+from only1mcp.protocol.raw_object import fields
 from only1mcp.protocol.versions import Era
 
 _log = logging.getLogger(__name__)
@@ -102,9 +103,8 @@ class PipeSession:
             return
         if "logging" in hello.capabilities and (self._level is None or level < self._level):
             self._level = level
-            request_id = self._calls.open(_Waiting(FutureSink(), None, None))
             params = b'{"level":"%b"}' % LEVELS[level].encode()
-            self._write(jsonrpc.request(request_id, "logging/setLevel", params))
+            self._write(jsonrpc.request(self._calls.unheard(), "logging/setLevel", params))
 
     @property
     def busy(self) -> bool:
@@ -212,18 +212,39 @@ class PipeSession:
         elif message.method == "notifications/message":
             waiting = self._logger_of()
         elif message.method == "notifications/cancelled":
-            waiting = self._calls.latest()
+            self._take_back(message)
+            return
         else:
             self._on_notification(message)
             return
         if waiting is not None:
             waiting.sink.on_message(message)
-        elif message.method != "notifications/cancelled":
+        else:
             self._on_notification(message)
+
+    def _take_back(self, message: Envelope) -> None:
+        """Tell of a question that is not asked any more, or of a subscription that has ended.
+
+        Legacy servers cancel requests of their own, whose ids are not ours; modern ones have none,
+        and end our subscriptions so (2026-07-28, basic/patterns/cancellation).
+        """
+        named = fields(message.body[message.params_start : message.params_end]).get("requestId")
+        if self._is_modern:
+            waiting = self._calls.take(named or b"")
+            if waiting is not None:
+                waiting.sink.on_failure(BackendLost(f"server {self._name} ended the request"))
+            return
+        self._early = [question for question in self._early if question.id != named]
+        for waiting in self._calls:
+            waiting.sink.on_message(message)
+
+    @property
+    def _is_modern(self) -> bool:
+        return self._hello is not None and self._hello.era is Era.MODERN
 
     def _logger_of(self) -> "_Waiting | None":
         """Return the only call that a log message can belong to; messages name none."""
-        is_modern = self._hello is not None and self._hello.era is Era.MODERN
+        is_modern = self._is_modern
         return self._calls.only(lambda entry: entry.level is not None if is_modern else True)
 
     def _note_garbage(self, line: bytes, error: Only1MCPError) -> None:

@@ -19,7 +19,7 @@ from only1mcp.backends.call import (
 from only1mcp.backends.handshake import Hello
 from only1mcp.backends.http_backend import open_session
 from only1mcp.backends.pipe_session import MAX_EARLY
-from only1mcp.errors import BackendError, Only1MCPError
+from only1mcp.errors import BackendError, BackendProtocolError, Only1MCPError
 from only1mcp.host.pool import NO_TASKS, Tell, untold
 from only1mcp.protocol.client_features import Feature
 from only1mcp.protocol.progress import token_of
@@ -28,6 +28,8 @@ from only1mcp.tasks import Tasks
 
 STREAM_S = 2.0
 """How long a call waits for the session's own stream: many servers ask their questions there."""
+_PAUSE_S, _LONG_PAUSE_S = 0.1, 2.0
+"""How long a stream that ended, or broke, is left alone."""
 
 
 @dataclass(eq=False, frozen=True, slots=True)
@@ -116,12 +118,17 @@ class HttpMember:
 
     async def _follow(self) -> None:
         """Hold the session's own stream; a server may have none."""
-        try:
-            while True:
+        while True:
+            pause_s = _PAUSE_S
+            try:
                 await self._session.follow(self._heard, self._asked, self._streaming.set)
-                await asyncio.sleep(0.1)
-        except BackendError:
-            self._streaming.set()
+            except BackendProtocolError:
+                return
+            except BackendError:
+                pause_s = _LONG_PAUSE_S
+            finally:
+                self._streaming.set()
+            await asyncio.sleep(pause_s)
 
     def _heard(self, message: Envelope) -> None:
         """Bring a notification to the call that it belongs to, or else to the client."""

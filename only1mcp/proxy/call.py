@@ -150,10 +150,10 @@ class Call:
             self.say(passed)
 
     def on_request(self, message: Envelope, respond: Respond) -> None:
-        """Put a server's question to the client."""
+        """Put a legacy server's question to the client; a modern one has other means."""
         params: bytes = message.body[message.params_start : message.params_end]
         need = needed(message.method or "", params)
-        if need is None:
+        if need is None or self._leg is Era.MODERN:
             respond(refusal(message))
         elif need & ~self.features:
             text = f"the client does not support {message.method} of this kind"

@@ -137,7 +137,10 @@ class StreamableHttp:
                     allow_redirects=False, timeout=_bounds(timeout_s),
                 ) as response,
             ):  # fmt: skip
-                answer = HttpAnswer(response.status, response.headers.get("Mcp-Session-Id"), None)
+                answer = HttpAnswer(
+                    response.status, response.headers.get("Mcp-Session-Id"), None,
+                    resume_from=headers.get("Last-Event-ID"),
+                )  # fmt: skip
                 on_open()
                 await self._read(response, answer, on_event)
                 return answer
@@ -210,7 +213,7 @@ class StreamableHttp:
         except aiohttp.ClientError:
             if answer.resume_from is None:
                 raise
-        if answer.resume_from is None and answer.message is None:
+        if answer.resume_from is None and answer.message is None and response.method != "GET":
             raise BackendLost(f"server {self._name} ended the stream without a response")
 
     def _take(self, event: Event, answer: HttpAnswer, on_event: OnEvent) -> None:

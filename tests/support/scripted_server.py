@@ -26,6 +26,7 @@ class ScriptedServer:
         self.responses: list[web.Response] = []
         """What is answered instead to the next calls, first one first."""
         self.forgotten_status = 404
+        self.capabilities: dict[str, Any] = {}
         self._opened = 0
 
     @asynccontextmanager
@@ -76,7 +77,8 @@ class ScriptedServer:
         return result(message["id"], {"from": self.name})
 
     def _open_session(self, message: dict[str, Any]) -> web.Response:
-        greeting = result(message["id"], {"protocolVersion": "2025-11-25", "capabilities": {}})
+        greeting = result(message["id"], {"protocolVersion": "2025-11-25",
+                                                "capabilities": self.capabilities})  # fmt: skip
         if self.keeps_sessions:
             self._opened += 1
             session = f"{self.name}-{self._opened}"

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from only1mcp._speedups import scan
-from only1mcp.backends.call import FutureSink
+from only1mcp.backends.call import FutureSink, refusal, refuse
 from only1mcp.errors import BackendLost
 from tests.support.loop import on_loop
 
@@ -47,3 +47,28 @@ async def test_a_waiter_can_be_cancelled() -> None:
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
+
+
+@pytest.mark.parametrize("method", ["ping", "roots/list", "sampling/createMessage", "unheard/of"])
+def test_where_there_is_no_client_only_a_ping_is_answered(method: str) -> None:
+    """All else is refused by name, also by who waits for a call of ours."""
+    question = scan(b'{"jsonrpc":"2.0","id":1,"method":"%b"}' % method.encode())
+    said: list[bytes] = []
+    refuse(question, said.append)
+    assert said == [refusal(question)]
+    if method == "ping":
+        assert said == [b'"result":{}']
+    else:
+        assert b'"code":-32601' in said[0]
+        assert method.encode() in said[0]
+
+
+@on_loop
+async def test_a_waiter_for_a_call_of_ours_answers_for_a_client_that_is_not_there() -> None:
+    """What comes before the response does not end its wait."""
+    sink, said = FutureSink(), list[bytes]()
+    sink.on_message(scan(b'{"jsonrpc":"2.0","method":"notifications/progress"}'))
+    sink.on_request(scan(b'{"jsonrpc":"2.0","id":1,"method":"ping"}'), said.append)
+    sink.on_reply(scan(REPLY))
+    assert said == [b'"result":{}']
+    assert (await sink.wait(None)).body == REPLY

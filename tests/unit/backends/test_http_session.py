@@ -4,9 +4,9 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
 import pytest
-from aiohttp import web
 
 from only1mcp._speedups import Envelope
 from only1mcp.backends.call import Outgoing
@@ -22,9 +22,11 @@ from only1mcp.protocol.versions import Era
 from only1mcp.tasks import Tasks
 from only1mcp.transports.streamable_http import StreamableHttp, make_client
 from tests.support.http_site import raw_site
-from tests.support.loop import on_loop
+from tests.support.loop import eventually, on_loop
 from tests.support.messages import MODERN
 from tests.support.scripted_server import ScriptedServer, error, result
+from tests.support.sink import Sink
+from tests.support.streaming_server import StreamingServer
 
 LEGACY_CALL = Outgoing("tools/call", b'{"name":"x"}', Era.LEGACY, "x")
 MODERN_CALL = Outgoing("tools/call", b'{"name":"\xc3\xa9"}', Era.MODERN, "é")
@@ -133,31 +135,14 @@ async def test_an_error_of_the_server_s_own_is_a_reply() -> None:
             assert json.loads(reply.body)["error"]["code"] == -32602
 
 
-FAILURES = [
-    (web.Response(status=401), BackendUnreachable, "refuses our credentials"),
-    (web.Response(status=403, text="no"), BackendUnreachable, "refuses our credentials"),
-    (web.Response(status=429), BackendUnreachable, "unavailable"),
-    (web.Response(status=503), BackendUnreachable, "unavailable"),
-    (web.Response(status=502), BackendLost, "unavailable"),
-    (web.Response(status=504), BackendLost, "unavailable"),
-    (web.Response(status=302, headers={"Location": "/x"}), BackendProtocolError, "redirects"),
-    (web.Response(status=500, text="oops"), BackendProtocolError, "HTTP status 500"),
-    (web.Response(status=202), BackendProtocolError, "HTTP status 202"),
-    (result(4711, {}), BackendProtocolError, "answered another request"),
-    (result("1", {}), BackendProtocolError, "answered another request"),
-]
-
-
-@pytest.mark.parametrize(("response", "kind", "words"), FAILURES)
+@pytest.mark.parametrize("request_id", [4711, "1"])
 @on_loop
-async def test_an_answer_that_is_none_is_a_failure_of_its_kind(
-    response: web.Response, kind: type[BackendError], words: str
-) -> None:
-    """By its status, as it tells whether the call may have run."""
+async def test_the_answer_to_another_request_is_none(request_id: object) -> None:
+    """It is known by our own id alone."""
     server = ScriptedServer(modern=True)
+    server.responses = [result(request_id, {})]
     async with met(server) as session:
-        server.responses = [response]
-        with pytest.raises(kind, match=words):
+        with pytest.raises(BackendProtocolError, match="answered another request"):
             await session.request(MODERN_CALL)
 
 
@@ -249,3 +234,158 @@ async def test_a_handshake_has_a_deadline_of_its_own() -> None:
         await session.request(LEGACY_CALL)
     await client.close()
     server.close()
+
+
+def asked(session: HttpSession, outgoing: Outgoing, sink: Sink) -> asyncio.Task[Envelope]:
+    """Begin a request whose stream a sink looks on."""
+    return asyncio.get_running_loop().create_task(session.request(outgoing, sink))
+
+
+@pytest.mark.parametrize("outgoing", [LEGACY_CALL, MODERN_CALL])
+@on_loop
+async def test_what_comes_before_the_response_reaches_the_caller(outgoing: Outgoing) -> None:
+    """In order; the response ends it, whatever the server sends after it."""
+    server, sink = StreamingServer(modern=outgoing is MODERN_CALL), Sink()
+    async with met(server) as session:
+        task = asked(session, outgoing, sink)
+        stream = await server.stream()
+        for number in range(3):
+            stream.say({"method": "notifications/progress", "params": {"progress": number}})
+        stream.answer({"done": True})
+        reply = await task
+    assert sink.methods == ["notifications/progress"] * 3
+    assert json.loads(reply.body)["result"] == {"done": True}
+
+
+@on_loop
+async def test_a_question_on_a_call_s_stream_is_answered_by_a_post_of_its_own() -> None:
+    """On the same session; a ping is our own business."""
+    server, sink = StreamingServer(), Sink()
+    async with met(server) as session:
+        task = asked(session, LEGACY_CALL, sink)
+        stream = await server.stream()
+        stream.say({"id": "é", "method": "elicitation/create", "params": {}})
+        stream.say({"id": 5, "method": "ping"})
+        await eventually(lambda: sink.questions, "the question")
+        ((question, respond),) = sink.questions
+        respond(b'"result":{"action":"accept"}')
+        answered = await server.was_posted("accept")
+        assert answered == {"jsonrpc": "2.0", "id": "é", "result": {"action": "accept"}}
+        await server.was_posted('"id": 5, "result": {}')
+        stream.answer({})
+        await task
+    assert question.method == "elicitation/create"
+
+
+@on_loop
+async def test_a_question_of_a_modern_server_is_not_answered() -> None:
+    """It must not ask so; the call goes on."""
+    server, sink = StreamingServer(modern=True), Sink()
+    async with met(server) as session:
+        task = asked(session, MODERN_CALL, sink)
+        stream = await server.stream()
+        stream.say({"id": 5, "method": "ping"})
+        stream.answer({})
+        await task
+    assert len(server.posted) == 1
+
+
+@on_loop
+async def test_a_stream_that_breaks_off_is_read_on_where_it_ended() -> None:
+    """As often as it takes, after the time that the server asks for; nothing comes twice."""
+    server, sink = StreamingServer(), Sink()
+    async with met(server) as session:
+        task = asked(session, LEGACY_CALL, sink)
+        stream = await server.stream()
+        stream.say(None, "e-0", retry_ms=1)
+        stream.say({"method": "notifications/progress", "params": {}}, "e-1")
+        stream.end()
+        second = await server.stream(2)
+        second.end()
+        third = await server.stream(3)
+        assert [one.headers.get("last-event-id") for one in server.streams] == [None, "e-1", "e-1"]
+        assert third.headers["mcp-session-id"] == "srv-1"
+        third.say({"method": "notifications/progress", "params": {}}, "e-2")
+        third.say({"id": stream.message["id"], "result": {"done": True}}, "e-3")
+        assert json.loads((await task).body)["result"] == {"done": True}
+    assert len(sink.messages) == 2
+
+
+@pytest.mark.parametrize(("first", "status"), [("e-1", 404), ("e-1", 405), ("", 200)])
+@on_loop
+async def test_a_stream_that_cannot_be_read_on_is_a_lost_call(first: str, status: int) -> None:
+    """It may have run."""
+    server = StreamingServer()
+    server.get_status = status
+    async with met(server) as session:
+        task = asked(session, LEGACY_CALL, Sink())
+        stream = await server.stream()
+        stream.say(None, first, retry_ms=1)
+        stream.end()
+        with pytest.raises(BackendLost):
+            await task
+
+
+@on_loop
+async def test_a_legacy_server_is_told_of_a_call_that_is_given_up() -> None:
+    """To close the stream says nothing there (2025-11-25, basic/transports)."""
+    server = StreamingServer()
+    async with met(server) as session:
+        task = asked(session, LEGACY_CALL, Sink())
+        stream = await server.stream()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        told = await server.was_posted("notifications/cancelled")
+        await eventually(lambda: stream.gone, "the end of the stream")
+    assert told["params"]["requestId"] == stream.message["id"]
+
+
+@on_loop
+async def test_a_modern_server_hears_of_that_by_the_end_of_the_stream() -> None:
+    """And by nothing else."""
+    server = StreamingServer(modern=True)
+    async with met(server) as session:
+        task = asked(session, MODERN_CALL, Sink())
+        stream = await server.stream()
+        task.cancel()
+        await eventually(lambda: stream.gone, "the end of the stream")
+    assert len(server.posted) == 1
+
+
+@on_loop
+async def test_a_server_logs_as_much_as_any_client_wants() -> None:
+    """It is told so once for each session, and only if it can log."""
+    server = ScriptedServer()
+    async with met(server) as session:
+        for can_log in (False, True):
+            server.capabilities = {"logging": {}} if can_log else {}
+            server.sessions.clear()
+            for level in (None, 3, 5, 1):
+                await session.request(replace(LEGACY_CALL, level=level))
+        assert server.methods.count("logging/setLevel") == 2
+        server.sessions.clear()
+        await session.request(replace(LEGACY_CALL, level=3))
+    assert server.methods.count("logging/setLevel") == 3
+
+
+@on_loop
+async def test_the_stream_of_a_session_is_followed_to_its_end() -> None:
+    """What belongs to no call is heard, and questions that nobody is there for are refused."""
+    server, heard = StreamingServer(), list[Envelope]()
+    async with met(server) as session:
+        task = asyncio.get_running_loop().create_task(session.follow(heard.append))
+        stream = await server.stream()
+        assert stream.headers["mcp-session-id"] == "srv-1"
+        stream.say({"method": "notifications/tools/list_changed"})
+        stream.say({"id": 5, "method": "roots/list"})
+        await server.was_posted("-32601")
+        stream.end()
+        await task
+        assert [message.method for message in heard] == ["notifications/tools/list_changed"]
+        server.get_status = 405
+        with pytest.raises(BackendProtocolError, match="no stream to follow"):
+            await session.follow(heard.append)
+        server.get_status = 404
+        await session.follow(heard.append)
+    assert server.methods.count("initialize") == 2

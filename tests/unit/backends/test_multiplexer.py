@@ -57,3 +57,38 @@ def test_every_caller_hears_exactly_once(steps: list[str]) -> None:
         assert len(calls) == len(waiting)
     heard += calls.drain()
     assert sorted(heard) == [number for number, step in enumerate(steps) if step == "open"]
+
+
+def test_who_waits_can_be_found() -> None:
+    """The newest, the first who fits, and the only one who does."""
+    calls: Multiplexer[str] = Multiplexer()
+    assert (calls.latest(), calls.find(bool), calls.only(bool), list(calls)) == (None,) * 3 + ([],)
+    ids = [calls.open(name) for name in ("a", "b", "ab")]
+    assert calls.latest() == "ab"
+    assert calls.find(lambda name: "b" in name) == "b"
+    assert calls.only(lambda name: "b" in name) is None
+    assert calls.only(lambda name: name == "b") == "b"
+    calls.take(ids[2])
+    assert calls.latest() == "b"
+    assert list(calls) == ["a", "b"]
+
+
+def test_going_through_all_who_wait_bears_their_leaving() -> None:
+    """Telling one may end another."""
+    calls: Multiplexer[int] = Multiplexer()
+    for number in range(5):
+        calls.open(number)
+    seen = []
+    for number in calls:
+        seen.append(number)
+        calls.drain()
+    assert seen == [0, 1, 2, 3, 4]
+
+
+def test_an_answer_that_nobody_waits_for_finds_nobody() -> None:
+    """Its id is one of the row all the same."""
+    calls: Multiplexer[int] = Multiplexer()
+    first, unheard, last = calls.open(1), calls.unheard(), calls.open(2)
+    assert [int(one) for one in (first, unheard, last)] == [1, 2, 3]
+    assert calls.take(unheard) is None
+    assert len(calls) == 2

@@ -3,15 +3,13 @@
 import asyncio
 import json
 import logging
-from collections.abc import Callable
-from typing import Any
 
 import pytest
 
 from only1mcp._speedups import Envelope
 from only1mcp.backends import pipe_session
-from only1mcp.backends.call import NOTHING, Outgoing
-from only1mcp.backends.pipe_session import PipeSession, shake_hands
+from only1mcp.backends.call import Outgoing
+from only1mcp.backends.pipe_session import shake_hands
 from only1mcp.errors import (
     BackendLost,
     BackendProtocolError,
@@ -22,46 +20,20 @@ from only1mcp.errors import (
 from only1mcp.protocol.client_features import Feature
 from only1mcp.protocol.versions import NEWEST_LEGACY, Era
 from tests.support.loop import eventually, on_loop
-from tests.support.messages import MODERN
+from tests.support.pipe_peer import (
+    Peer,
+    ask,
+    asked,
+    call,
+    legacy_server,
+    met,
+    modern_server,
+    note,
+)
 from tests.support.sink import Sink
 
 LONG_S = 30.0
 CALL = Outgoing("tools/call", b'{"name":"x","n":1.0}', Era.LEGACY)
-
-
-class Peer:
-    """The other end of the channel: it remembers what is written, and answers by a script."""
-
-    def __init__(
-        self, script: Callable[[Any], object] | None = None, features: Feature = NOTHING
-    ) -> None:
-        self.written: list[bytes] = []
-        self.notified: list[str] = []
-        self.takes_more = True
-        self._script = script
-        self.session = PipeSession(
-            "srv", self._write, lambda message: self.notified.append(message.method or ""), features
-        )
-
-    def _write(self, message: bytes) -> bool:
-        if not self.takes_more:
-            return False
-        self.written.append(message)
-        parsed = json.loads(message)
-        if self._script is not None and "id" in parsed:
-            answer = self._script(parsed)
-            if answer is not None:
-                self.say({"jsonrpc": "2.0", "id": parsed["id"], **answer})  # type: ignore[dict-item]
-        return True
-
-    def say(self, message: object) -> None:
-        """Send the session a message."""
-        self.session.on_line(json.dumps(message).encode())
-
-    @property
-    def messages(self) -> list[Any]:
-        """What was written, parsed."""
-        return [json.loads(message) for message in self.written]
 
 
 def test_replies_find_their_calls_in_whatever_order_they_come() -> None:
@@ -84,9 +56,8 @@ def test_parameters_are_written_as_they_are() -> None:
     """Byte for byte."""
     peer = Peer()
     peer.session.call(CALL, Sink())
-    assert peer.written == [
-        b'{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"x","n":1.0}}'
-    ]
+    (written,) = peer.written
+    assert written.endswith(b'"id":1,"method":"tools/call","params":{"name":"x","n":1.0}}')
 
 
 def test_a_cancelled_call_is_forgotten_and_the_server_is_told() -> None:
@@ -242,20 +213,6 @@ async def test_the_end_of_the_channel_wakes_whoever_waits() -> None:
     assert len(peer.written) == 1
 
 
-def legacy_server(message: Any) -> object:
-    """Answer as a server of 2025-11-25."""
-    if message["method"] == "initialize":
-        return {"result": {"protocolVersion": NEWEST_LEGACY, "capabilities": {"tools": {}}}}
-    return {"error": {"code": -32601, "message": "no"}}
-
-
-def modern_server(message: Any) -> object:
-    """Answer as a server of 2026-07-28."""
-    if message["method"] == "server/discover":
-        return {"result": {"supportedVersions": [MODERN], "capabilities": {"tools": {}}}}
-    return {"error": {"code": -32601, "message": "no"}}
-
-
 @on_loop
 async def test_a_modern_server_is_met_by_the_probe_alone() -> None:
     """No initialize, which could pin it to the other era."""
@@ -305,16 +262,6 @@ RELATED = {"io.modelcontextprotocol/related-task": {"taskId": "t1"}}
 RESULT = Outgoing("tasks/result", b'{"taskId":"t1"}', Era.LEGACY)
 
 
-def asked(*sinks: Sink) -> list[list[bytes | None]]:
-    """Return the ids of the questions that each call heard."""
-    return [[message.id for message, _ in sink.questions] for sink in sinks]
-
-
-def ask(peer: Peer, request_id: int, **params: object) -> None:
-    """Ask the client something."""
-    peer.say({"jsonrpc": "2.0", "id": request_id, "method": "elicitation/create", "params": params})
-
-
 def test_a_question_of_a_task_is_asked_with_the_task_s_result() -> None:
     """Not with a poll that ends before anybody can answer."""
     peer = Peer(features=Feature.ELICIT_FORM)
@@ -338,10 +285,116 @@ def test_a_question_of_a_task_waits_until_somebody_waits_for_its_result() -> Non
     assert asked(poll, result) == [[], [b"1"]]
 
 
-def test_progress_whose_call_has_ended_is_passed_on() -> None:
-    """A task makes progress after its call was answered."""
+def test_progress_finds_its_call_by_its_token() -> None:
+    """Of no other does it tell; a task makes progress after its call has ended."""
     peer = Peer()
-    peer.say(
-        {"jsonrpc": "2.0", "method": "notifications/progress", "params": {"progressToken": "o"}}
-    )
-    assert peer.notified == ["notifications/progress"]
+    first, second, third = call(peer, "a"), call(peer, "b"), call(peer)
+    for token in ("b", "c", None, 1):
+        note(peer, "progress", progressToken=token, progress=1)
+    note(peer, "progress", progress=1)
+    assert [len(sink.messages) for sink in (first, second, third)] == [0, 1, 0]
+    assert peer.notified == ["notifications/progress"] * 4
+
+
+def test_a_log_message_belongs_to_the_only_call_it_can_belong_to() -> None:
+    """Otherwise to none: messages name no call."""
+    peer = Peer()
+    note(peer, "message", level="info")
+    only = call(peer)
+    note(peer, "message", level="info")
+    second = call(peer)
+    note(peer, "message", level="info")
+    assert [sink.methods for sink in (only, second)] == [["notifications/message"], []]
+    assert peer.notified == ["notifications/message"] * 2
+
+
+@on_loop
+async def test_a_modern_server_logs_for_the_only_call_that_wants_to_hear_of_it() -> None:
+    """A subscription of ours does not."""
+    peer = await met(modern_server)
+    quiet, curious = call(peer), call(peer, level=3)
+    note(peer, "message", level="info")
+    assert (quiet.messages, curious.methods) == ([], ["notifications/message"])
+
+
+@on_loop
+async def test_a_legacy_server_logs_as_much_as_any_client_wants() -> None:
+    """It is told so once, and only if it can log; nobody waits for its answer."""
+    peer = await met(lambda message: legacy_server(message, logging={}))
+    before = len(peer.messages)
+    sink = call(peer, level=3)
+    for level in (None, 3, 5, 1):
+        call(peer, level=level)
+    told = [m["params"] for m in peer.messages[before:] if m["method"] == "logging/setLevel"]
+    assert told == [{"level": "warning"}, {"level": "info"}]
+    ids = [message["id"] for message in peer.messages[before:]]
+    assert len(set(ids)) == 7
+    for request_id in reversed(ids):
+        peer.say({"jsonrpc": "2.0", "id": request_id, "result": {}})
+    assert (len(sink.heard), peer.session.busy) == (1, False)
+    for script in (legacy_server, modern_server):
+        mute = await met(script)
+        call(mute, level=3)
+        assert "logging/setLevel" not in str(mute.messages)
+
+
+@on_loop
+async def test_a_question_is_put_to_the_newest_call_of_a_channel_s_one_client() -> None:
+    """It was told what that one can be asked; on a channel of many nobody can."""
+    peer, shared = await met(legacy_server, Feature.ROOTS), await met(legacy_server)
+    told = [one.messages[1]["params"]["capabilities"] for one in (peer, shared)]
+    assert told == [{"roots": {}}, {}]
+    first, second = call(peer), call(peer)
+    call(shared)
+    for one in (peer, shared):
+        one.say({"jsonrpc": "2.0", "id": "é", "method": "roots/list"})
+    ((question, respond),) = second.questions
+    respond(b'"result":{"roots":[]}')
+    assert (first.questions, question.method) == ([], "roots/list")
+    assert peer.messages[-1] == {"jsonrpc": "2.0", "id": "é", "result": {"roots": []}}
+    assert shared.messages[-1]["error"]["code"] == -32601
+
+
+@on_loop
+async def test_early_questions_wait_for_a_call(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A few; one that is taken back meanwhile is not put to anybody."""
+    monkeypatch.setattr(pipe_session, "MAX_EARLY", 2)
+    peer = await met(legacy_server, Feature.ROOTS)
+    for number in range(3):
+        peer.say({"jsonrpc": "2.0", "id": number, "method": "roots/list"})
+    assert (peer.messages[-1]["id"], peer.messages[-1]["error"]["code"]) == (2, -32601)
+    note(peer, "cancelled", requestId=0)
+    assert [question.id for question, _ in call(peer).questions] == [b"1"]
+    assert call(peer).questions == []
+
+
+@on_loop
+async def test_a_question_that_is_taken_back_may_be_any_call_s() -> None:
+    """Each knows its own; the server's ids are not ours."""
+    peer = await met(legacy_server, Feature.ROOTS)
+    sinks = [call(peer), call(peer)]
+    note(peer, "cancelled", requestId=int(peer.messages[-1]["id"]))
+    assert [sink.methods for sink in sinks] == [["notifications/cancelled"]] * 2
+    assert [sink.heard for sink in sinks] == [[], []]
+
+
+@pytest.mark.parametrize("end", ["result", "error", "cancelled", "ours"])
+@on_loop
+async def test_a_subscription_lasts_until_either_side_ends_it(end: str) -> None:
+    """The server by a result or by cancelling it, we by cancelling it; it may also refuse."""
+    peer = await met(modern_server)
+    wanted = Outgoing("subscriptions/listen", b"{}", Era.MODERN)
+    task = asyncio.get_running_loop().create_task(peer.session.listen(wanted, peer.hear))
+    await eventually(lambda: peer.session.busy, "the subscription")
+    request_id = peer.messages[-1]["id"]
+    if end == "ours":
+        task.cancel()
+    elif end == "cancelled":
+        note(peer, "cancelled", requestId=request_id)
+    else:
+        peer.say({"jsonrpc": "2.0", "id": request_id, end: {"code": 1, "message": "no"}})
+    await asyncio.wait({task})
+    failure = None if end == "ours" else task.exception()
+    expected = {"error": BackendProtocolError, "cancelled": BackendLost}.get(end, type(None))
+    assert (type(failure), task.cancelled(), peer.session.busy) == (expected, end == "ours", False)
+    assert ("notifications/cancelled" in str(peer.messages)) is (end == "ours")

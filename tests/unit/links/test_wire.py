@@ -6,7 +6,13 @@ from hypothesis import strategies as st
 
 from only1mcp import errors
 from only1mcp.errors import BackendTimeout, Only1MCPError, Overloaded
-from only1mcp.links.wire import CallFrame, decode_failure, encode_failure
+from only1mcp.links.wire import (
+    CallFrame,
+    decode_failure,
+    decode_numbered,
+    encode_failure,
+    encode_numbered,
+)
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
 LEAVES = [kind for kind in vars(errors).values()
@@ -20,6 +26,22 @@ def test_a_call_survives_with_its_parameters_byte_for_byte(
     """Line ends in names or parameters included."""
     frame = CallFrame(server_id, method, params, era)
     assert CallFrame.decode(frame.encode()) == frame
+
+
+@given(st.integers(0, 127), st.integers(0, 2**64 - 1), st.none() | st.integers(0, 7),
+       st.none() | TEXT, st.booleans())  # fmt: skip
+def test_a_call_says_whose_it_is_and_what_its_client_wants(
+    features: int, session: int, level: int | None, token: str | None, own: bool
+) -> None:
+    """All of it survives, also what was never said."""
+    frame = CallFrame("s", "m", b"{}", "legacy", features, session, level, token, own)
+    assert CallFrame.decode(frame.encode()) == frame
+
+
+@given(st.integers(0, 2**64 - 1), st.binary(max_size=50))
+def test_a_question_keeps_its_number_and_its_bytes(number: int, data: bytes) -> None:
+    """And so does its answer."""
+    assert decode_numbered(encode_numbered(number, data)) == (number, data)
 
 
 @pytest.mark.parametrize("kind", LEAVES, ids=lambda kind: kind.__name__)

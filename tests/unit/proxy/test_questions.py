@@ -5,8 +5,18 @@ import json
 
 import pytest
 
+from only1mcp.protocol.versions import Era
 from only1mcp.proxy import asks, parking
-from tests.support.asking import ACCEPTED, CAPABILITIES, FORM, Asked, answer, askable_desk
+from tests.support.asking import (
+    ACCEPTED,
+    CAPABILITIES,
+    FORM,
+    META,
+    Asked,
+    answer,
+    askable_desk,
+)
+from tests.support.catalogues import catalogue
 from tests.support.desk import Desk, tool_result
 from tests.support.loop import eventually, on_loop
 from tests.support.messages import notification
@@ -380,3 +390,16 @@ async def test_a_question_waits_for_a_client_whose_connection_broke() -> None:
     assert again.methods == ["elicitation/create"]
     call.desk.post(call.session, answer(again.messages[0], {"result": ACCEPTED}))
     assert len(call.backend.calls[0].responses) == 1
+
+
+@on_loop
+async def test_a_modern_server_cannot_ask_by_requests() -> None:
+    """2026-07-28 knows none of servers; the client of either era hears nothing of it."""
+    desk = Desk(catalogue("a", tools="x", eras=frozenset({Era.MODERN})))
+    legacy = desk.legacy("tools/call", CALL, desk.session(ALL))
+    modern = desk.modern("tools/call", {**CALL, "_meta": META})
+    for number, told in enumerate((legacy, modern)):
+        desk.backends["a"].ask("elicitation/create", FORM, number=number)
+        assert desk.backends["a"].calls[number].responses[0]["error"]["code"] == -32601
+        assert (told.messages, told.answers) == ([], [])
+    assert len(desk.parking) == 0
