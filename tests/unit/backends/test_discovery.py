@@ -1,5 +1,6 @@
 """Asking a backend for everything it offers."""
 
+import asyncio
 import json
 from collections.abc import Callable
 from dataclasses import replace
@@ -13,7 +14,7 @@ from only1mcp.backends import discovery
 from only1mcp.backends.call import Outgoing
 from only1mcp.backends.discovery import MAX_BYTES, discover_catalogue
 from only1mcp.backends.handshake import Hello
-from only1mcp.errors import BackendLost, BackendProtocolError
+from only1mcp.errors import BackendLost, BackendProtocolError, BackendTimeout
 from only1mcp.links.frames import MAX_PAYLOAD_BYTES
 from only1mcp.protocol.versions import Era
 from tests.support.loop import on_loop
@@ -233,3 +234,27 @@ async def test_all_that_is_accepted_fits_into_one_frame_to_a_worker(
     with pytest.raises(BackendProtocolError):
         await offer_more_and_more()
     assert 0.8 * bound < sizes[-1] < bound + own
+
+
+@on_loop
+async def test_each_question_of_ours_has_its_time() -> None:
+    """What takes longer is given up, and named."""
+
+    class Slow(Offering):
+        cancelled = 0
+
+        async def request(self, outgoing: Outgoing) -> Envelope:
+            if outgoing.method == "tools/list":
+                return await super().request(outgoing)
+            try:
+                await asyncio.Event().wait()
+            except asyncio.CancelledError:
+                self.cancelled += 1
+                raise
+            raise AssertionError
+
+    slow = Slow(count=1)
+    asker = Deadline(slow, 0.02)
+    with pytest.raises(BackendTimeout, match=r"no answer to prompts/list within 0\.02 s"):
+        await discover_catalogue("s", hello("tools", "prompts"), asker)
+    assert (len(slow.asked), slow.cancelled) == (1, 1)

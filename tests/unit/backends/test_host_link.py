@@ -16,13 +16,17 @@ from only1mcp.backends.host_link import HostLink, LinkedBackend
 from only1mcp.errors import BackendLost, BackendTimeout, BackendUnreachable, ParseError
 from only1mcp.links.frames import Kind
 from only1mcp.links.link import Link, serve
-from only1mcp.links.wire import CallFrame, encode_failure
+from only1mcp.links.wire import CallFrame, encode_failure, encode_numbered
+from only1mcp.protocol.client_features import Feature
 from only1mcp.protocol.versions import Era
 from only1mcp.registry.catalogue import Catalogue
 from only1mcp.tasks import Tasks
 from tests.support.catalogues import catalogue
 from tests.support.loop import eventually, on_loop
+from tests.support.sink import Sink
 
+NOTICE = b'{"jsonrpc":"2.0","method":"notifications/progress"}'
+QUESTION = b'{"jsonrpc":"2.0","id":"q","method":"roots/list"}'
 REPLY = b'{"jsonrpc":"2.0","id":5,"result":{"n":1.0}}'
 CALL = Outgoing("tools/call", b'{"name":"x",\n"n":1.0}', Era.MODERN, "x")
 
@@ -209,3 +213,73 @@ async def test_events_of_the_host_are_passed_on() -> None:
         await eventually(lambda: len(subject.events) == 3, "the events")
         assert subject.catalogues == [offer]
         assert subject.events == [{"settled": True}, {"something": "new"}, variant]
+
+
+@on_loop
+async def test_a_call_tells_the_host_all_that_it_must_know_of_the_client() -> None:
+    """What it can be asked, whose it is, how much it wants to hear, and its token."""
+    async with worker() as subject:
+        outgoing = Outgoing(
+            "tools/call", b"{}", Era.LEGACY, features=Feature.ROOTS, session=2**63, level=0,
+            token=b'"o1-\xc3\xa9"', own=True,
+        )  # fmt: skip
+        subject.ask(outgoing)
+        _, _, _, payload = await subject.received(1)
+        assert CallFrame.decode(payload) == CallFrame(
+            "srv", "tools/call", b"{}", "legacy", int(Feature.ROOTS), 2**63, 0, '"o1-é"', own=True
+        )
+
+
+@on_loop
+async def test_messages_and_questions_reach_the_call_they_belong_to() -> None:
+    """Before its end only; the answers go back under the number of the question."""
+    async with worker() as subject:
+        first, second = Sink(), Sink()
+        for sink in (first, second):
+            subject.backend.call(CALL, sink)
+        link, _, token, _ = await subject.received(2)
+        link.send(Kind.MESSAGE, token, NOTICE)
+        link.send(Kind.ASK, token, encode_numbered(3, QUESTION))
+        link.send(Kind.MESSAGE, 4711, NOTICE)
+        link.send(Kind.ASK, 4711, encode_numbered(1, QUESTION))
+        await eventually(lambda: second.questions, "the question")
+        ((question, respond),) = second.questions
+        assert (second.methods, question.method) == (["notifications/progress"], "roots/list")
+        respond(b'"result":{"n":1.0}')
+        answered = await subject.received(3)
+        assert answered[1:] == (Kind.RESPOND, token, encode_numbered(3, b'"result":{"n":1.0}'))
+        link.send(Kind.REPLY, token, REPLY)
+        link.send(Kind.MESSAGE, token, NOTICE)
+        await eventually(lambda: second.heard, "the reply")
+        assert (first.messages, first.questions, first.heard) == ([], [], [])
+
+
+@on_loop
+async def test_an_answer_to_a_host_that_is_gone_goes_nowhere() -> None:
+    """The next one asked nothing."""
+    async with worker() as subject:
+        sink = Sink()
+        subject.backend.call(CALL, sink)
+        link, _, token, _ = await subject.received(1)
+        link.send(Kind.ASK, token, encode_numbered(1, QUESTION))
+        await eventually(lambda: sink.questions, "the question")
+        subject.host_dies()
+        await eventually(lambda: sink.heard, "the end")
+        sink.questions[0][1](b'"result":{}')
+        await subject.host_starts()
+        await eventually(lambda: subject.greeted == 2, "the next host")
+        subject.ask()
+        assert [frame[1] for frame in subject.frames[:1]] == [Kind.CALL]
+        assert (await subject.received(2))[1] is Kind.CALL
+
+
+@on_loop
+async def test_notes_are_for_the_host_that_is_there() -> None:
+    """Without one they are lost; each host is greeted when it comes."""
+    async with worker(with_host=False) as subject:
+        subject.link.note({"lost": 1})
+        await subject.host_starts()
+        await eventually(lambda: subject.greeted == 1, "the host")
+        subject.link.note({"watch": ["a", "r://é", 5]})
+        _, kind, token, payload = await subject.received(1)
+        assert (kind, token, json.loads(payload)) == (Kind.NOTE, 0, {"watch": ["a", "r://é", 5]})
