@@ -12,6 +12,8 @@ from tests.support.messages import OWN
 from tests.support.told import Told
 
 CAPABILITIES: dict[str, Any] = {"elicitation": {"form": {}, "url": {}}, "roots": {}, "sampling": {}}
+ALL = json.dumps(CAPABILITIES).encode()
+CALL = {"name": "a__x"}
 META = {OWN + "clientCapabilities": CAPABILITIES}
 FORM = {"message": "Name?", "requestedSchema": {"type": "object", "properties": {}}}
 ACCEPTED = {"action": "accept", "content": {"name": "é"}}
@@ -65,6 +67,25 @@ class Asked:
     def retry(self, state: str, responses: dict[str, Any], **meta: object) -> Told:
         """Send the request again, with answers."""
         return self.send({"requestState": state, "inputResponses": responses}, **meta)
+
+
+class Relayed:
+    """A legacy client's call, and its session."""
+
+    def __init__(self, desk: Desk, capabilities: bytes = ALL) -> None:
+        self.desk = desk
+        self.session = desk.session(capabilities)
+        self.told = desk.legacy("tools/call", CALL, self.session)
+        self.backend = desk.hosted["a"]
+
+    def ask(self, request_id: object = 1) -> None:
+        """Let the server ask."""
+        self.backend.ask("elicitation/create", FORM, request_id=request_id)
+
+    def reply(self, number: int = 0, session: str | None = None) -> Told:
+        """Answer the question of this number."""
+        body = answer(self.told.messages[number], {"result": ACCEPTED})
+        return self.desk.post(session or self.session, body)
 
 
 def answer(question: dict[str, Any], member: dict[str, Any]) -> bytes:

@@ -12,7 +12,7 @@ import pytest
 from only1mcp._speedups import Envelope, scan
 from only1mcp.backends import discovery
 from only1mcp.backends.call import Outgoing
-from only1mcp.backends.discovery import MAX_BYTES, discover_catalogue
+from only1mcp.backends.discovery import MAX_BYTES, Deadline, discover_catalogue
 from only1mcp.backends.handshake import Hello
 from only1mcp.errors import BackendLost, BackendProtocolError, BackendTimeout
 from only1mcp.links.frames import MAX_PAYLOAD_BYTES

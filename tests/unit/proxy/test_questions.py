@@ -9,10 +9,12 @@ from only1mcp.protocol.versions import Era
 from only1mcp.proxy import asks, parking
 from tests.support.asking import (
     ACCEPTED,
-    CAPABILITIES,
+    ALL,
+    CALL,
     FORM,
     META,
     Asked,
+    Relayed,
     answer,
     askable_desk,
 )
@@ -20,29 +22,6 @@ from tests.support.catalogues import catalogue
 from tests.support.desk import Desk, tool_result
 from tests.support.loop import eventually, on_loop
 from tests.support.messages import notification
-from tests.support.told import Told
-
-ALL = json.dumps(CAPABILITIES).encode()
-CALL = {"name": "a__x"}
-
-
-class Relayed:
-    """A legacy client's call, and its session."""
-
-    def __init__(self, desk: Desk, capabilities: bytes = ALL) -> None:
-        self.desk = desk
-        self.session = desk.session(capabilities)
-        self.told = desk.legacy("tools/call", CALL, self.session)
-        self.backend = desk.hosted["a"]
-
-    def ask(self, request_id: object = 1) -> None:
-        """Let the server ask."""
-        self.backend.ask("elicitation/create", FORM, request_id=request_id)
-
-    def reply(self, number: int = 0, session: str | None = None) -> Told:
-        """Answer the question of this number."""
-        body = answer(self.told.messages[number], {"result": ACCEPTED})
-        return self.desk.post(session or self.session, body)
 
 
 @on_loop
