@@ -15,7 +15,7 @@ cdef class Plan:
     cdef bytes head
     cdef readonly bytes raw_name
     cdef object ids
-    cdef object opened
+    cdef readonly object opened
     cdef readonly bint modern
     cdef readonly bint hinted
     cdef readonly double timeout_s
@@ -42,6 +42,7 @@ cdef class Call:
     cdef readonly double began
     cdef double deadline
     cdef public object exchange     # set once the answer has become a stream
+    cdef public object reading      # task that reads on in a stream that broke off
     cdef readonly bytes version     # header, for a second try the common way
     cdef readonly bytes session     # likewise
 

@@ -232,15 +232,30 @@ cdef inline int note_response_field(ResponseHead *h, const unsigned char *d,
         h.json = length >= 16 and same(p, 16, b"application/json", 16)
         h.events = length >= 17 and same(p, 17, b"text/event-stream", 17)
     elif same(name, size, b"connection", 10):
-        h.closes = not same(p, length, b"keep-alive", 10)
-    elif same(name, size, b"content-encoding", 16):
+        h.closes = h.closes or not same(p, length, b"keep-alive", 10)
+    elif same(name, size, b"content-encoding", 16) and not same(p, length, b"identity", 8):
         return OTHER
+    return RECOGNISED
+
+
+cdef inline int end_response(ResponseHead *h, const unsigned char *d, Py_ssize_t at) noexcept nogil:
+    """Take the empty line at the head's end."""
+    if d[at + 1] != 10:
+        return OTHER
+    h.size = at + 2
+    if d[7] == 48:  # HTTP/1.0
+        h.closes = True
+        if h.chunked:
+            return OTHER
+    if h.status < 200 or h.status == 204 or h.status == 304:  # there is no body, whatever is said
+        h.length = 0
+        h.chunked = False
     return RECOGNISED
 
 
 cdef inline int read_response(const unsigned char *d, Py_ssize_t size,
                               ResponseHead *h) noexcept nogil:
-    """Recognise the head of a response of HTTP/1.1."""
+    """Recognise the head of a response of HTTP/1.1, or of 1.0, which says more about its end."""
     cdef unsigned char name[NAME_LIMIT]
     cdef Py_ssize_t at = 12, name_size
     cdef Span value
@@ -250,7 +265,9 @@ cdef inline int read_response(const unsigned char *d, Py_ssize_t size,
     if size < 13:
         return INCOMPLETE
     h.status = digits(d + 9, 3)
-    if memcmp(d, b"HTTP/1.1 ", 9) != 0 or h.status < 200:
+    if memcmp(d, b"HTTP/1.", 7) != 0 or not 48 <= d[7] <= 49 or d[8] != 32:
+        return OTHER
+    if h.status < 100 or h.status == 101 or d[12] != 32 and d[12] != 13:
         return OTHER
     while at < size and d[at] != 10:
         at += 1
@@ -263,8 +280,7 @@ cdef inline int read_response(const unsigned char *d, Py_ssize_t size,
         if at + 2 > size:
             return INCOMPLETE
         if d[at] == 13:
-            h.size = at + 2
-            return RECOGNISED if d[at + 1] == 10 else OTHER
+            return end_response(h, d, at)
         found = read_response_field(d, size, &at, name, &name_size, &value)
         if found == RECOGNISED:
             found = note_response_field(h, d, name, name_size, &value)

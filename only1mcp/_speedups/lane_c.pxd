@@ -4,7 +4,7 @@ cdef enum:
 
 cdef class Lane
 
-from only1mcp._speedups.call_c cimport Plan, Ready
+from only1mcp._speedups.call_c cimport Call, Plan, Ready
 
 
 cdef class Lane:
@@ -20,9 +20,11 @@ cdef class Lane:
     cdef readonly dict hosts
     cdef readonly set fronts
     cdef set calls
+    cdef readonly list pools
     cdef public bint draining
     cdef public long log_budget
 
+    cdef int give_up(self, Call call, str kind) except -1
     cdef bytes session_of(self, bytes session, bytes version)
     cdef int count(self, Plan plan, double seconds) except -1
     cdef int observe(self, Py_ssize_t at, double seconds) except -1

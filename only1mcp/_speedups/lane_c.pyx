@@ -40,6 +40,7 @@ cdef class Lane:
         self.hosts = {}
         self.fronts = set()
         self.calls = set()
+        self.pools = []
 
     def front(self):
         """Return the protocol of a new connection."""
@@ -55,6 +56,8 @@ cdef class Lane:
         pool.limit = limit
         pool.idle = []
         pool.waiting = []
+        pool.ending = set()
+        self.pools.append(pool)
         return pool
 
     def forget(self):
@@ -65,15 +68,35 @@ cdef class Lane:
         """Return how many calls are under way."""
         return len(self.calls)
 
+    def end(self, Call call not None):
+        """Learn that a call has ended that was in the helper's hands."""
+        self.calls.discard(call)
+
+    def cancel(self, bytes session not None, bytes request_id not None):
+        """End a call of a legacy session at its client's wish; say whether it was one of ours."""
+        cdef Call call
+        for call in self.calls:
+            if call.session == session and call.envelope.id == request_id:
+                self.give_up(call, "cancelled")
+                return True
+        return False
+
+    cdef int give_up(self, Call call, str kind) except -1:
+        self.calls.discard(call)
+        drop_upstream(call)
+        self.helper.fail(call, kind, None)
+        return 0
+
     def tick(self):
         """End what has taken too long; called a few times a second."""
         cdef double moment = now()
         cdef Call call
+        cdef Pool pool
         for call in list(self.calls):
             if call.deadline < moment:
-                self.calls.discard(call)
-                drop_upstream(call)
-                self.helper.fail(call, "timeout", None)
+                self.give_up(call, "timeout")
+        for pool in self.pools:
+            pool.sweep(moment)
 
     def drain(self):
         """Close connections on which nothing is under way; others close with their answer."""

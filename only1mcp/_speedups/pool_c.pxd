@@ -10,13 +10,20 @@ cdef class Pool:
     cdef Lane lane
     cdef object connect
     cdef Py_ssize_t limit
-    cdef Py_ssize_t open
-    cdef list idle
-    cdef list waiting
+    cdef readonly Py_ssize_t open       # connections, those that are being opened included
+    cdef readonly Py_ssize_t opening
+    cdef readonly list idle
+    cdef readonly list waiting          # calls
+    cdef readonly set ending            # connections on which the answer has come, but not its end
 
     cdef int send(self, Call call) except -1
     cdef int forget(self, Call call) except -1
+    cdef int widen(self) except -1
+    cdef int joined(self, Upstream upstream) except -1
+    cdef int left(self, Upstream upstream) except -1
     cdef int free(self, Upstream upstream) except -1
+    cdef int refuse(self, Call call, error) except -1
+    cdef int sweep(self, double moment) except -1
 
 
 cdef int drop_upstream(Call call) except -1

@@ -1,7 +1,11 @@
 """Which connection to a server takes a call."""
 
-from only1mcp._speedups.call_c cimport Call
+from only1mcp._speedups.call_c cimport Call, now
 from only1mcp._speedups.upstream_c cimport Upstream
+
+cdef enum:
+    IDLE_S = 30             # after so long a connection is more likely than not to be refused
+    ENDING_S = 1
 
 
 cdef int drop_upstream(Call call) except -1:
@@ -10,8 +14,7 @@ cdef int drop_upstream(Call call) except -1:
     if upstream is not None:
         call.upstream = None
         upstream.call = None
-        if upstream.transport is not None:
-            upstream.transport.abort()
+        upstream.cut()
     else:
         call.plan.pool.forget(call)
     return 0
@@ -24,12 +27,18 @@ cdef class Pool:
         cdef Upstream upstream
         while self.idle:
             upstream = self.idle.pop()
-            if upstream.transport is not None and not upstream.is_closing:
+            if not upstream.is_closing:
                 upstream.begin(call)
                 return 0
         self.waiting.append(call)
-        if self.open < self.limit:
+        return self.widen()
+
+    cdef int widen(self) except -1:
+        """Open one more connection if a call waits that none is being opened for."""
+        cdef Upstream upstream
+        if len(self.waiting) > self.opening and self.open < self.limit:
             self.open += 1
+            self.opening += 1
             upstream = Upstream.__new__(Upstream)
             upstream.pool = self
             self.lane.helper.connect(self, self.connect, upstream)
@@ -40,29 +49,73 @@ cdef class Pool:
             self.waiting.remove(call)
         return 0
 
+    cdef int joined(self, Upstream upstream) except -1:
+        """Take a connection that stands now."""
+        self.opening -= 1
+        upstream.is_made = True
+        return self.free(upstream)
+
+    cdef int left(self, Upstream upstream) except -1:
+        """Learn that a connection has ended; who waited for it must not wait in vain."""
+        self.open -= 1
+        if upstream in self.idle:
+            self.idle.remove(upstream)
+        self.ending.discard(upstream)
+        return self.widen()
+
     cdef int free(self, Upstream upstream) except -1:
         """Take back a connection whose call has ended."""
         if self.waiting:
             upstream.begin(self.waiting.pop(0))
         elif self.lane.draining:
+            upstream.is_closing = True
             upstream.transport.close()
         else:
+            upstream.since = now()
             self.idle.append(upstream)
         return 0
 
-    def failed(self, error):
-        """Learn that no connection is to be had: nobody waits for one in vain."""
+    def failed(self, Upstream upstream not None, error):
+        """Learn that a connection could not be opened.
+
+        The call that waits longest has waited for this one; when no connection stands at all, there
+        is none to be had for the others either.
+        """
+        if upstream.is_made:  # and was lost at once
+            return
         self.open -= 1
+        self.opening -= 1
+        if not self.waiting:
+            return
+        if self.open > self.opening:
+            self.refuse(self.waiting.pop(0), error)
+            self.widen()
+            return
         waiting, self.waiting = self.waiting, []
-        cdef Call call
         for call in waiting:
-            self.lane.calls.discard(call)
-            self.lane.helper.fail(call, "unreachable", error)
+            self.refuse(call, error)
+
+    cdef int refuse(self, Call call, error) except -1:
+        self.lane.calls.discard(call)
+        self.lane.helper.fail(call, "unreachable", error)
+        return 0
+
+    cdef int sweep(self, double moment) except -1:
+        """Close what has been idle for long, and what does not come to its end."""
+        cdef Upstream upstream
+        for upstream in list(self.ending):
+            if moment - upstream.since > ENDING_S:
+                upstream.cut()
+        while self.idle:  # the first one has been idle longest
+            upstream = self.idle[0]
+            if moment - upstream.since < IDLE_S:
+                break
+            del self.idle[0]
+            if not upstream.is_closing:
+                upstream.is_closing = True
+                upstream.transport.close()
+        return 0
 
     def close(self):
         """Close the connections on which nothing is under way."""
-        cdef Upstream upstream
-        for upstream in list(self.idle):
-            if upstream.transport is not None:
-                upstream.transport.close()
-        self.idle.clear()
+        self.sweep(now() + IDLE_S + ENDING_S)

@@ -4,13 +4,17 @@ from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes
 from libc.string cimport memcpy
 from only1mcp._speedups.call_c cimport Call, Plan, now, write_answer
 from only1mcp._speedups.front_c cimport Front
-from only1mcp._speedups.http_body cimport event_data, event_end, hexadecimal, line_end
-from only1mcp._speedups.http_head cimport OTHER, RECOGNISED, read_response
+from only1mcp._speedups.http_body cimport (
+    LAST, MORE, PIECE, SIZE, WRONG, next_piece, plain_event,
+)
+from only1mcp._speedups.http_head cimport INCOMPLETE, OTHER, read_response
 from only1mcp._speedups.json_scan_c cimport Envelope, scan
 from only1mcp._speedups.lane_c cimport Lane
 
 cdef enum:
+    LARGEST_HEAD = 65536
     LARGEST_BODY = 67108864
+    LARGEST_TAIL = 65536    # of what follows the answer
 
 
 cdef class Upstream:
@@ -18,20 +22,21 @@ cdef class Upstream:
 
     def connection_made(self, transport):
         self.transport = transport
-        self.pool.free(self)
+        self.pool.joined(self)
 
     def connection_lost(self, exc):
         self.transport = None
-        self.pool.open -= 1
-        if self in self.pool.idle:
-            self.pool.idle.remove(self)
+        self.is_closing = True
         cdef Call call = self.call
-        if call is None:
-            return
-        if self.has_head and not self.head.chunked and self.head.length < 0 and exc is None:
-            self.ended()
-            return
-        self.fail("lost", exc)
+        if call is not None:
+            if not self.has_head or self.head.chunked or self.head.length >= 0 or exc is not None:
+                self.fail("lost", exc)
+            elif self.head.events:
+                self.fail("ended", None)
+            else:
+                self.is_last = True
+                self.finish(bytes(self.text or b""))
+        self.pool.left(self)
 
     def pause_writing(self):
         pass
@@ -47,12 +52,12 @@ cdef class Upstream:
         self.call = call
         call.upstream = self
         self.has_head = False
-        self.parts = None
-        self.buffer = None
-        self.text = None
+        self.start = self.text = None
         self.whole = None
-        self.wanted = 0
         self.held = 0
+        self.frames.step = SIZE
+        self.frames.left = self.frames.line = 0
+        self.reader = self.event_id = self.retry_ms = None
         self.is_last = self.is_ending = False
         self.transport.write(call.request)
         return 0
@@ -62,196 +67,183 @@ cdef class Upstream:
             self.tail(data)
             return
         if not self.has_head:
-            if self.buffer is not None:
-                self.buffer += data
-                data = bytes(self.buffer)
-                self.buffer = None
-            found = read_response(<const unsigned char *>PyBytes_AS_STRING(data),
-                                  PyBytes_GET_SIZE(data), &self.head)
-            if found == OTHER:
-                self.fail("protocol", None)
+            if not self.read_head(data):
                 return
-            if found != RECOGNISED:
-                self.buffer = bytearray(data)
-                if len(data) > 65536:
-                    self.fail("protocol", None)
-                return
-            self.has_head = True
+            if self.start is not None:
+                data = bytes(self.start)
+                self.start = None
             if self.head.size == PyBytes_GET_SIZE(data) and self.head.length != 0:
                 return
             if (self.head.length == PyBytes_GET_SIZE(data) - self.head.size
                     and not self.head.events):
+                self.is_last = True
                 self.finish(data[self.head.size:])
                 return
             data = data[self.head.size:]
         self.body(data)
 
+    cdef bint read_head(self, bytes data) except -1:
+        """Read the head, which stands in `data`, or in `start` once that is set."""
+        cdef int found
+        if self.start is not None:
+            self.start += data
+            data = bytes(self.start)
+        while True:
+            found = read_response(<const unsigned char *>PyBytes_AS_STRING(data),
+                                  PyBytes_GET_SIZE(data), &self.head)
+            if found == INCOMPLETE and PyBytes_GET_SIZE(data) <= LARGEST_HEAD:
+                if self.start is None:
+                    self.start = bytearray(data)
+                return False
+            if found == INCOMPLETE or found == OTHER:
+                self.fail("protocol", None)
+                return False
+            if self.head.status >= 200:
+                self.has_head = True
+                return True
+            data = data[self.head.size:]  # more is said before the answer
+            self.start = bytearray(data)
+
     cdef int tail(self, bytes data) except -1:
         """Take what comes after the answer; more than its end cannot be trusted."""
-        self.held += PyBytes_GET_SIZE(data)
-        if self.is_ending and self.head.chunked:
-            self.buffer += data
-            if bytes(self.buffer) == b"0\r\n\r\n":
-                self.is_ending = False
-                return self.settle()
-            if b"0\r\n\r\n".startswith(self.buffer):
+        cdef Py_ssize_t size = PyBytes_GET_SIZE(data), at = 0, start
+        cdef int found = PIECE
+        self.held += size
+        if not self.is_ending or self.held > LARGEST_TAIL:
+            return self.cut()
+        if not self.head.chunked:
+            if self.held < self.head.length:
                 return 0
-        elif self.is_ending and self.head.length >= self.held:
-            if self.head.length == self.held:
-                self.is_ending = False
-                self.settle()
+            return self.settle() if self.held == self.head.length else self.cut()
+        while found == PIECE:
+            found = next_piece(&self.frames, <const unsigned char *>PyBytes_AS_STRING(data), size,
+                               &at, &start)
+        if found == MORE:
             return 0
-        self.transport.abort()
-        return 0
+        return self.settle() if found == LAST and at == size else self.cut()
 
     cdef int body(self, bytes data) except -1:
         """Take a piece of the body."""
+        cdef Call call = self.call
         self.held += PyBytes_GET_SIZE(data)
-        if self.held > LARGEST_BODY:
-            self.fail("size", None)
-        elif self.head.chunked:
-            self.chunks(data)
-        elif self.head.events:
+        if self.head.chunked:
+            return self.chunks(data)
+        if self.head.length >= 0 and self.held >= self.head.length:
+            self.is_last = True
+            if self.held > self.head.length:  # the answer is whole, but what follows is not ours
+                self.head.closes = True
+                data = data[:PyBytes_GET_SIZE(data) - (self.held - self.head.length)]
+                self.held = self.head.length
+        if self.head.events:
             self.events(data)
-            if self.call is not None and self.head.length >= 0 and self.held >= self.head.length:
-                self.fail("lost", None)
-        elif self.head.length < 0:
-            self.parts = self.parts or []
-            self.parts.append(data)
-        else:
-            self.fill(data)
-        return 0
+            if self.is_last and self.call is call:
+                self.fail("ended", None)
+            return 0
+        return self.gather(data) if self.head.length < 0 else self.fill(data)
 
     cdef int fill(self, bytes data) except -1:
         """Take a piece of a body whose length is known: each byte is copied once."""
         cdef Py_ssize_t size = PyBytes_GET_SIZE(data)
-        if self.held > self.head.length or self.head.length > LARGEST_BODY:
-            return self.fail("protocol", None)
+        if self.head.length > LARGEST_BODY:
+            return self.fail("size", None)
         if self.whole is None:
             self.whole = PyBytes_FromStringAndSize(NULL, self.head.length)
         memcpy(PyBytes_AS_STRING(self.whole) + self.held - size, PyBytes_AS_STRING(data), size)
-        if self.held == self.head.length:
+        if self.is_last:
             body, self.whole = self.whole, None
             self.finish(body)
         return 0
 
+    cdef int gather(self, bytes data) except -1:
+        """Take a piece of a body whose length is not known."""
+        if self.is_last and self.text is None:
+            return self.finish(data)
+        if self.text is None:
+            self.text = bytearray()
+        self.text += data
+        if self.held > LARGEST_BODY:
+            return self.fail("size", None)
+        if self.is_last:
+            body, self.text = bytes(self.text), None
+            self.finish(body)
+        return 0
+
     cdef int chunks(self, bytes data) except -1:
-        """Take the frames off the chunks that are complete."""
-        cdef Py_ssize_t at = 0, size, length, end
-        cdef const unsigned char *raw
-        cdef bint is_last = False
-        if self.buffer is None:
-            self.buffer = bytearray(data)
-        else:
-            self.buffer += data
-        if len(self.buffer) < self.wanted:
-            return 0
-        self.wanted = 0
-        cdef bytes whole = bytes(self.buffer)
-        raw = <const unsigned char *>PyBytes_AS_STRING(whole)
-        size = PyBytes_GET_SIZE(whole)
+        """Take the frames off a piece of a body in chunks."""
+        cdef Py_ssize_t size = PyBytes_GET_SIZE(data), at = 0, start
+        cdef const unsigned char *raw = <const unsigned char *>PyBytes_AS_STRING(data)
+        cdef Call call = self.call
         cdef list pieces = []
+        cdef int found
         while True:
-            end = line_end(raw, size, at)
-            if end < 0:
+            found = next_piece(&self.frames, raw, size, &at, &start)
+            if found != PIECE:
                 break
-            length = hexadecimal(raw + at, end - at)
-            if length < 0:
-                self.fail("protocol", None)
-                return 0
-            if length == 0:
-                if size < end + 4:
-                    break
-                is_last = raw[end + 2] == 13 and raw[end + 3] == 10
-                if not is_last:  # trailers: nobody sends them
-                    self.fail("protocol", None)
-                    return 0
-                at = end + 4
-                break
-            if size < end + 2 + length + 2:
-                self.wanted = end + 2 + length + 2 - at  # before that, another look is in vain
-                break
-            if raw[end + 2 + length] != 13 or raw[end + 3 + length] != 10:
-                self.fail("protocol", None)
-                return 0
-            pieces.append(whole[end + 2:end + 2 + length])
-            at = end + 4 + length
-        self.buffer = bytearray(whole[at:])
-        if is_last and at != size:
-            self.fail("protocol", None)
-            return 0
-        cdef bytes text = b"".join(pieces)
-        self.is_last = is_last
-        if self.head.events:
-            if text:
-                self.events(text)
-            if is_last and self.call is not None:
-                self.fail("lost", None)
-        else:
-            if self.parts is None:
-                self.parts = []
-            self.parts.append(text)
-            if is_last:
-                self.finish(b"".join(self.parts))
+            pieces.append(data[start:at])
+        if found == WRONG:
+            return self.fail("protocol", None)
+        self.is_last = found == LAST
+        if self.is_last and at != size:
+            self.head.closes = True
+        cdef bytes text = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        if not self.head.events:
+            return self.gather(text)
+        if text:
+            self.events(text)
+        if self.is_last and self.call is call:
+            self.fail("ended", None)
         return 0
 
     cdef int events(self, bytes data) except -1:
         """Take the events that are complete; the response among them ends the call."""
-        cdef Py_ssize_t end, size
-        cdef const unsigned char *raw
         cdef Call call = self.call
-        if call is None:
-            return 0
-        if self.text is None:
-            self.text = bytearray(data)
-        else:
-            self.text += data
-        if b"\n" not in data and b"\r" not in data:
-            return 0
-        while True:
-            whole = bytes(self.text)
-            raw = <const unsigned char *>PyBytes_AS_STRING(whole)
-            size = PyBytes_GET_SIZE(whole)
-            end = event_end(raw, size)
-            if end < 0:
+        cdef Py_ssize_t start, end
+        if self.reader is None:
+            if plain_event(<const unsigned char *>PyBytes_AS_STRING(data), PyBytes_GET_SIZE(data),
+                           &start, &end):
+                self.take(call, data[start:end])
                 return 0
-            self.text = bytearray(whole[end:])
-            payload = event_data(whole[:end])
-            if not payload:
-                continue
-            try:
-                message = scan(payload)
-            except Exception as error:
-                self.fail("garbage", error)
+            self.reader = self.pool.lane.helper.event_reader()
+        try:
+            found = self.reader.feed(data)
+        except ValueError as error:
+            return self.fail("size", error)
+        for event in found:
+            self.event_id = event.id or self.event_id
+            if event.retry_ms is not None:
+                self.retry_ms = event.retry_ms
+            if event.data and event.event == "message" and self.take(call, event.data):
                 return 0
-            if message.kind != 3:
-                self.pool.lane.helper.event(call, message)
-                continue
+        return 0
+
+    cdef bint take(self, Call call, bytes payload) except -1:
+        """Take the message of an event; True when the call has ended with it."""
+        try:
+            message = scan(payload)
+        except Exception as error:
+            self.fail("garbage", error)
+            return True
+        if message.kind == 3:
             self.deliver(message)
-            return 0
+            return True
+        self.pool.lane.helper.event(call, message)
+        return self.call is not call
 
     cdef int finish(self, bytes body) except -1:
         """Take a whole body that is no event stream."""
         cdef Call call = self.call
-        if self.head.status == 200 and self.head.json:
+        cdef int status = self.head.status
+        cdef Envelope message = None
+        if status == 200 and self.head.json:
             try:
                 message = scan(body)
-            except Exception as error:
-                self.fail("garbage", error)
-                return 0
-            self.deliver(message)
-        else:
-            self.release()
-            self.pool.lane.calls.discard(call)
-            self.pool.lane.helper.odd(call, self.head.status, body)
-        return 0
-
-    cdef int ended(self) except -1:
-        """The body has ended: is it the answer, or did the stream break off?"""
-        if self.head.events:
-            self.fail("lost", None)
-        else:
-            self.finish(b"".join(self.parts or []))
+            except Exception:  # it is found again where it is said what is wrong
+                pass
+            if message is not None and message.kind == 3:
+                return self.deliver(message)
+        self.release()
+        self.pool.lane.calls.discard(call)
+        self.pool.lane.helper.odd(call, status, body)
         return 0
 
     cdef int deliver(self, Envelope reply) except -1:
@@ -260,9 +252,8 @@ cdef class Upstream:
         cdef Plan plan = call.plan
         cdef Lane lane = self.pool.lane
         cdef Front front = call.front
-        if reply.kind != 3 or reply.id is None or reply.id != call.upstream_id:
-            self.fail("foreign", None)
-            return 0
+        if reply.id is not None and reply.id != call.upstream_id:
+            return self.fail("foreign", None)
         self.release()
         lane.calls.discard(call)
         if (call.exchange is None and reply.result_end and not plan.hinted
@@ -282,32 +273,50 @@ cdef class Upstream:
         """Let go of the call; the connection serves the next once its body has ended."""
         self.call.upstream = None
         self.call = None
-        if not self.head.events or self.is_last:
+        if self.is_last:
             return self.settle()
-        if not self.head.chunked and self.held >= self.head.length:
-            return self.settle()
+        if not self.head.chunked and self.head.length < 0:
+            return self.cut()
         self.is_ending = True
+        self.since = now()
+        self.pool.ending.add(self)
+        if self.head.chunked:
+            self.held = 0
         return 0
 
     cdef int settle(self) except -1:
         """Be free for the next call, unless the connection ends."""
-        if self.transport is None:
+        if self.is_ending:
+            self.is_ending = False
+            self.pool.ending.discard(self)
+        if self.is_closing:
             return 0
         if self.head.closes or self.head.length < 0 and not self.head.chunked:
+            self.is_closing = True
             self.transport.close()
         else:
             self.pool.free(self)
         return 0
 
+    cdef int cut(self) except -1:
+        """Break the connection."""
+        self.is_closing = True
+        if self.transport is not None:
+            self.transport.abort()
+        return 0
+
     cdef int fail(self, str kind, error) except -1:
         """End the call without an answer, and the connection with it."""
         cdef Call call = self.call
-        if call is not None:
-            self.call = None
-            call.upstream = None
-            self.pool.lane.calls.discard(call)
-        if self.transport is not None:
-            self.transport.abort()
-        if call is not None:
-            self.pool.lane.helper.fail(call, kind, error)
+        cdef Lane lane = self.pool.lane
+        self.call = None
+        self.cut()
+        if call is None:
+            return 0
+        call.upstream = None
+        if self.event_id is not None and kind in ("lost", "ended") and not call.plan.modern:
+            lane.helper.resume(call, self.event_id, self.retry_ms)
+            return 0
+        lane.calls.discard(call)
+        lane.helper.fail(call, kind, error)
         return 0

@@ -24,6 +24,21 @@ def message_of(name: str, answer: HttpAnswer) -> Envelope:
     return answer.message
 
 
+def check_id(name: str, request_id: bytes, answer: HttpAnswer) -> HttpAnswer:
+    """Return the answer to this request, marked if it refuses what was not even read.
+
+    Raises:
+        BackendProtocolError: it answers another request.
+    """
+    if answer.message is not None and answer.message.id == request_id:
+        return answer
+    # A refusal bears no id, or one of the server's own: Python servers say "server-error".
+    answer.refused = answer.status >= 400
+    if not answer.refused and answer.message is not None and answer.message.id is not None:
+        raise BackendProtocolError(f"server {name} answered another request")
+    return answer
+
+
 def refuse_outages(name: str, answer: HttpAnswer) -> None:
     """Tell statuses that say nothing about the request.
 

@@ -21,7 +21,7 @@ from only1mcp.backends.handshake import (
     read_initialize,
     wants_another_version,
 )
-from only1mcp.backends.http_rules import message_of, modern_headers, refuse_outages
+from only1mcp.backends.http_rules import check_id, message_of, modern_headers, refuse_outages
 from only1mcp.backends.side_stream import SideStream
 from only1mcp.errors import (
     BackendError,
@@ -115,13 +115,11 @@ class HttpSession:
         request_id = b"%d" % (self._last_id + 1)
         try:
             answer = await self._post(outgoing, opened.headers, None, passed)
-            while answer.message is None and answer.resume_from is not None:
-                answer = await self._resume(opened, answer, passed)
+            return await self._read_on(opened, answer, passed)
         except asyncio.CancelledError:
             params = b'{"requestId":%b}' % request_id
             self._reply(opened, jsonrpc.notification("notifications/cancelled", params))
             raise
-        return answer
 
     async def _raise_level(self, opened: _Opened, outgoing: Outgoing) -> None:
         """Have the server log as much as any client wants; each gets what it asked for."""
@@ -134,6 +132,21 @@ class HttpSession:
             wanted = Outgoing("logging/setLevel", params, Era.LEGACY, safe=True)
             with contextlib.suppress(BackendError):  # the call itself is worth more
                 await self._post(wanted, opened.headers, self._handshake_timeout_s)
+
+    async def resume(self, broken: HttpAnswer, on_event: OnEvent) -> Envelope:
+        """Return the response of a legacy call whose stream broke off.
+
+        Raises:
+            BackendError: there is none.
+        """
+        answer = await self._read_on(await self._open(), broken, on_event)
+        return message_of(self._name, answer)
+
+    async def _read_on(self, opened: _Opened, answer: HttpAnswer, passed: OnEvent) -> HttpAnswer:
+        """Go on with a stream that broke off, as often as it does."""
+        while answer.message is None and answer.resume_from is not None:
+            answer = await self._resume(opened, answer, passed)
+        return answer
 
     async def _resume(self, opened: _Opened, broken: HttpAnswer, passed: OnEvent) -> HttpAnswer:
         """Read on where a stream broke off (2025-11-25, basic/transports, Resumability)."""
@@ -313,10 +326,4 @@ class HttpSession:
         headers = {"Mcp-Method": outgoing.method, **headers}
         passed = on_event or SideStream(None, self._refuse_request)
         answer = await self._wire.post(body, headers, timeout_s, passed)
-        if answer.message is not None and answer.message.id == request_id:
-            return answer
-        # A refusal bears no id, or one of the server's own: Python servers say "server-error".
-        answer.refused = answer.status >= 400
-        if not answer.refused and answer.message is not None and answer.message.id is not None:
-            raise BackendProtocolError(f"server {self._name} answered another request")
-        return answer
+        return check_id(self._name, request_id, answer)

@@ -20,6 +20,8 @@ class Inbox:
         self._on_roots_changed = on_roots_changed
         self._asks = asks
         self._peers = peers
+        self.cancel_carried: Callable[[str, bytes], bool] = _unknown
+        """Cancels a call that the fast lane carries, by session id and request id."""
         self._running: dict[tuple[int, bytes], Journey] = {}
         """The requests of legacy sessions, by serial and the client's own id."""
 
@@ -70,9 +72,17 @@ class Inbox:
         named = next((body[a:b] for key, a, b in spans if key == "requestId"), b"")
         running = self._running.get((session.serial, named))
         if running is None:
+            if self.cancel_carried(journey.request.headers.session or "", named):
+                return
             if not journey.request.forwarded:
                 self._peers.tell_others(journey.request)
             return
         if running.call is not None:
             running.call.abandon()
         running.fail(Cancelled("the request was cancelled"))
+
+
+def _unknown(session: str, request_id: bytes) -> bool:
+    """Know of no call that is carried elsewhere."""
+    del session, request_id
+    return False

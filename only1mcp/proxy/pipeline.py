@@ -82,7 +82,7 @@ class Pipeline:
         self._parts = parts
         self._name = name
         self._count = 0
-        self._inbox = Inbox(parts.means.asks, parts.peers, parts.on_roots_changed)
+        self.inbox = Inbox(parts.means.asks, parts.peers, parts.on_roots_changed)
         self._replays = Replays(parts.peers.address)
 
     def handle(self, request: Request, exchange: Exchange) -> Cancel:
@@ -106,7 +106,7 @@ class Pipeline:
 
     def _dispatch(self, journey: Journey, inbound: Inbound, session: Session | None) -> Cancel:
         if inbound.method is None:
-            return self._inbox.take(journey, inbound, session)
+            return self.inbox.take(journey, inbound, session)
         if inbound.method.name == "tasks/list":
             return self._list_tasks(journey, inbound, session)
         if inbound.method.kind in (Kind.TARGET, Kind.TASK):
@@ -219,7 +219,7 @@ class Pipeline:
         call = Call(inbound, session, way, snapshot, self._parts.means, journey, level)
         journey.call = call
         if session is not None:
-            self._inbox.register(session.serial, journey)
+            self.inbox.register(session.serial, journey)
         call.start()
         return self._replays.keeper(journey.exchange, journey.abandon)
 

@@ -195,7 +195,7 @@ class StreamableHttp:
                 raise BackendProtocolError(
                     f"server {self._name} answered with more than {MAX_MESSAGE_BYTES} bytes"
                 )
-        return self._response(b"".join(pieces), ok=response.status < 300)
+        return read_message(self._name, response.status, b"".join(pieces))
 
     async def _read_events(
         self, response: aiohttp.ClientResponse, answer: HttpAnswer, on_event: OnEvent
@@ -222,32 +222,40 @@ class StreamableHttp:
             answer.retry_s = event.retry_ms / 1000
         if not event.data or event.event != "message":
             return
-        message = self._scan(event.data, ok=True)
+        message = _scan(self._name, event.data, ok=True)
         if message is not None and message.kind == RESPONSE:
             answer.message = message
         elif message is not None:
             on_event(message)
 
-    def _response(self, body: bytes, *, ok: bool) -> Envelope | None:
-        """Read a body, where nothing but the response may stand."""
-        message = self._scan(body, ok=ok)
-        if message is None or message.kind == RESPONSE:
-            return message
-        if not ok:
+
+def read_message(name: str, status: int, body: bytes) -> Envelope | None:
+    """Read a whole body, where nothing but the response may stand.
+
+    Raises:
+        BackendProtocolError: something else does, and the status does not say why.
+    """
+    ok = status < 300
+    if status == 202:
+        return None
+    message = _scan(name, body, ok=ok)
+    if message is None or message.kind == RESPONSE:
+        return message
+    if not ok:
+        return None
+    raise BackendProtocolError(
+        f"server {name} answered with something that is no response", detail=repr(body[:200])
+    )
+
+
+def _scan(name: str, body: bytes, *, ok: bool) -> Envelope | None:
+    """Read a message; the body of an HTTP error need not be one."""
+    try:
+        return scan(body)
+    except Only1MCPError as error:
+        if not ok or not body:
             return None
         raise BackendProtocolError(
-            f"server {self._name} answered with something that is no response",
-            detail=repr(body[:200]),
-        )
-
-    def _scan(self, body: bytes, *, ok: bool) -> Envelope | None:
-        """Read a message; the body of an HTTP error need not be one."""
-        try:
-            return scan(body)
-        except Only1MCPError as error:
-            if not ok or not body:
-                return None
-            raise BackendProtocolError(
-                f"server {self._name} answered with something that is not JSON-RPC",
-                detail=f"{error}: {body[:200]!r}",
-            ) from error
+            f"server {name} answered with something that is not JSON-RPC",
+            detail=f"{error}: {body[:200]!r}",
+        ) from error

@@ -5,16 +5,18 @@ import logging
 from array import array
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
-from only1mcp._speedups import NOTIFICATION, Envelope, Lane, scan
+from only1mcp._speedups import NOTIFICATION, Envelope, Lane
 from only1mcp.backends.call import Cancel, refusal
-from only1mcp.backends.http_rules import message_of
+from only1mcp.backends.http_rules import check_id, message_of
 from only1mcp.errors import (
     BackendLost,
     BackendProtocolError,
     BackendTimeout,
     BackendUnreachable,
+    Cancelled,
     Forbidden,
     Only1MCPError,
 )
@@ -25,6 +27,7 @@ from only1mcp.ingress.origin import OriginCheck
 from only1mcp.observability.metrics import BUCKETS_S
 from only1mcp.process.context import Context
 from only1mcp.protocol import jsonrpc
+from only1mcp.protocol.event_stream import EventReader
 from only1mcp.protocol.headers import McpHeaders, encode_value
 from only1mcp.protocol.methods import METHODS
 from only1mcp.protocol.versions import LEGACY_VERSIONS, Era
@@ -34,7 +37,12 @@ from only1mcp.proxy.journey import Outcome
 from only1mcp.proxy.pipeline import Parts, Pipeline
 from only1mcp.proxy.task_relay import unwanted_task
 from only1mcp.tasks import Tasks
-from only1mcp.transports.streamable_http import CONNECT_S, HttpAnswer
+from only1mcp.transports.streamable_http import (
+    CONNECT_S,
+    MAX_MESSAGE_BYTES,
+    HttpAnswer,
+    read_message,
+)
 from only1mcp.worker.plans import LEGACY, LEGACY_WITH_TASKS, Plans
 
 _log = logging.getLogger(__name__)
@@ -79,7 +87,13 @@ class FastLane:
         )  # fmt: skip
         self._plans.carry(self.lane, list(shared.settings.servers))
         around.parts.edition.on_change = self.lane.forget
+        around.pipeline.inbox.cancel_carried = self._cancel
         self._timer = loop.call_later(TICK_S, self._tick)
+
+    def _cancel(self, session: str, request_id: bytes) -> bool:
+        """End a call at its client's wish, if it is one of ours."""
+        found: bool = self.lane.cancel(session.encode("latin-1", "replace"), request_id)
+        return found
 
     def _tick(self) -> None:
         self._ticks += 1
@@ -193,8 +207,8 @@ class FastLane:
         try:
             async with asyncio.timeout(CONNECT_S):
                 await connect(upstream)
-        except (OSError, TimeoutError) as error:
-            pool.failed(error)
+        except (OSError, TimeoutError, ValueError) as error:  # the last: no name of a host
+            pool.failed(upstream, error)
 
     # Answers.
 
@@ -209,6 +223,31 @@ class FastLane:
             if call.exchange is None:
                 call.exchange = FastExchange(call.front, self.lane)
             call.exchange.send(message.body)
+
+    def event_reader(self) -> EventReader:
+        """Return what reads events that are not written in the plainest way."""
+        return EventReader(MAX_MESSAGE_BYTES)
+
+    def resume(self, call: Any, event_id: str, retry_ms: int | None) -> None:
+        """Read on where the stream of a legacy server broke off."""
+        broken = HttpAnswer(200, None, None, resume_from=event_id)
+        if retry_ms is not None:
+            broken.retry_s = retry_ms / 1000
+        call.reading = self._around.tasks.spawn(self._resume(call, broken))
+
+    async def _resume(self, call: Any, broken: HttpAnswer) -> None:
+        _, _, server_id = call.plan.about
+        session = self._plans.session_of(server_id)
+        try:
+            reply = await session.resume(broken, partial(self.event, call))
+            if reply.id != call.upstream_id:
+                raise BackendProtocolError(f"server {server_id} answered another request")
+        except Only1MCPError as error:
+            self.lane.end(call)
+            self._fail(call, error)
+        else:
+            self.lane.end(call)
+            self.relay(call, reply)
 
     def relay(self, call: Any, reply: Envelope) -> None:
         """Answer with a reply that needs understanding."""
@@ -229,26 +268,26 @@ class FastLane:
         A legacy server that has forgotten the session did not run the call: it is sent again the
         common way, which opens a new one.
         """
-        _, target, server_id = call.plan.about
-        if not call.plan.modern and status in (400, 404) and call.front.transport is not None:
-            method = call.envelope.method.encode()
-            name = encode_value(target).encode()
-            call.front.go_common(
-                self.handle(
-                    call.front, call.version, method, name, call.session, call.envelope.body
-                )
-            )
-            return
+        _, _, server_id = call.plan.about
         try:
-            message: Envelope | None = scan(body)
-        except Only1MCPError:
-            message = None
-        try:
-            reply = message_of(server_id, HttpAnswer(status, None, message))
+            answer = HttpAnswer(status, None, read_message(server_id, status, body))
+            check_id(server_id, call.upstream_id, answer)
+            if not call.plan.modern and call.plan.opened.is_forgotten(answer):
+                self._go_common(call)
+                return
+            reply = message_of(server_id, answer)
         except Only1MCPError as error:
             self._fail(call, error)
         else:
             self.relay(call, reply)
+
+    def _go_common(self, call: Any) -> None:
+        """Send a call again the common way."""
+        _, target, _ = call.plan.about
+        method, name = call.envelope.method.encode(), encode_value(target).encode()
+        call.front.go_common(
+            self.handle(call.front, call.version, method, name, call.session, call.envelope.body)
+        )
 
     def fail(self, call: Any, kind: str, error: Exception | None) -> None:
         """Answer a call that got no answer."""
@@ -257,10 +296,12 @@ class FastLane:
         failures: dict[str, Only1MCPError] = {
             "unreachable": BackendUnreachable(f"server {server_id} cannot be reached"),
             "lost": BackendLost(f"server {server_id} closed the connection during the call"),
+            "ended": BackendLost(f"server {server_id} ended the stream without a response"),
             "timeout": BackendTimeout(
                 f"server {server_id} did not answer within {call.plan.timeout_s:g} s",
                 hint="the call may still run there; raise `timeout` if it needs longer",
             ),
+            "cancelled": Cancelled("the request was cancelled"),
             "foreign": BackendProtocolError(f"server {server_id} answered another request"),
             "size": BackendProtocolError(f"server {server_id} answered with too many bytes"),
             "garbage": BackendProtocolError(
@@ -270,8 +311,8 @@ class FastLane:
         }
         failed = failures[kind]
         failed.detail = detail
-        if kind == "timeout":
-            self._tell_cancelled(call)
+        if kind in ("timeout", "cancelled"):
+            self._stop(call)
         self._fail(call, failed)
 
     def _fail(self, call: Any, error: Only1MCPError) -> None:
@@ -288,11 +329,13 @@ class FastLane:
 
     def cancelled(self, call: Any) -> None:
         """Note that the client has gone before the answer."""
-        self._tell_cancelled(call)
+        self._stop(call)
         self._record(call, "cancelled", None)
 
-    def _tell_cancelled(self, call: Any) -> None:
+    def _stop(self, call: Any) -> None:
         """Tell a legacy server; a modern one understands the broken connection."""
+        if call.reading is not None:
+            call.reading.cancel()
         if not call.plan.modern:
             _, _, server_id = call.plan.about
             params = b'{"requestId":%b}' % call.upstream_id

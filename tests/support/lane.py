@@ -1,4 +1,4 @@
-"""A whole worker on this loop, with the fast lane, in front of one server that it has got to know."""
+"""A whole worker on this loop, with the fast lane, in front of one server that it knows."""
 
 import asyncio
 import json
@@ -60,13 +60,17 @@ class Worker:
 
 @asynccontextmanager
 async def lane_worker(
-    url: str, era: Era = Era.MODERN, timeout_s: float = 30.0, **limits: Any
+    url: str, era: Era = Era.MODERN, *, timeout_s: float = 30.0, fast: bool = True, **limits: Any
 ) -> AsyncIterator[Worker]:
-    """Serve on a port of its own; the server `s` at this address has a tool `echo` and more."""
+    """Serve on a port of its own; the server `s` at this address has a tool `echo` and more.
+
+    Not `fast`, all takes the way over aiohttp and the pipeline.
+    """
     loop = asyncio.get_running_loop()
     with tempfile.TemporaryDirectory(prefix="o1-") as directory:
         graph = _build(Path(directory), url, timeout_s, limits)
-        server = await loop.create_server(graph.make_front, "127.0.0.1", 0)
+        make = graph.make_front if fast else graph.make_guard
+        server = await loop.create_server(make, "127.0.0.1", 0)
         worker = Worker(graph, server.sockets[0].getsockname()[1])
         _teach(worker, era)
         try:

@@ -1,4 +1,4 @@
-"""A server made of bytes: the test reads what came, and writes whatever it likes instead of HTTP."""
+"""A server made of bytes: the test reads what came, and writes what it likes instead of HTTP."""
 
 import asyncio
 import json
