@@ -5,13 +5,14 @@ import os
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from pydantic import SecretStr
 
+from only1mcp.config.overrides import override_paths
+from only1mcp.config.passing import header_problem, program_problems, split_address
 from only1mcp.config.positions import Document, dotted
 from only1mcp.config.positions import Path as KeyPath
-from only1mcp.config.problems import ConfigInvalid, Problem
+from only1mcp.config.problems import NOWHERE, ConfigInvalid, Problem
 from only1mcp.config.schema import ClientServerSection, ConfigFile, ProxySection, ServerSection
 from only1mcp.config.settings import Settings
 from only1mcp.config.substitution import is_text
@@ -93,8 +94,11 @@ class _Compiler:
         self.problems: list[Problem] = []
 
     def _problem(self, path: KeyPath, what: str, hint: str, *, key: bool = False) -> None:
-        place = self._document.place(path, key=key)
-        self.problems.append(Problem(self._document.file, place, dotted(path), what, hint))
+        file, place = self._document.file, self._document.place(path, key=key)
+        variable = override_paths(self._environment).get(tuple(map(str, path)))
+        if variable is not None:
+            file, place = variable, NOWHERE
+        self.problems.append(Problem(file, place, dotted(path), what, hint))
 
     def check_exposure(self) -> None:
         """Refuse to be reachable from elsewhere while nobody has to authenticate."""
@@ -233,6 +237,8 @@ class _Compiler:
             )  # fmt: skip
         if section.cwd is not None and not Path(section.cwd).expanduser().is_dir():
             self._problem((*path, "cwd"), f"{section.cwd} is not a directory", "")
+        for at, what in program_problems(section.args, dict(_reveal(section.env))):
+            self._problem((*path, *at), what, "")
 
     def _headers(self, section: ServerSection, path: KeyPath) -> tuple[tuple[str, str], ...]:
         headers = dict(_reveal(section.headers))
@@ -247,8 +253,9 @@ class _Compiler:
                 self._problem((*path, "auth"), what, f"set {name}" if name else "")
             headers["Authorization"] = f"Bearer {token}"
         for name, value in headers.items():
-            if any(c in name + value for c in "\r\n\0"):
-                self._problem((*path, "headers", name), "holds a line end", "")
+            problem = header_problem(name, value)
+            if problem is not None:
+                self._problem((*path, "headers", name), *problem)
         self._check_addresses(section, path, {name.lower() for name in headers})
         return tuple(headers.items())
 
@@ -262,8 +269,7 @@ class _Compiler:
             urls[*path, "url"] = section.url
         for at, url in urls.items():
             try:
-                parts = urlsplit(url)
-                _ = parts.port
+                parts = split_address(url)
             except ValueError as error:
                 self._problem(at, f"is no address: {error}", "")
                 continue

@@ -81,6 +81,24 @@ PROBLEMS = [
     (HTTP + '  headers: {X: "a\\r\\nY: b"}', "c.yaml:4:16: servers[0].headers.X: holds a line "
      "end"),
     (HTTP + '  headers: {"X\\n": a}', "c.yaml:4:20: servers[0].headers.X\n: holds a line end"),
+    (HTTP + "  headers: {A B: x}", "c.yaml:4:18: servers[0].headers.A B: is no name of a header. "
+     "use letters, digits and '-'"),
+    (HTTP + "  headers: {Caf\xe9: x}", "c.yaml:4:19: servers[0].headers.Caf\xe9: is no name of a "
+     "header. use letters, digits and '-'"),
+    (HTTP + '  headers: {X: "a\\x01b"}', "c.yaml:4:16: servers[0].headers.X: holds a control "
+     "character"),
+    (HTTP + "  headers: {Content-length: 5}", "c.yaml:4:29: servers[0].headers.Content-length: "
+     "input should be a valid string. put it in quotes"),
+    (HTTP + "  headers: {Content-length: '5'}", "c.yaml:4:29: servers[0].headers.Content-length: "
+     "is written by the gateway itself. leave it out"),
+    ("servers:\n- id: a\n  url: http://a..b/", "c.yaml:3:8: servers[0].url: is no address: a part "
+     "of the host is empty or too long"),
+    ("servers:\n- id: a\n  url: http://:80/", "c.yaml:3:8: servers[0].url: is no address: there "
+     "is no host"),
+    (STDIO + '  args: [x, "a\\0"]', "c.yaml:4:13: servers[0].args[1]: holds a NUL character"),
+    (STDIO + '  env: {A: "a\\0"}', "c.yaml:4:12: servers[0].env.A: holds a NUL character"),
+    (STDIO + '  env: {"": x}', "c.yaml:4:13: servers[0].env.: is no name of a variable"),
+    (STDIO + '  env: {A=B: x}', "c.yaml:4:14: servers[0].env.A=B: is no name of a variable"),
 ]  # fmt: skip
 
 
@@ -98,6 +116,24 @@ def test_a_client_s_own_map_may_say_more_than_is_needed() -> None:
 def test_parts_that_contradict_each_other_are_a_problem(text: str, problem: str) -> None:
     """Each with its place and a way out."""
     assert problems_of(text) == [problem]
+
+
+def test_what_can_be_passed_on_is() -> None:
+    """Tabs and any script in headers, international names and addresses as hosts."""
+    text = HTTP + '  headers: {X-A_1: "caf\u00e9\\t\u2603", Host: h}\n'
+    for url in ("http://xn--bcher-kva.example/", "http://b\u00fccher.example/", "http://[::1]:1/"):
+        assert settings_of(text.replace("http://h:1/mcp", url)).servers[0].headers
+    assert settings_of(STDIO + '  args: [""]\n  env: {a-b: ""}\n').servers
+
+
+def test_a_contradiction_in_an_override_is_blamed_on_the_variable() -> None:
+    """The file says something else."""
+    text = "proxy:\n  host: 127.0.0.1\n"
+    for name in ("ONLY1MCP_HOST", "ONLY1MCP_PROXY__HOST"):
+        assert problems_of(text, environment={name: "0.0.0.0"}) == [
+            f"{name}: proxy.host: 0.0.0.0 is reachable from other machines. "
+            "listen on 127.0.0.1, or set proxy.allow_unauthenticated: true"
+        ]
 
 
 def test_a_token_that_is_no_text_is_a_problem() -> None:
