@@ -41,9 +41,12 @@ def load(path: Path, environment: Mapping[str, str] = os.environ) -> Settings:
     """
     try:
         text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        problem = Problem(str(path), NOWHERE, "", f"cannot be read: {error}", "check the path")
-        raise ConfigInvalid([problem]) from None
+    except OSError as error:
+        what, hint = f"cannot be read: {error.strerror}", "check the path"
+        raise ConfigInvalid([Problem(str(path), NOWHERE, "", what, hint)]) from None
+    except UnicodeDecodeError as error:
+        what, hint = f"is not text in UTF-8, from byte {error.start} on", "save it as UTF-8"
+        raise ConfigInvalid([Problem(str(path), NOWHERE, "", what, hint)]) from None
     return load_text(str(path), text, environment)
 
 
@@ -131,6 +134,8 @@ def _reason(detail: ErrorDetails) -> str:
 
 
 def _hint(detail: ErrorDetails) -> str:
+    if detail["type"] == "string_type" and isinstance(detail["input"], int | float):
+        return "put it in quotes"
     pattern = detail.get("ctx", {}).get("pattern")
     if pattern is None:
         return ""

@@ -12,6 +12,8 @@ import yaml
 from only1mcp.config.problems import NOWHERE, ConfigInvalid, Place, Problem
 
 Path = tuple[str | int, ...]
+MAX_VALUES = 100_000
+"""A few aliases of aliases stand for more than any machine holds."""
 
 
 @dataclass(slots=True)
@@ -86,7 +88,11 @@ def _read_yaml(document: Document, text: str) -> None:
 
 
 def _yaml_value(document: Document, loader: Any, node: yaml.Node, path: Path) -> Any:
-    document.values[path] = Place(node.start_mark.line + 1, node.start_mark.column + 1)
+    place = Place(node.start_mark.line + 1, node.start_mark.column + 1)
+    document.values[path] = place
+    if len(document.values) > MAX_VALUES:
+        what = f"holds more than {MAX_VALUES} values, aliases counted as often as they stand"
+        raise ConfigInvalid([Problem(document.file, place, "", what, "")])
     if isinstance(node, yaml.SequenceNode):
         return [
             _yaml_value(document, loader, item, (*path, index))

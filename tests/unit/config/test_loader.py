@@ -69,8 +69,9 @@ PROBLEMS = [
     ("mcpServers:\n  x: {httpUrl: bad}", "c.yaml:2:16: mcpServers.x.httpUrl: string should match "
      r"pattern '^(https?|wss?)://[^\s/?#]+[^\s#]*$'. write an address as http://127.0.0.1:9000/mcp"),
     ("mcpServers:\n  x: {command: 3}", "c.yaml:2:16: mcpServers.x.command: input should be a "
-     "valid string"),
-    (SERVER + "    env: {A: 1}", "c.yaml:4:14: servers[0].env.A: input should be a valid string"),
+     "valid string. put it in quotes"),
+    (SERVER + "    env: {A: 1}", "c.yaml:4:14: servers[0].env.A: input should be a valid string. "
+     "put it in quotes"),
     ("a: &a [*a]", "c.yaml: is nested too deeply. an alias may hold itself"),
     ("x: " + "[" * 2000 + "]" * 2000, "c.yaml: is nested too deeply. an alias may hold itself"),
 ]  # fmt: skip
@@ -128,9 +129,18 @@ def test_a_file_that_cannot_be_read_is_a_problem_too(tmp_path: Path) -> None:
     """Missing, a directory, or not UTF-8."""
     wrong = tmp_path / "c.yaml"
     wrong.write_bytes(b"proxy: {host: '\xff'}")
-    for path in (tmp_path / "missing.yaml", tmp_path, wrong):
+    for path in (tmp_path / "missing.yaml", tmp_path):
         with pytest.raises(ConfigInvalid, match=r"cannot be read: .*check the path"):
             load(path, {})
+    with pytest.raises(ConfigInvalid, match=r"not text in UTF-8, from byte 15 on\. save it as"):
+        load(wrong, {})
+
+
+def test_aliases_of_aliases_are_not_written_out_for_ever() -> None:
+    """Nine of nine of nine, nine times over, are more than any machine holds."""
+    levels = [f"a{n}: &a{n} [{','.join([f'*a{n - 1}'] * 9)}]" for n in range(1, 10)]
+    (problem,) = problems_of("\n".join(["a0: &a0 x", *levels]))
+    assert "holds more than 100000 values" in problem
 
 
 def test_a_file_is_loaded_and_remembered_as_the_source(tmp_path: Path) -> None:
