@@ -196,7 +196,7 @@ BAD: dict[str, tuple[Answer, bool]] = {
     "204": (lambda i: [b"HTTP/1.1 204 No Content\r\n\r\n"], False),
     "304": (lambda i: [b"HTTP/1.1 304 Not Modified\r\nContent-Length: 9\r\n\r\n"], False),
     "a page": (
-        lambda i: [whole(b"<>", status=b"404 x").replace(b"application/json", b"text/html")], False),
+        lambda i: [whole(b"<>", status=b"404 x").replace(b"application/json", b"a/b")], False),
     "JSON as text": (
         lambda i: [whole(ok(i)).replace(b"application/json", b"text/plain")], False),
     "JSON of another as text": (
