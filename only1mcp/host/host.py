@@ -143,6 +143,7 @@ class Host:
             server_id, task_id, number = note["unwatch_task"]
             self._servers[server_id].task_watches.unwatch(task_id, (link, number))
         if "ended" in note:
+            self._broadcast(orjson.dumps({"ended": note["ended"]}))
             for server in self._servers.values():
                 self._unwatched(server, server.watches.drop({note["ended"]}))
                 server.pool.end_session(note["ended"])

@@ -32,6 +32,14 @@ class Inbox:
         self._running[key] = journey
         journey.on_end = lambda: self._forget(key, journey)
 
+    def end_session(self, serial: int) -> None:
+        """Stop what is under way for a session that was ended."""
+        for key in [key for key in self._running if key[0] == serial]:
+            running = self._running[key]
+            if running.call is not None:
+                running.call.abandon()
+            running.fail(Cancelled("the session was ended"))
+
     def _forget(self, key: tuple[int, bytes], journey: Journey) -> None:
         if self._running.get(key) is journey:
             del self._running[key]

@@ -32,6 +32,7 @@ from only1mcp.proxy.inbox import Inbox
 from only1mcp.proxy.journey import Journey, Outcome
 from only1mcp.proxy.later import Later
 from only1mcp.proxy.learning import LEGACY, Learning
+from only1mcp.proxy.notices import asked_level
 from only1mcp.proxy.outbound import check_headers, choose_leg, client_features
 from only1mcp.proxy.parking import gone
 from only1mcp.proxy.peers import Peers
@@ -162,6 +163,10 @@ class Pipeline:
             raise SessionNotFound("the session was ended", hint="initialize again")
         return session
 
+    def end_session(self, serial: int) -> None:
+        """Stop what this worker does for a session that was ended."""
+        self.inbox.end_session(serial)
+
     def stream(self, request: Request, exchange: Exchange) -> Cancel:
         """Open the stream of a legacy session, or resume one of its streams.
 
@@ -212,7 +217,7 @@ class Pipeline:
         retry = self._retry(inbound, way, snapshot)
         if retry is not None:
             return self._continue(journey, inbound, retry)
-        level = None
+        level = asked_level(inbound) if session is None else None
         if session is not None:
             level = self._parts.marks.level(session.serial)
             journey.exchange = self._replays.wrap(session, journey.request, journey.exchange)

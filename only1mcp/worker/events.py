@@ -1,5 +1,6 @@
 """What the host tells a worker that concerns no call, and the other way round."""
 
+from collections.abc import Callable
 from typing import Any
 
 from only1mcp._speedups import scan
@@ -17,6 +18,7 @@ class Events:
     def __init__(self, edition: Edition) -> None:
         self._edition = edition
         self.audience: Audience | None = None
+        self.on_ended: Callable[[int], None] | None = None
         self.learning: Learning | None = None
         """Both are set once they are made: they need the link that these events come from."""
 
@@ -30,6 +32,8 @@ class Events:
             self._edition.update_variant(Feature(event["variant"]), catalogue)
         elif "learned" in event and self.learning is not None:
             self.learning.learned(event["learned"])
+        elif "ended" in event and self.on_ended is not None:
+            self.on_ended(event["ended"])
         elif audience is None:
             return
         elif "changed" in event:

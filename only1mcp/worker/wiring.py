@@ -152,6 +152,7 @@ def build(context: Context) -> Graph:
         clock=Clock(time.monotonic, wall_seconds),
     )
     pipeline = Pipeline(parts, context.name)
+    events.on_ended = pipeline.end_session
     service = _make_service(context, pipeline, edition, _make_end(ended, marks, link))
     channels = Channels()
     sse = SseDoor(service, channels, peers)
