@@ -32,6 +32,10 @@ from only1mcp.links.runtime_dir import AlreadyRunning, RuntimeDir, for_port
 from only1mcp.process.context import Shared
 
 _POLL_S = 0.05
+_VARIABLES = {
+    "workers": "ONLY1MCP_WORKERS", "host": "ONLY1MCP_HOST", "port": "ONLY1MCP_PORT",
+    "log_level": "ONLY1MCP_LOG_LEVEL", "log_format": "ONLY1MCP_LOG__FORMAT",
+}  # fmt: skip
 
 
 @click.command("start")
@@ -66,7 +70,7 @@ def start_command(
             "NO_CONFIG", "no configuration was found",
             "write one: only1mcp init > only1mcp.yaml", exit_code=INVALID,
         )  # fmt: skip
-    settings = _load(path, environment)
+    settings = _load(path, environment, options)
     if not stdio:
         raise SystemExit(_run(settings, path, environment, announce))
     from only1mcp.cli.stdio import serve
@@ -76,25 +80,33 @@ def start_command(
 
 def _environment(options: Mapping[str, str | int | bool | None]) -> dict[str, str]:
     """Write the options over the environment, so that one set of checks serves both."""
-    names = {
-        "workers": "ONLY1MCP_WORKERS", "host": "ONLY1MCP_HOST", "port": "ONLY1MCP_PORT",
-        "log_level": "ONLY1MCP_LOG_LEVEL", "log_format": "ONLY1MCP_LOG__FORMAT",
-    }  # fmt: skip
-    given = {names[key]: str(options[key]) for key in names if options[key] is not None}
+    given = {_VARIABLES[key]: str(options[key]) for key in _given(options)}
     if options["allow_unauthenticated"]:
         given["ONLY1MCP_PROXY__ALLOW_UNAUTHENTICATED"] = "true"
     return {**os.environ, **given}
+
+
+def _given(options: Mapping[str, str | int | bool | None]) -> list[str]:
+    return [key for key in _VARIABLES if options[key] is not None]
 
 
 def _config_path(config_path: str | None, environment: Mapping[str, str]) -> Path | None:
     return Path(config_path) if config_path is not None else find(environment)
 
 
-def _load(path: Path | None, environment: Mapping[str, str]) -> Settings:
+def _load(
+    path: Path | None, environment: Mapping[str, str],
+    options: Mapping[str, str | int | bool | None],
+) -> Settings:  # fmt: skip
     try:
         return load_isolated(path, environment)
     except ConfigInvalid as error:
-        raise invalid(error) from None
+        names = {_VARIABLES[key]: f"--{key.replace('_', '-')}" for key in _given(options)}
+        problems = [
+            replace(problem, file=names.get(problem.file, problem.file))
+            for problem in error.problems
+        ]
+        raise invalid(ConfigInvalid(problems)) from None
 
 
 def _run(
