@@ -9,6 +9,7 @@ from only1mcp import __version__
 from only1mcp._speedups import ACCEL
 from only1mcp.cli.gateway import control_get
 from only1mcp.cli.output import Failure, say
+from only1mcp.config.discovery import find
 from only1mcp.ingress.origin import bracketed
 from only1mcp.process.context import Shared
 
@@ -22,7 +23,7 @@ def announce(shared: Shared) -> int:
     """
     settings = shared.settings
     took_s = (time.monotonic_ns() - shared.started_ns) / 1e9
-    what = "demonstration: no configuration found" if settings.demo else settings.source
+    what = _demonstration() if settings.demo else settings.source
     base = f"http://{bracketed(settings.host)}:{shared.port}"
     say(
         f"only1mcp {__version__}  accel={ACCEL}  workers={settings.workers}  pid {os.getpid()}"
@@ -38,6 +39,13 @@ def announce(shared: Shared) -> int:
         finally:
             os._exit(0)
     return pid
+
+
+def _demonstration() -> str:
+    found = find(os.environ)
+    return (
+        f"demonstration: {found} is not used" if found else "demonstration: no configuration found"
+    )
 
 
 def _settled_servers(shared: Shared) -> list[dict[str, object]]:
@@ -61,10 +69,12 @@ def _tell_servers(shared: Shared) -> None:
         for server in _settled_servers(shared)
     ]
     if shared.settings.demo:
+        found = find(os.environ)
         port = "" if shared.port == 8080 else f" --port {shared.port}"
         lines += [
             f"  Try      only1mcp tools list{port}",
             f"           only1mcp tools call demo-time__now{port}",
-            "  Next     only1mcp init > only1mcp.yaml, then start again",
+            # Where there is a configuration this line would have it overwritten.
+            f"  Next     only1mcp {'start' if found else 'init > only1mcp.yaml, then start again'}",
         ]
     say("\n".join(lines))

@@ -106,6 +106,33 @@ def test_the_demonstration_can_be_asked_for_beside_a_configuration(tmp_path: Pat
         assert ids == ["demo-time", "demo-files", "demo-calc"]
 
 
+def test_the_banner_does_not_say_to_write_over_a_configuration(tmp_path: Path) -> None:
+    """Beside a configuration that is not used the next step is to use it."""
+    (tmp_path / "only1mcp.yaml").write_text("servers: []\n")
+    with Gateway(None, options=["--demo"], directory=tmp_path) as gateway:
+        wait_until(lambda: "  Next     only1mcp start\n" in gateway.log, "the banner's last line")
+        assert "(demonstration: only1mcp.yaml is not used)" in gateway.log
+        assert "only1mcp init" not in gateway.log
+
+
+@pytest.mark.parametrize(
+    ("options", "problem"),
+    [
+        (["--port", "70000"], "--port: proxy.port: input should be less than or equal to 65535"),
+        (["--workers", "many"], "--workers: proxy.workers: must be 1 to 64, or auto"),
+        (["--host", "0.0.0.0"], "--host: proxy.host: 0.0.0.0 is reachable from other machines"),
+    ],
+)
+def test_an_option_that_cannot_be_is_blamed_by_its_name(
+    nowhere: Gateway, options: list[str], problem: str
+) -> None:
+    """Not as a variable that nobody set, and not at a place in a file that says something else."""
+    (nowhere.directory / "only1mcp.yaml").write_text("proxy: {host: 127.0.0.1, port: 0}\n")
+    done = _start(nowhere, *options)
+    assert done.returncode == 5
+    assert done.stderr.startswith(problem)
+
+
 @pytest.mark.parametrize("template", NAMES)
 def test_each_template_starts_and_serves(template: str, tmp_path: Path) -> None:
     """What `init` prints is a configuration that works as it is."""
