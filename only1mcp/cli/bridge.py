@@ -14,12 +14,12 @@ from typing import Any
 import aiohttp
 import click
 
-from only1mcp._speedups import NOTIFICATION, REQUEST, Envelope, scan
+from only1mcp._speedups import BATCH, NOTIFICATION, REQUEST, Envelope, scan
 from only1mcp.cli.gateway import endpoint
 from only1mcp.cli.output import port_option, say, url_option
 from only1mcp.cli.pipes import Output, read_lines
 from only1mcp.cli.remote import Remote
-from only1mcp.errors import BackendLost, BackendUnreachable, Only1MCPError
+from only1mcp.errors import BackendLost, BackendUnreachable, InvalidRequest, Only1MCPError
 from only1mcp.protocol import jsonrpc
 from only1mcp.protocol.cancellation import CANCELLED, cancellation, cancelled_id
 from only1mcp.protocol.event_stream import EventTooLong
@@ -99,6 +99,8 @@ class Bridge:
         """Take one message; they run side by side, but for those that open the session."""
         try:
             message = scan(line)
+            if message.kind == BATCH:
+                raise InvalidRequest("batches are not supported", hint="send one message per line")
         except Only1MCPError as error:
             self._write(jsonrpc.error_from(None, error))
             return
