@@ -11,6 +11,7 @@ import pytest
 
 from tests.support.gateway import Gateway
 from tests.support.mcp_client import HEADERS, LEGACY, META, MODERN, McpClient, modern_headers
+from tests.support.waiting import wait_until
 from tests.support.zoo import animal, zoo
 
 MAX_BODY, MAX_HEADER = 16 * 1024, 4 * 1024
@@ -304,3 +305,16 @@ def test_pipelined_requests_are_answered_in_order(gateway: Gateway) -> None:
                 assert answers.readline() == b"HTTP/1.1 200 OK\r\n"
                 length = int(http.client.parse_headers(answers)["Content-Length"])
                 assert json.loads(answers.read(length))["id"] == number
+
+
+def test_what_the_parser_cannot_read_leaves_a_line_and_no_traceback(gateway: Gateway) -> None:
+    """Anybody can send it; a trailer about framing passes the guard, and the parser refuses it."""
+    head = b"POST /mcp HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n"
+    assert _raw(gateway, head + b"2\r\n{}\r\n0\r\nContent-Length: 5\r\n\r\n")[0] == 400
+    said = wait_until(
+        lambda: [line for line in gateway.log.splitlines() if '"aiohttp.server"' in line], "a line"
+    )
+    record = json.loads(said[0])
+    assert record["level"] == "info"
+    assert record["msg"].startswith("refused: 400")
+    assert "exception" not in record
