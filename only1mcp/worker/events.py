@@ -24,7 +24,6 @@ class Events:
 
     def take(self, event: dict[str, Any]) -> None:
         """Take one event."""
-        audience = self.audience
         if event.get("settled"):
             self._edition.settle()
         elif "variant" in event:
@@ -34,9 +33,13 @@ class Events:
             self.learning.learned(event["learned"])
         elif "ended" in event and self.on_ended is not None:
             self.on_ended(event["ended"])
-        elif audience is None:
-            return
-        elif "changed" in event:
+        elif self.audience is not None:
+            self._tell(self.audience, event)
+
+    @staticmethod
+    def _tell(audience: Audience, event: dict[str, Any]) -> None:
+        """Tell who listens."""
+        if "changed" in event:
             audience.changed(frozenset(event["changed"]))
         elif "updated" in event:
             serials = frozenset(event["sessions"])
