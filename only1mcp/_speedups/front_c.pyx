@@ -59,9 +59,7 @@ cdef class Front:
 
     def resume_writing(self):
         self.paused = False
-        if self.pending is not None and not self.is_busy:
-            data, self.pending = self.pending, None
-            self.feed(data)
+        self.go_on()
 
     def data_received(self, bytes data not None):
         if self.pending is not None:

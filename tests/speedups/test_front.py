@@ -1,14 +1,16 @@
 """Connections of clients in the fast lane, on real sockets."""
 
+import asyncio
 import json
 
 import pytest
 
 from only1mcp import _speedups
-from tests.support.lane import URI, call, lane_worker, modern_request
-from tests.support.loop import on_loop
+from tests.support.lane import URI, Worker, call, lane_worker, modern_request
+from tests.support.loop import eventually, on_loop
 from tests.support.messages import modern
 from tests.support.raw_server import Peer, RawServer, result, whole
+from tests.support.wire import Wire
 
 pytestmark = pytest.mark.skipif(not _speedups.COMPILED, reason="the lane is compiled only")
 
@@ -49,3 +51,122 @@ async def test_a_target_under_the_wrong_key_is_none(method: str, params: dict[st
         await wire.send(modern_request(method, name, modern(method, params)))
         reply = await wire.reply()
         assert (reply.status, json.loads(reply.body)["error"]["code"]) == (400, -32602)
+
+
+async def texts(wire: Wire, count: int) -> list[str]:
+    """Read so many answers; return what they say."""
+    bodies = [json.loads((await wire.reply()).body) for _ in range(count)]
+    return [f"{one['id']} {one['result']['content'][0]['text']}" for one in bodies]
+
+
+@pytest.mark.parametrize("count", [2, 7, 50])
+@on_loop
+async def test_requests_in_one_write_are_answered_in_order(count: int) -> None:
+    """Each with its own answer, by one connection to the server."""
+    server = RawServer(echo)
+    async with server.open() as url, lane_worker(url) as worker, worker.wire() as wire:
+        await wire.send(b"".join(call(number, f"t{number}") for number in range(count)))
+        assert await texts(wire, count) == [f"{number} t{number}" for number in range(count)]
+        assert (len(server.peers), len(worker.lane.fronts)) == (1, 1)
+
+
+@on_loop
+async def test_two_requests_may_be_cut_anywhere() -> None:
+    """In the first, between the two, or in the second."""
+    both = call(1, "one") + call(2, "two")
+    async with RawServer(echo).open() as url, lane_worker(url) as worker, worker.wire() as wire:
+        for at in range(1, len(both)):
+            await wire.send(both[:at])
+            await asyncio.sleep(0)
+            await wire.send(both[at:])
+            assert await texts(wire, 2) == ["1 one", "2 two"]
+        assert len(worker.lane.fronts) == 1
+
+
+@on_loop
+async def test_requests_that_come_in_single_bytes_are_answered() -> None:
+    """However many reads that takes."""
+    both = call(1, "one") + call(2, "two")
+    async with RawServer(echo).open() as url, lane_worker(url) as worker, worker.wire() as wire:
+        for byte in both:
+            await wire.send(bytes([byte]))
+            await asyncio.sleep(0)
+        assert await texts(wire, 2) == ["1 one", "2 two"]
+
+
+@on_loop
+async def test_a_client_that_goes_in_the_middle_of_a_request_leaves_nothing() -> None:
+    """At whatever byte it goes; the server hears nothing of it."""
+    whole_call = call()
+    server = RawServer(echo)
+    async with server.open() as url, lane_worker(url) as worker:
+        for at in range(0, len(whole_call), 5):
+            async with worker.wire() as wire:
+                await wire.send(whole_call[:at])
+                await eventually(lambda: worker.graph.connections.open == 1, "the connection")
+            await eventually(lambda: worker.graph.connections.open == 0, "its end")
+        assert (len(worker.lane.fronts), worker.lane.busy(), server.peers) == (0, 0, [])
+
+
+@on_loop
+async def test_a_client_that_goes_during_a_call_breaks_the_servers_connection() -> None:
+    """A modern server understands that as its cancellation."""
+    server = RawServer()
+    async with server.open() as url, lane_worker(url) as worker:
+        async with worker.wire() as wire:
+            await wire.send(call())
+            peer = await server.accept()
+            await peer.request()
+        assert await peer.ended() == b""
+        assert worker.lane.busy() == 0
+        (pool,) = worker.lane.pools
+        await eventually(lambda: pool.open == 0, "the connection to be forgotten")
+
+
+@on_loop
+async def test_a_client_that_goes_with_requests_behind_its_call_has_none_of_them_sent() -> None:
+    """Nobody would read the answers."""
+    server = RawServer()
+    async with server.open() as url, lane_worker(url) as worker:
+        async with worker.wire() as wire:
+            await wire.send(call(1) + call(2) + call(3))
+            peer = await server.accept()
+            await peer.request()
+        assert await peer.ended() == b""
+        assert (worker.lane.busy(), len(server.peers)) == (0, 1)
+
+
+@on_loop
+async def test_a_client_that_reads_late_gets_all_answers() -> None:
+    """It is not read from while it does not read, and goes on where it stopped."""
+    count, text = 300, "x" * 50_000
+    server = RawServer(echo)
+    async with server.open() as url, lane_worker(url) as worker, worker.wire() as wire:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(wire.send(b"".join(call(number, text) for number in range(count))))
+            await eventually(lambda: unread(worker), "answers that wait to be read")
+            assert await texts(wire, count) == [f"{number} {text}" for number in range(count)]
+        assert (len(server.peers), worker.lane.busy(), len(worker.lane.fronts)) == (1, 0, 1)
+
+
+def unread(worker: Worker) -> bool:
+    """Say whether the clients leave so much unread that writing to them has paused."""
+    return any(front.transport.get_write_buffer_size() > 65536 for front in worker.lane.fronts)
+
+
+@on_loop
+async def test_a_connection_is_read_from_again_once_its_client_reads() -> None:
+    """Although the next request came, and filled what may wait, while it did not."""
+    server = RawServer()
+    async with server.open() as url, lane_worker(url) as worker, worker.wire() as wire:
+        await wire.send(call(1))
+        peer = await server.accept()
+        came = await peer.request()
+        await wire.send(call(2, "y" * 40_000))
+        await peer.send(whole(result(came.id, "x" * 10_000_000)))
+        await eventually(lambda: unread(worker), "an answer that waits to be read")
+        assert (await wire.reply()).status == 200
+        for number in (2, 3):
+            await peer.send(whole(result((await peer.request()).id)))
+            assert await texts(wire, 1) == [f"{number} ok"]
+            await wire.send(call(3))
