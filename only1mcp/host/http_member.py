@@ -132,6 +132,10 @@ class HttpMember:
 
     def _heard(self, message: Envelope) -> None:
         """Bring a notification to the call that it belongs to, or else to the client."""
+        if message.method == "notifications/cancelled":
+            for one in list(self._calls):  # whose question it takes back, only the call knows
+                one.sink.on_message(message)
+            return
         call = self._calls[-1] if self._calls else None
         if message.method == "notifications/progress":
             token = token_of(message.body[message.params_start : message.params_end]) or b""

@@ -113,6 +113,17 @@ async def test_progress_goes_to_the_call_with_its_token_and_else_to_the_client()
 
 
 @on_loop
+async def test_every_call_hears_that_a_question_is_taken_back() -> None:
+    """Only the one that has it knows it."""
+    async with session() as subject:
+        calls = [subject.call(Outgoing("tools/call", b"{}", Era.LEGACY)) for _ in range(2)]
+        await subject.reached("tools/call", "tools/call")
+        subject.site.say(method="notifications/cancelled", params={"requestId": 1})
+        await eventually(lambda: all(call.messages for call in calls), "the cancellation")
+        assert subject.told == []
+
+
+@on_loop
 async def test_a_question_of_a_task_is_asked_with_the_task_s_result() -> None:
     """It waits until somebody waits for that, whatever else is called meanwhile."""
     async with session() as subject:
