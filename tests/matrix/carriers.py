@@ -2,6 +2,8 @@
 
 import asyncio
 import contextlib
+import os
+import socket
 import sys
 from collections.abc import Mapping
 from typing import Any, Protocol
@@ -115,10 +117,10 @@ class StdioCarrier(ChannelCarrier):
             await self._stop_reading()
 
     async def vanish(self) -> None:
-        """Kill it."""
+        """Have it stop, as clients do that do not wait for its end."""
         if self._process is not None:
             with contextlib.suppress(ProcessLookupError):
-                self._process.kill()
+                self._process.terminate()
             await self._process.wait()
             await self._stop_reading()
 
@@ -166,8 +168,8 @@ class WebSocketCarrier(ChannelCarrier):
         if self._socket is not None and self._client is not None:
             await self._stop_reading()
             transport = self._socket.get_extra_info("socket")
-            with contextlib.suppress(OSError):
-                transport.shutdown(2)
+            with socket.socket(fileno=os.dup(transport.fileno())) as own:
+                own.shutdown(socket.SHUT_RDWR)
             await self._client.close()
 
 

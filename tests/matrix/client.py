@@ -87,6 +87,8 @@ class Client:
         self.asked: list[Heard] = []
         """Questions, in order."""
         self.answerer: Answerer = self.answer
+        self.silent_about: set[str] = set()
+        """Words; questions that hold one of them are not answered."""
         self.greeting: Plain = {}
         self._ids = itertools.count(1)
         self._pending: dict[str, asyncio.Future[Reply]] = {}
@@ -202,7 +204,8 @@ class Client:
 
     def _take_question(self, question: Heard) -> None:
         self.asked.append(question)
-        outcome = self.answerer(question.message)
+        is_silent = any(word in question.raw for word in self.silent_about)
+        outcome = None if is_silent else self.answerer(question.message)
         if outcome is not None:
             sending = self.respond(question.message["id"], outcome)
             task = asyncio.get_running_loop().create_task(sending)

@@ -24,6 +24,10 @@ def _modern_front(pair: Pair) -> bool:
     return pair.front.is_modern
 
 
+def _legacy_front(pair: Pair) -> bool:
+    return not pair.front.is_modern
+
+
 def _modern_leg(pair: Pair) -> bool:
     return pair.leg_is_modern
 
@@ -32,7 +36,18 @@ def _before(revision: str) -> Callable[[Pair], bool]:
     return lambda pair: pair.front.revision < revision
 
 
-GAPS: tuple[Gap, ...] = (Gap("ping", _modern_front, "2026-07-28 has no ping"),)
+NO_PING = "2026-07-28 has no ping"
+NO_SET_LEVEL = "2026-07-28 has no logging/setLevel: each request names its level"
+LEGACY_LOGS = "a legacy client that names no level gets what the server sends"
+NO_QUESTIONS = "2026-07-28 has no requests of servers that could be taken back"
+NO_FORM = "its revision has no elicitation"
+GAPS: tuple[Gap, ...] = (
+    Gap("ping", _modern_front, NO_PING),
+    Gap("bad level", _modern_front, NO_SET_LEVEL),
+    Gap("no log messages", _legacy_front, LEGACY_LOGS),
+    Gap("a question withdrawn", _modern_leg, NO_QUESTIONS),
+    Gap("a question withdrawn", _before("2025-06-18"), NO_FORM),
+)
 
 
 def pairs(behaviour: str) -> list[Pair]:

@@ -17,6 +17,7 @@ from tests.support.matrix.server import (
     answer,
 )
 
+PAUSE_S = 0.03
 REVISIONS = ("2024-11-05", "2025-03-26", "2025-06-18", "2025-11-25")
 _OWN = "io.modelcontextprotocol/"
 _FORBIDDEN_META = {
@@ -84,7 +85,7 @@ class LegacySession:
         params = {"requestId": json.loads(request_id), "reason": "never mind"}
         cancelled = {"jsonrpc": "2.0", "method": "notifications/cancelled", "params": params}
         self._send_question(write(cancelled), exchange)
-        await asyncio.sleep(0)
+        await asyncio.sleep(PAUSE_S)  # on a stream of its own it may come after the answer
 
     def _question(self, plain: Plain, exchange: Exchange) -> "tuple[str, asyncio.Future[Plain]]":
         number = next(self._question_ids)
