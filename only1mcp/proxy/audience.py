@@ -203,6 +203,8 @@ class Audience:
 
     def close(self) -> None:
         """End all streams properly, and those that are still opened: the worker stops."""
+        if not self._closed:
+            self.changed(KINDS)  # whoever serves the clients next may offer something else
         self._closed = True
         for listener in list(self._listeners):
             self._remove(listener)
