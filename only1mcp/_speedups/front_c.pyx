@@ -113,6 +113,10 @@ cdef class Front:
         self.lane.helper.hand_over(transport, data)
         return 0
 
+    def leave(self):
+        """Hand over a connection on which nothing has come."""
+        self.hand_over(b"")
+
     def give_up(self):
         """Hand over what never became a whole request: the door knows how to refuse it."""
         if self.transport is not None and self.pending is not None and not self.is_busy:

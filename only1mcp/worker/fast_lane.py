@@ -50,9 +50,6 @@ TICK_S = 0.25
 SWEEP_TICKS = 20
 LINES_PER_TICK = 5
 """Bound on the access log's lines about calls that went well in the lane."""
-_FULL = Answer(
-    503, b'{"jsonrpc":"2.0","id":null,"error":{"code":-32600,"message":"too many connections"}}'
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,12 +120,11 @@ class FastLane:
     # Connections of clients.
 
     def opened(self, front: Any) -> None:
-        """Let a connection in, unless there are too many."""
+        """Let a connection in; if there are too many, the guard refuses it."""
         connections = self._around.connections
         connections.open += 1
         if connections.open > connections.limit:
-            front.transport.write(whole(_FULL, closes=True))
-            front.transport.close()
+            front.leave()
 
     def closed(self, front: Any) -> None:
         """Count a connection that has gone, or that the guard counts from now on."""

@@ -170,3 +170,20 @@ async def test_a_connection_is_read_from_again_once_its_client_reads() -> None:
             await peer.send(whole(result((await peer.request()).id)))
             assert await texts(wire, 1) == [f"{number} ok"]
             await wire.send(call(3))
+
+
+@on_loop
+async def test_a_client_too_many_reads_why_it_is_refused() -> None:
+    """Even when it sends its request first; one that leaves makes place for the next."""
+    async with RawServer(echo).open() as url, lane_worker(url, max_connections=1) as worker:
+        async with worker.wire() as first, worker.wire() as second:
+            await first.send(call(1, "one"))
+            assert await texts(first, 1) == ["1 one"]
+            await second.send(call(2, "two"))
+            reply = await second.reply()
+            assert (reply.status, reply.headers["retry-after"]) == (503, "1")
+            assert await second.ended() == b""
+        await eventually(lambda: worker.graph.connections.open == 0, "both to be gone")
+        async with worker.wire() as third:
+            await third.send(call(3, "three"))
+            assert await texts(third, 1) == ["3 three"]
