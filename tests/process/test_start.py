@@ -255,7 +255,7 @@ def test_a_number_of_workers_that_makes_no_sense_is_refused(nowhere: Gateway, wo
     """Between one and sixty-four, or auto."""
     done = _start(nowhere, "--port", "0", "--workers", workers)
     assert done.returncode == 5
-    assert "ONLY1MCP_WORKERS: proxy.workers: " in done.stderr
+    assert "--workers: proxy.workers: " in done.stderr
 
 
 def test_a_configuration_that_is_not_valid_ends_the_start(nowhere: Gateway) -> None:
