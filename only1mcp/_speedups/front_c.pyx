@@ -16,7 +16,7 @@ from only1mcp._speedups.http_head cimport (
     read_request,
 )
 from only1mcp._speedups.json_scan_c cimport Envelope, scan
-from only1mcp._speedups.lane_c cimport MANY_PLANS, Lane
+from only1mcp._speedups.lane_c cimport LONGEST_KEY, MANY_PLANS, Lane
 from only1mcp._speedups.pool_c cimport drop_upstream
 
 cdef enum:
@@ -145,10 +145,9 @@ cdef class Front:
             envelope = scan(body)
         except Exception:  # the common way finds it again, and says what is wrong
             pass
-        if envelope is not None and envelope.kind == 1:
+        if envelope is not None and envelope.kind == 1 and is_simple(envelope):
             plan = self.plan_for(raw, head, envelope, version, session)
-        if plan is None and envelope is not None and envelope.kind == 1:
-            if self.answer_ready(raw, head, envelope, version, session):
+            if plan is None and self.answer_ready(raw, head, envelope, version, session):
                 return 0
         if plan is None:
             method = cut(raw, &head.method) if head.seen & HAS_METHOD else None
@@ -166,7 +165,7 @@ cdef class Front:
         cdef str target = envelope.uri if envelope.method == "resources/read" else envelope.name
         cdef bytes caps = b""
         cdef tuple key
-        if target is None or envelope.token_start:
+        if target is None or envelope.token_start or len(target) > LONGEST_KEY:
             return None
         if envelope.version_start:
             if not fits(raw, head, envelope, version, target):
@@ -265,6 +264,7 @@ cdef class Front:
             announced: whether the answer said that the connection closes, if it is to close.
         """
         self.is_busy = False
+        self.active = now()
         self.call = None
         self.cancel = None
         if self.transport is None:
@@ -281,6 +281,13 @@ cdef class Front:
         data, self.pending = self.pending, None
         self.transport.resume_reading()
         self.feed(data)
+
+
+cdef bint is_simple(Envelope envelope):
+    """Say whether a request is written so that nothing about it is hidden, or too long to keep."""
+    if not envelope.is_plain or len(envelope.method) > LONGEST_KEY:
+        return False
+    return envelope.capabilities_end - envelope.capabilities_start < LONGEST_KEY
 
 
 cdef bint speaks(const unsigned char *raw, RequestHead *head, Envelope envelope,

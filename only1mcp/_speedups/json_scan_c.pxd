@@ -9,5 +9,6 @@ cdef class Envelope:
     cdef readonly Py_ssize_t meta_start, meta_end, version_start
     cdef readonly Py_ssize_t capabilities_start, capabilities_end, token_start, token_end
     cdef readonly Py_ssize_t result_start, result_end, error_start, error_end
+    cdef bint is_plain          # no key of the message, of its params or of their _meta is escaped
 
 cpdef Envelope scan(bytes body)

@@ -43,9 +43,10 @@ cpdef Envelope scan(bytes body):
         raise TypeError("a message must be bytes")
     cdef Envelope envelope = Envelope.__new__(Envelope)
     envelope.body = body
-    if not scan_plain(envelope):
-        envelope = scan_slowly(body)
-    return envelope
+    if scan_plain(envelope):
+        envelope.is_plain = True
+        return envelope
+    return scan_slowly(body)
 
 
 cdef bint scan_plain(Envelope envelope) except -1:

@@ -1,6 +1,7 @@
 # Types of what a worker's connections share.
 cdef enum:
     MANY_PLANS = 4096
+    LONGEST_KEY = 1024      # of what plans and sessions are remembered by, or they fill the memory
 
 cdef class Lane
 

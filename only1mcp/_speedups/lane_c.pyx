@@ -116,6 +116,8 @@ cdef class Lane:
 
     cdef bytes session_of(self, bytes session, bytes version):
         """Return the features key of a legacy session that may take the lane; or None."""
+        if len(session) > LONGEST_KEY or version is not None and len(version) > LONGEST_KEY:
+            return None
         if self.epoch[0] != self.epoch_seen:  # a session was ended, or wants other log messages
             self.epoch_seen = self.epoch[0]
             self.sessions.clear()

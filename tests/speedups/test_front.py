@@ -6,7 +6,7 @@ import json
 import pytest
 
 from only1mcp import _speedups
-from tests.support.lane import URI, Worker, call, lane_worker, modern_request
+from tests.support.lane import URI, Worker, call, lane_worker, legacy_call, modern_request
 from tests.support.loop import eventually, on_loop
 from tests.support.messages import modern
 from tests.support.raw_server import Peer, RawServer, result, whole
@@ -187,3 +187,57 @@ async def test_a_client_too_many_reads_why_it_is_refused() -> None:
         async with worker.wire() as third:
             await third.send(call(3, "three"))
             assert await texts(third, 1) == ["3 three"]
+
+
+@on_loop
+async def test_a_connection_is_idle_only_since_its_last_answer() -> None:
+    """However long the server took for it."""
+    loop, idle_s = asyncio.get_running_loop(), 1.5
+    server = RawServer()
+    async with server.open() as url, lane_worker(url) as worker, worker.wire() as wire:
+        await wire.send(call(1))
+        peer = await server.accept()
+        came, since = await peer.request(), loop.time()
+        await eventually(lambda: loop.time() - since > idle_s, "a long call")
+        await peer.send(whole(result(came.id)))
+        assert await texts(wire, 1) == ["1 ok"]
+        worker.lane.sweep(idle_s)
+        await wire.send(call(2))
+        await peer.send(whole(result((await peer.request()).id)))
+        assert await texts(wire, 1) == ["2 ok"]
+        worker.lane.sweep(-1.0)
+        assert await wire.ended() == b""
+
+
+@on_loop
+async def test_nothing_that_a_client_makes_long_is_kept() -> None:
+    """Targets, methods, capabilities and sessions are keys of what is remembered."""
+    long = "x" * 20_000
+    able = b'Capabilities": {"%b": {}}' % long.encode()
+    body = modern("tools/list").replace(b'Capabilities": {}', able)
+    async with RawServer(echo).open() as url, lane_worker(url) as worker, worker.wire() as wire:
+        for request in (
+            modern_request("tools/call", long, modern("tools/call", {"name": long})),
+            modern_request(long, "x", modern(long)),
+            modern_request("tools/list", "x", body),
+            legacy_call(long),
+        ):
+            await wire.send(request)
+            assert (await wire.reply()).status in (200, 400, 404)
+        assert (len(worker.lane.plans), len(worker.lane.sessions)) == (0, 0)
+        assert len(worker.lane.fronts) == 1
+
+
+@on_loop
+async def test_a_cursor_that_is_hidden_by_escapes_is_found() -> None:
+    """It asks for another page than the one that is ready-made."""
+    plain = modern("tools/list")
+    wrong = modern("tools/list", {"cursor": "no"})
+    hidden = wrong.replace(b'"cursor"', b'"\\u0063ursor"')
+    assert hidden != wrong
+    async with RawServer(echo).open() as url, lane_worker(url) as worker, worker.wire() as wire:
+        codes = []
+        for body in (plain, wrong, hidden):
+            await wire.send(modern_request("tools/list", "", body).replace(b"Mcp-Name: \r\n", b""))
+            codes.append(json.loads((await wire.reply()).body).get("error", {}).get("code"))
+        assert codes == [None, -32602, -32602]
