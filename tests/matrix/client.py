@@ -3,7 +3,7 @@
 import asyncio
 import itertools
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,8 +13,6 @@ from tests.support.loop import eventually
 from tests.support.matrix.exotic import write
 
 OWN = "io.modelcontextprotocol/"
-Answerer = Callable[[Plain], Plain | None]
-"""Takes a question; returns its `result` or `error` as the one member; None stays silent."""
 
 
 @dataclass(frozen=True)
@@ -86,7 +84,8 @@ class Client:
         """Notifications, in order."""
         self.asked: list[Heard] = []
         """Questions, in order."""
-        self.answerer: Answerer = self.answer
+        self.answers: dict[str, Plain] = {}
+        """By words: how questions are answered that hold one, otherwise than as usual."""
         self.silent_about: set[str] = set()
         """Words; questions that hold one of them are not answered."""
         self.greeting: Plain = {}
@@ -159,9 +158,7 @@ class Client:
         responses: Plain = {}
         for key, plain in reply.result.get("inputRequests", {}).items():
             self.asked.append(Heard(plain, reply.raw))
-            answer = self.answerer(plain)
-            if answer is not None and "result" in answer:
-                responses[key] = answer["result"]
+            responses[key] = self.answer(plain)["result"]
         again = {**params, "inputResponses": responses}
         if "requestState" in reply.result:
             again["requestState"] = reply.result["requestState"]
@@ -205,8 +202,8 @@ class Client:
     def _take_question(self, question: Heard) -> None:
         self.asked.append(question)
         is_silent = any(word in question.raw for word in self.silent_about)
-        outcome = None if is_silent else self.answerer(question.message)
-        if outcome is not None:
+        if not is_silent:
+            outcome = self.answer(question.message)
             sending = self.respond(question.message["id"], outcome)
             task = asyncio.get_running_loop().create_task(sending)
             self._answering.add(task)
@@ -215,6 +212,9 @@ class Client:
     def answer(self, plain: Plain) -> Plain:
         """Answer a question as this client does."""
         method, params = plain["method"], plain.get("params", {})
+        for word, outcome in self.answers.items():
+            if word in str(params):
+                return outcome
         if method == "roots/list":
             return {"result": {"roots": [{"uri": f"file:///{self.tag}"}]}}
         if method == "sampling/createMessage":

@@ -32,6 +32,14 @@ def _modern_leg(pair: Pair) -> bool:
     return pair.leg_is_modern
 
 
+def _modern_throughout(pair: Pair) -> bool:
+    return pair.front.is_modern and pair.leg_is_modern
+
+
+def _asks_on_get(pair: Pair) -> bool:
+    return pair.back.ask_on == "get"
+
+
 def _before(revision: str) -> Callable[[Pair], bool]:
     return lambda pair: pair.front.revision < revision
 
@@ -39,14 +47,43 @@ def _before(revision: str) -> Callable[[Pair], bool]:
 NO_PING = "2026-07-28 has no ping"
 NO_SET_LEVEL = "2026-07-28 has no logging/setLevel: each request names its level"
 LEGACY_LOGS = "a legacy client that names no level gets what the server sends"
-NO_QUESTIONS = "2026-07-28 has no requests of servers that could be taken back"
-NO_FORM = "its revision has no elicitation"
+NO_REQUESTS = "2026-07-28 has no requests of servers that could be taken back"
+NO_FORM = "elicitation is younger than the client's revision"
+NO_URL = "elicitation by URL is younger than the client's revision"
+NO_ROOTS_CHANGED = "2026-07-28 has no notification of changed roots: they are asked for each time"
+NO_ERROR = "a modern client leaves out what it does not answer: there is no error to send"
+UNTOUCHED = "what a modern server asks of a modern client goes through as it is, asked or not"
+UNHEARD = "a client that cannot be asked need not open the stream on which this server asks"
+AWAY = "between two requests of one call a modern client is away: nobody can see it leave"
+NOTHING_OPEN = "while its client is asked, nothing is under way at a modern server"
+NO_IDS = "a modern client is not asked by requests whose ids others could use"
+NO_STATE = "legacy calls carry no state"
+OWN_STATE = "a modern server's state goes through as it is: what it is good for, the server says"
 GAPS: tuple[Gap, ...] = (
     Gap("ping", _modern_front, NO_PING),
     Gap("bad level", _modern_front, NO_SET_LEVEL),
     Gap("no log messages", _legacy_front, LEGACY_LOGS),
-    Gap("a question withdrawn", _modern_leg, NO_QUESTIONS),
+    Gap("a question withdrawn", _modern_leg, NO_REQUESTS),
     Gap("a question withdrawn", _before("2025-06-18"), NO_FORM),
+    Gap("elicitation by form", _before("2025-06-18"), NO_FORM),
+    Gap("elicitation by URL", _before("2025-11-25"), NO_URL),
+    Gap("a question of a prompt", _before("2025-06-18"), NO_FORM),
+    Gap("a question of a resource", _before("2025-06-18"), NO_FORM),
+    Gap("URL first", _before("2025-11-25"), NO_URL),
+    Gap("roots changed", _modern_front, NO_ROOTS_CHANGED),
+    Gap("roots changed", _modern_leg, NO_ROOTS_CHANGED),
+    Gap("declined", _before("2025-06-18"), NO_FORM),
+    Gap("an error as an answer", _modern_front, NO_ERROR),
+    Gap("asked nevertheless", _modern_throughout, UNTOUCHED),
+    Gap("asked nevertheless", _asks_on_get, UNHEARD),
+    Gap("never answered", _modern_front, AWAY),
+    Gap("never answered", _modern_leg, NOTHING_OPEN),
+    Gap("answered twice", _modern_front, NO_IDS),
+    Gap("answered by another", _modern_front, NO_IDS),
+    Gap("tampered state", _legacy_front, NO_STATE),
+    Gap("state of another call", _legacy_front, NO_STATE),
+    Gap("state of another call", _modern_throughout, OWN_STATE),
+    Gap("answers missing", _legacy_front, NO_STATE),
 )
 
 
