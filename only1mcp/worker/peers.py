@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import re
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -18,6 +19,7 @@ from only1mcp.proxy.exchange import Answer, Exchange, Request
 from only1mcp.tasks import Tasks
 
 _log = logging.getLogger(__name__)
+_ADDRESS = re.compile(r"(0|[1-9][0-9]{0,5})\.(0|[1-9][0-9]{0,5})", re.ASCII)
 Handle = Callable[[Request, Exchange], Cancel]
 
 
@@ -114,8 +116,16 @@ class WorkerPeers:
             return link
 
     def _path(self, address: str) -> Path:
+        """Return the socket of a worker.
+
+        Raises:
+            ValueError: it is no address, or not the one spelling of it: clients can send any, and
+                each spelling would have a link of its own.
+        """
+        if _ADDRESS.fullmatch(address) is None:
+            raise ValueError(f"{address[:40]!r} is no worker's address")
         edition, _, index = address.partition(".")
-        return self._directory.parent / f"g{int(edition)}" / f"w{int(index)}.sock"
+        return self._directory.parent / f"g{edition}" / f"w{index}.sock"
 
     def _on_lost(self, link: Link) -> None:
         for token, (owner, _, on_gone) in list(self._waiting.items()):
