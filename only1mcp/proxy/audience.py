@@ -92,11 +92,19 @@ class Audience:
         self._listeners: set[_Listener] = set()
         self._closed = False
 
-    def follow(self, session: Session, exchange: Exchange) -> Cancel:
-        """Open the stream of a legacy session; it is the session's one from now on."""
+    def follow(self, session: Session, exchange: Exchange, *, instead: bool = False) -> Cancel:
+        """Open the stream of a legacy session; it is the session's one from now on.
+
+        Args:
+            session: whose.
+            exchange: where it goes.
+            instead: whether it replaces one that was lost, with whatever that had to tell.
+        """
         listener = self._add(_Listener(next(self._numbers), exchange, session))
         self._marks.set_stream(session.serial, session.expires, listener.number, self._wall())
         exchange.open()
+        for kind in sorted(KINDS) if instead else ():
+            _tell(listener, f"notifications/{kind}/list_changed", b"")
         if self._closed:
             self.close()
         return lambda: self._remove(listener)
@@ -203,8 +211,6 @@ class Audience:
 
     def close(self) -> None:
         """End all streams properly, and those that are still opened: the worker stops."""
-        if not self._closed:
-            self.changed(KINDS)  # whoever serves the clients next may offer something else
         self._closed = True
         for listener in list(self._listeners):
             self._remove(listener)

@@ -179,7 +179,10 @@ class Pipeline:
 
         def anew() -> Cancel:
             stream = self._replays.wrap(session, request, exchange)
-            return self._replays.keeper(stream, self._parts.audience.follow(session, stream))
+            leave = self._parts.audience.follow(
+                session, stream, instead=request.last_event_id is not None
+            )
+            return self._replays.keeper(stream, leave)
 
         if request.last_event_id is None:
             return anew()
