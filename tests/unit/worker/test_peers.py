@@ -327,7 +327,9 @@ async def test_what_is_no_answer_to_anything_is_passed_over() -> None:
         assert not told.is_open
 
 
-@pytest.mark.parametrize("address", ["3.01", "03.1", "003.1", "3.1 ", "+3.1", "3_0.1", "3.\u0661", "3"])
+@pytest.mark.parametrize(
+    "address", ["3.01", "03.1", "003.1", "3.1 ", "+3.1", "3_0.1", "3.\u0661", "3"]
+)
 @on_loop
 async def test_a_worker_s_address_has_one_spelling(address: str) -> None:
     """Clients can send any; each further one would hold a connection of its own."""
