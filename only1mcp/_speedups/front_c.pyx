@@ -16,7 +16,7 @@ from only1mcp._speedups.http_head cimport (
     read_request,
 )
 from only1mcp._speedups.json_scan_c cimport Envelope, scan
-from only1mcp._speedups.lane_c cimport LONGEST_KEY, MANY_PLANS, Lane
+from only1mcp._speedups.lane_c cimport LONGEST_KEY, Lane
 from only1mcp._speedups.pool_c cimport drop_upstream
 
 cdef enum:
@@ -181,9 +181,7 @@ cdef class Front:
         found = lane.plans.get(key)
         if found is None:
             found = lane.helper.plan(envelope, caps)
-            if len(lane.plans) >= MANY_PLANS:
-                lane.plans.clear()
-            lane.plans[key] = found or False
+            lane.remember(key, found)
         if not found:
             return None
         cdef Plan plan = found
@@ -216,9 +214,7 @@ cdef class Front:
         found = lane.plans.get(key)
         if found is None:
             found = lane.helper.ready(envelope, caps)
-            if len(lane.plans) >= MANY_PLANS:
-                lane.plans.clear()
-            lane.plans[key] = found or False
+            lane.remember(key, found)
         if not found:
             return False
         ready = found

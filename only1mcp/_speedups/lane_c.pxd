@@ -25,6 +25,7 @@ cdef class Lane:
     cdef public bint draining
     cdef public long log_budget
 
+    cdef int remember(self, tuple key, plan) except -1
     cdef int give_up(self, Call call, str kind) except -1
     cdef bytes session_of(self, bytes session, bytes version)
     cdef int count(self, Plan plan, double seconds) except -1

@@ -114,6 +114,17 @@ cdef class Lane:
                 if moment - front.active > idle_s:
                     front.transport.close()
 
+    cdef int remember(self, tuple key, plan) except -1:
+        """Keep what becomes of requests of one kind: False stands for the common way.
+
+        None is for now only.
+        """
+        if plan is not None:
+            if len(self.plans) >= MANY_PLANS:
+                self.plans.clear()
+            self.plans[key] = plan
+        return 0
+
     cdef bytes session_of(self, bytes session, bytes version):
         """Return the features key of a legacy session that may take the lane; or None."""
         if len(session) > LONGEST_KEY or version is not None and len(version) > LONGEST_KEY:

@@ -82,10 +82,13 @@ class Plans:
         return self._carried[server_id].session
 
     def plan(self, envelope: Envelope, features: bytes) -> Any:
-        """Return the plan for calls like this one; None when they take the common way."""
+        """Return the plan for calls like this one; False when they take the common way.
+
+        None stands for the common way too, until more is known.
+        """
         method = METHODS.get(envelope.method or "")
-        if method is None or method.name not in METHODS_CARRIED or not self._parts.edition.settled:
-            return None
+        if method is None or method.name not in METHODS_CARRIED:
+            return False
         era, known = _read(features)
         if not self._is_known(era, known):
             return None
@@ -93,23 +96,26 @@ class Plans:
         try:
             way = route(Inbound(envelope, era, method), snapshot)
         except Only1MCPError:
-            return None
+            return False
         carried = self._carried.get(way.server_ids[0])
         is_plain = len(way.server_ids) == 1 and not way.param_headers
         if carried is None or not is_plain:
-            return None
+            return False
         owner = snapshot.catalogues[carried.server.id]
         may_be_task = owner.has_task_extension and declares_extension(features)
         if may_be_task or choose_leg(era, carried.server.id, snapshot) is not era:
-            return None
+            return False
         return self._write(carried, way, method.name, era)
 
     def ready(self, envelope: Envelope, features: bytes) -> Any:
-        """Return the answer to requests like this one; None when it is not the same for all."""
+        """Return the answer to requests like this one; False when it is not the same for all.
+
+        None says that it may be later.
+        """
         method = METHODS.get(envelope.method or "")
         era, known = _read(features)
-        if method is None or era not in method.eras or not self._parts.edition.settled:
-            return None
+        if method is None or era not in method.eras:
+            return False
         if not self._is_known(era, known):
             return None
         snapshot = self._parts.edition.snapshot(known)
@@ -121,12 +127,14 @@ class Plans:
         elif method.name == "server/discover":
             result = local.discover(snapshot)
         else:
-            return None
+            return False
         return Ready(result, self._metrics.fast_slots(method.index, 0)[:2])
 
     def _is_known(self, era: Era, features: Feature) -> bool:
-        """Say whether the host has found out what such clients need."""
+        """Say whether the host has found out what there is, and what such clients need."""
         learning = self._parts.learning
+        if not self._parts.edition.settled:
+            return False
         if features and not learning.knows(str(int(features))):
             return False
         return era is Era.MODERN or learning.knows(LEARNED_LEGACY)
