@@ -65,6 +65,8 @@ class PipeSession:
         on_notification: Callable[[Envelope], None], features: Feature = NOTHING,
     ) -> None:  # fmt: skip
         self.features = features
+        self.heard = 0
+        """How many messages the server has sent."""
         self._name = name
         self._write = write
         self._on_notification = on_notification
@@ -110,6 +112,11 @@ class PipeSession:
     def busy(self) -> bool:
         """Whether calls are under way."""
         return len(self._calls) > 0
+
+    @property
+    def serving(self) -> bool:
+        """Whether calls of clients are under way, not only requests of our own."""
+        return any(not isinstance(waiting.sink, FutureSink) for waiting in self._calls)
 
     async def listen(self, outgoing: Outgoing, on_event: Callable[[Envelope], None]) -> None:
         """Hold a modern subscription; what it brings comes as notifications of the channel.
@@ -164,6 +171,7 @@ class PipeSession:
 
     def on_line(self, line: bytes) -> None:
         """Take one message from the server."""
+        self.heard += 1
         try:
             message = scan(line)
         except Only1MCPError as error:

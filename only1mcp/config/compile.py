@@ -157,7 +157,7 @@ class _Compiler:
         if len(self.problems) > before or transport is None:
             return None
         proxy = self._config.proxy
-        interval = section.health_check.interval if section.health_check else None
+        health, check = proxy.health, section.health_check
         instances = [Instance(place.url, place.weight) for place in section.instances]
         if section.url is not None:
             instances = [Instance(section.url)]
@@ -174,7 +174,9 @@ class _Compiler:
             algorithm=(section.routing or proxy.routing).algorithm,
             timeout_s=section.timeout or proxy.timeout,
             handshake_timeout_s=section.handshake_timeout or proxy.handshake_timeout,
-            check_interval_s=interval or proxy.health.check_interval,
+            check_interval_s=check.interval or health.check_interval,
+            check_timeout_s=check.timeout or health.timeout,
+            check_failures=check.failure_threshold or health.failure_threshold,
         )
 
     def _transport(self, section: ServerSection, path: KeyPath) -> str | None:

@@ -74,6 +74,10 @@ class HealthSection(Section):
     """Active checks of the servers."""
 
     check_interval: Duration = Field(10.0, description="Time between two checks of a server.")
+    timeout: Duration = Field(5.0, description="Time for the answer to a check.")
+    failure_threshold: int = Field(
+        3, ge=1, le=100, description="Unanswered checks in a row after which a server is down."
+    )
 
 
 class ProxySection(Section):
@@ -134,7 +138,11 @@ class AuthSection(Section):
 class CheckSection(Section):
     """Active checks of one server."""
 
-    interval: Duration = Field(10.0, description="Time between two checks.")
+    interval: Duration | None = Field(None, description="Time between two checks.")
+    timeout: Duration | None = Field(None, description="Time for the answer to a check.")
+    failure_threshold: int | None = Field(
+        None, ge=1, le=100, description="Unanswered checks in a row after which it is down."
+    )
 
 
 class ServerSection(Section):
@@ -158,7 +166,7 @@ class ServerSection(Section):
     )
     timeout: Duration | None = Field(None, description="Time for a call to it.")
     handshake_timeout: Duration | None = Field(None, description="Time for its handshake.")
-    health_check: CheckSection | None = Field(None, description="Checks of this server.")
+    health_check: CheckSection = Field(CheckSection(), description="Checks of this server.")
     routing: RoutingSection | None = Field(None, description="For this server's instances.")
 
 

@@ -22,6 +22,7 @@ from only1mcp.errors import (
 from only1mcp.host.channel_member import ChannelMember
 from only1mcp.host.connection import Connection
 from only1mcp.host.feed import Feed, Hearing
+from only1mcp.host.health_check import HealthCheck
 from only1mcp.host.pool import Pool
 from only1mcp.host.relisting import Relisting
 from only1mcp.host.status import Observer, ServerState, ServerStatus
@@ -189,6 +190,8 @@ class ChannelServer:
         self.feed = Feed(self._hearing, connection.session, asker, hello)
         listening = self._tasks.spawn(self.feed.run())
         tasks_heard = self._tasks.spawn(self.task_watches.listen(connection.session, asker, hello))
+        check = HealthCheck(self.server, connection.session, hello.era, self._take_verdict)
+        checking = self._tasks.spawn(check.run())
         self._relisting.start()
         try:
             await connection.ended()
@@ -196,6 +199,14 @@ class ChannelServer:
             self.feed = None
             listening.cancel()
             tasks_heard.cancel()
+            checking.cancel()
+
+    def _take_verdict(self, why: str) -> None:
+        """Fail calls at once while the server hangs; those under way may still be answered."""
+        self.status.detail = why
+        self._set_state(ServerState.DOWN if why else ServerState.UP)
+        told = "server hangs: %s" if why else "server answers again%s"
+        _log.warning(told, why, extra={"server": self.server.id})
 
     async def _list_again(self, kinds: frozenset[str]) -> None:
         connection, hello = self._connection, self._hello

@@ -32,6 +32,9 @@ class Server:
     timeout_s: float = 30.0
     handshake_timeout_s: float = 5.0
     check_interval_s: float = 10.0
+    check_timeout_s: float = 5.0
+    check_failures: int = 3
+    """How many checks in a row must fail before the server is down."""
 
     @classmethod
     def from_plain(cls, plain: dict[str, Any]) -> "Server":

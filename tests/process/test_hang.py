@@ -5,9 +5,12 @@ import http.client
 import os
 import signal
 
+import pytest
+
 from tests.support.gateway import Gateway
-from tests.support.mcp_client import McpClient
+from tests.support.mcp_client import CallFailed, McpClient
 from tests.support.waiting import wait_until
+from tests.support.zoo import animal, zoo
 
 REPLACED_S = 25.0
 
@@ -46,3 +49,23 @@ def test_stopped_processes_are_replaced_while_traffic_goes_on() -> None:
         with McpClient(gateway.port) as client:
             assert "UTC" in client.call("demo-time__now")
         assert "Fatal Python error: Aborted" in gateway.log
+
+
+def test_a_stdio_server_that_hangs_fails_calls_at_once_until_it_answers_again() -> None:
+    """It is found by its health checks, stays the same process, and costs nobody else anything."""
+    config = zoo(
+        animal("a", "tame"), animal("b", "tame"), timeout="300s",
+        health={"check_interval": "50ms", "timeout": "50ms", "failure_threshold": 2},
+    )  # fmt: skip
+    with Gateway(config, workers=2) as gateway, McpClient(gateway.port) as client:
+        pid = gateway.server("a")["pid"]
+        os.kill(pid, signal.SIGSTOP)
+        wait_until(lambda: gateway.server("a")["state"] == "down", "the server is down")
+        assert gateway.server("a")["detail"] == "2 health checks in a row were not answered"
+        wait_until(lambda: b'server_id="a"} 0' in gateway.get("/metrics")[1], "metrics tell, too")
+        with pytest.raises(CallFailed, match="server a is down"):
+            client.call("a__echo", text="hello")
+        assert client.call("b__echo", text="hello") == "hello"
+        os.kill(pid, signal.SIGCONT)
+        gateway.wait_up("a")
+        assert client.call("a__whoami") == str(pid)
