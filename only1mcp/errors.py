@@ -162,6 +162,13 @@ class UnknownTarget(RoutingError):
     reason = "unknown_target"
 
 
+class UnlistedTarget(UnknownTarget):
+    """The backend whose prefix the name has was never up, so what it offers is not known."""
+
+    code = 32001
+    reason = "unlisted_target"
+
+
 class Overloaded(RoutingError):
     """Too much is under way already; nothing was sent."""
 

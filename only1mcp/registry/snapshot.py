@@ -5,7 +5,7 @@ never drop or hijack anything: the first configured keeps the name, the next one
 under its prefixed name, and `collisions` says so.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import orjson
@@ -65,6 +65,8 @@ class Snapshot:
     """Template, the same taken apart, server id."""
     collisions: tuple[str, ...]
     page_size: int
+    unlisted: Mapping[str, str] = field(default_factory=dict)
+    """Prefix to id, of the servers that were not up yet."""
     _pages: dict[tuple[str, Era, bool, int], bytes] = field(default_factory=dict, repr=False)
     _tools: dict[tuple[Era, bool], tuple[bytes, ...]] = field(default_factory=dict, repr=False)
 
@@ -200,7 +202,7 @@ class _Resources:
 
 
 def build(
-    version: int, servers: Iterable[Server], known: Mapping[str, Catalogue], page_size: int
+    version: int, servers: Sequence[Server], known: Mapping[str, Catalogue], page_size: int
 ) -> Snapshot:
     """Merge what is known of each server, in configuration order."""
     tools, prompts, resources = _Names("tool"), _Names("prompt"), _Resources()
@@ -231,4 +233,5 @@ def build(
         templates=tuple(resources.templates),
         collisions=(*tools.collisions, *prompts.collisions, *resources.collisions),
         page_size=page_size,
+        unlisted={one.prefix: one.id for one in servers if one.prefix and one.id not in known},
     )

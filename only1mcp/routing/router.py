@@ -3,9 +3,10 @@
 from dataclasses import dataclass
 
 from only1mcp._speedups import Envelope, members
-from only1mcp.errors import InvalidParams, UnknownTarget
+from only1mcp.errors import InvalidParams, UnknownTarget, UnlistedTarget
 from only1mcp.protocol.inbound import Inbound
 from only1mcp.protocol.jsonrpc import as_string
+from only1mcp.protocol.names import qualify
 from only1mcp.protocol.param_headers import ParamHeader
 from only1mcp.registry.snapshot import Snapshot, Target
 
@@ -37,7 +38,7 @@ def route(inbound: Inbound, snapshot: Snapshot) -> Route:
 
     Raises:
         InvalidParams: the parameter that names the target is missing.
-        UnknownTarget: nobody owns it.
+        UnknownTarget: nobody owns it, as far as is known.
     """
     method, envelope = inbound.method, inbound.envelope
     assert method is not None
@@ -50,8 +51,19 @@ def route(inbound: Inbound, snapshot: Snapshot) -> Route:
         "prompt", snapshot.prompts)  # fmt: skip
     target = index.get(name)
     if target is None:
-        raise UnknownTarget(f"unknown {kind}: {name[:200]}", hint=f"list the {kind}s again")
+        raise _unknown(kind, name, snapshot)
     return _to(target, envelope.name_start, envelope.name_end)
+
+
+def _unknown(kind: str, name: str, snapshot: Snapshot) -> UnknownTarget:
+    """Say that nobody has it, or who may have it that was never up."""
+    for prefix, server_id in snapshot.unlisted.items():
+        if name.startswith(qualify(prefix, "")):
+            return UnlistedTarget(
+                f"server {server_id} is not up, and was not since the start",
+                hint=f"see `only1mcp status` and the log lines of server={server_id}",
+            )
+    return UnknownTarget(f"unknown {kind}: {name[:200]}", hint=f"list the {kind}s again")
 
 
 def _to(target: Target, start: int, end: int) -> Route:
@@ -102,7 +114,7 @@ def _by_ref(envelope: Envelope, snapshot: Snapshot) -> Route:
     if kind == "ref/prompt" and name is not None:
         target = snapshot.prompts.get(name)
         if target is None:
-            raise UnknownTarget(f"unknown prompt: {name[:200]}", hint="list the prompts again")
+            raise _unknown("prompt", name, snapshot)
         return _to(target, *ref["name"])
     if kind == "ref/resource" and template is not None:
         owners = [server for known, _, server in snapshot.templates if known == template]

@@ -30,6 +30,7 @@ RoutingError                    -32603  200  200  routing_error
 SessionMissing                  -32600  400  400  session_missing
 SessionNotFound                 -32600  404  404  session_not_found
 UnknownTarget                   -32602  200  200  unknown_target
+UnlistedTarget                   32001  200  200  unlisted_target
 UnsupportedMediaType            -32600  415  200  unsupported_media_type
 UnsupportedProtocolVersion      -32022  400  200  unsupported_version
 """

@@ -76,10 +76,9 @@ class Hanging:
 async def hanging(era: Era = Era.LEGACY, timeout_s: float = 300.0) -> AsyncIterator[Hanging]:
     """Check a server for the time of a block."""
     subject = Hanging(era, timeout_s)
-    running = asyncio.create_task(subject.check.run())
-    try:
+    async with asyncio.TaskGroup() as group:
+        running = group.create_task(subject.check.run())
         yield subject
-    finally:
         running.cancel()
 
 

@@ -6,12 +6,12 @@ from typing import Any
 import pytest
 
 from only1mcp._speedups import scan
-from only1mcp.errors import InvalidParams, UnknownTarget
+from only1mcp.errors import InvalidParams, UnknownTarget, UnlistedTarget
 from only1mcp.protocol.headers import McpHeaders
 from only1mcp.protocol.inbound import Inbound, classify
-from only1mcp.registry.snapshot import Snapshot
+from only1mcp.registry.snapshot import Snapshot, build
 from only1mcp.routing.router import Route, route
-from tests.support.catalogues import catalogue, snapshot
+from tests.support.catalogues import catalogue, server, snapshot
 from tests.support.messages import legacy
 
 OFFER = snapshot(
@@ -160,3 +160,21 @@ def test_odd_values_beside_the_reference_do_no_harm() -> None:
         b'"params":{"ref":{"x":1e400,"type":"ref/prompt","name":"a__p"}}}'
     )
     assert route(classify(scan(body), McpHeaders()), OFFER).server_ids == ("a",)
+
+
+def test_a_name_of_a_server_that_was_never_up_says_so() -> None:
+    """Whoever asks then looks at the server, not at the name."""
+    servers = [server("a"), server("late"), server("bare", prefix="")]
+    offer = build(1, servers, {"a": catalogue("a", tools="x")}, 1000)
+    for method, params in (
+        ("tools/call", {"name": "late__x"}),
+        ("prompts/get", {"name": "late__x"}),
+        ("completion/complete", {"ref": {"type": "ref/prompt", "name": "late__x"}}),
+    ):
+        with pytest.raises(
+            UnlistedTarget, match="server late is not up, and was not since the start"
+        ):
+            routed(method, params, offer)
+    for name in ("a__y", "late_x", "bare__x", "latex__x"):
+        with pytest.raises(UnknownTarget, match="unknown tool"):
+            routed("tools/call", {"name": name}, offer)
