@@ -172,7 +172,7 @@ class _Caller(threading.Thread):
             self.problem = error
 
     def _use(self, client: McpClient) -> None:
-        client.http.connect()
+        self._connect(client)
         try:
             while True:
                 assert client.call("clerk__act") == "done"
@@ -181,6 +181,15 @@ class _Caller(threading.Thread):
                     return
         except (http.client.RemoteDisconnected, ConnectionResetError, BrokenPipeError):
             self.dropped += 1
+
+
+    @staticmethod
+    def _connect(client: McpClient) -> None:
+        """Connect; whom no worker accepted before the listener closed, the kernel resets."""
+        try:
+            client.http.connect()
+        except ConnectionResetError as error:
+            raise ConnectionRefusedError from error
 
 
 @pytest.mark.parametrize(("workers", "pure"), [(1, False), (4, False), (1, True)])
