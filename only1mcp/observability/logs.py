@@ -88,25 +88,6 @@ class TextFormatter(logging.Formatter):
         return line
 
 
-class _ClientFaults(logging.Filter):
-    """Takes the traceback off what aiohttp says of requests that it cannot read.
-
-    Anybody can send such requests: they are no errors of ours, and must not fill the log.
-    """
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        """Change such a record, and say whether it is to be written."""
-        error = record.exc_info[1] if record.exc_info else None
-        if error is None or type(error).__module__ != "aiohttp.http_exceptions":
-            return True
-        record.levelno, record.levelname = logging.INFO, "INFO"
-        record.msg, record.args, record.exc_info = "refused: %s", (str(error)[:200],), None
-        return logging.getLogger("only1mcp").isEnabledFor(logging.INFO)
-
-
-_CLIENT_FAULTS = _ClientFaults()
-
-
 def setup_logging(level: str, form: str, process: str) -> None:
     """Send this process's records to standard error.
 
@@ -126,5 +107,4 @@ def setup_logging(level: str, form: str, process: str) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(logging.WARNING)
-    logging.getLogger("aiohttp.server").addFilter(_CLIENT_FAULTS)
     logging.getLogger("only1mcp").setLevel(LEVELS[level])

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import aiohttp
-from aiohttp import web
 
 from only1mcp._speedups import Lane
 from only1mcp.backends.call import Backend
@@ -20,6 +19,7 @@ from only1mcp.ingress import sse_door, websocket_door
 from only1mcp.ingress.channels import Channels
 from only1mcp.ingress.guard import Connections, Guard
 from only1mcp.ingress.http_door import Handler, HttpDoor
+from only1mcp.ingress.http_parser import HttpServer
 from only1mcp.ingress.origin import OriginCheck
 from only1mcp.ingress.sse_door import SseDoor
 from only1mcp.ingress.websocket_door import WebSocketDoor
@@ -56,7 +56,7 @@ class Graph:
     """The parts of a running worker that its life touches."""
 
     door: HttpDoor
-    http: web.Server
+    http: HttpServer
     edition: Edition
     link: HostLink
     backends: dict[str, Backend]
@@ -209,10 +209,10 @@ def _make_backends(
     }  # fmt: skip
 
 
-def _make_http(door: HttpDoor, settings: Settings) -> web.Server:
+def _make_http(door: HttpDoor, settings: Settings) -> HttpServer:
     """Make aiohttp's server for the door."""
     limits = settings.limits
-    return web.Server(
+    return HttpServer(
         door.handle, handler_cancellation=True, access_log=None,
         keepalive_timeout=limits.idle_timeout_s, auto_decompress=False,
         max_line_size=limits.max_header, max_field_size=limits.max_header,

@@ -182,7 +182,6 @@ class _Caller(threading.Thread):
         except (http.client.RemoteDisconnected, ConnectionResetError, BrokenPipeError):
             self.dropped += 1
 
-
     @staticmethod
     def _connect(client: McpClient) -> None:
         """Connect; whom no worker accepted before the listener closed, the kernel resets."""

@@ -108,7 +108,8 @@ def test_calls_to_servers_that_are_not_up_fail_at_once_with_the_reason(gateway: 
     with McpClient(gateway.port) as client:
         for server_id in ("silent", "crash", "missing", "nobody"):
             status, message = client.request("tools/call", name=f"{server_id}__x", arguments={})
-            assert (status, message["error"]["code"]) == (200, -32602)
+            assert (status, message["error"]["code"]) == (200, 32001)
+            assert f"server {server_id} is not up" in message["error"]["message"]
 
 
 def test_a_call_that_is_never_answered_ends_at_its_timeout(gateway: Gateway) -> None:
