@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 SOAK_CALLS ?= 1000000
 FUZZ_SECONDS ?= 30
-FUZZ_TARGETS := json_scan event_stream lines frames session_id request_state http1
+FUZZ_TARGETS := json_scan event_stream lines frames session_id request_state http1 fast_request fast_response fast_chunks
 SOURCES := pyproject.toml setup.py $(wildcard only1mcp/_speedups/*.py* only1mcp/_speedups/*.pxd)
 
 .PHONY: start test lint test-compiled test-pure test-real bench soak fuzz clean

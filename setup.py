@@ -10,6 +10,7 @@ from setuptools import Extension, setup
 
 MODULES = {
     "only1mcp._speedups.hash_ring_c": "only1mcp/_speedups/hash_ring_py.py",
+    "only1mcp._speedups.http1_c": "only1mcp/_speedups/http1_c.pyx",
     "only1mcp._speedups.json_members_c": "only1mcp/_speedups/json_members_c.pyx",
     "only1mcp._speedups.json_scan_c": "only1mcp/_speedups/json_scan_c.pyx",
     "only1mcp._speedups.call_c": "only1mcp/_speedups/call_c.pyx",

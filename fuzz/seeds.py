@@ -35,4 +35,22 @@ SEEDS: dict[str, tuple[bytes, ...]] = {
         b"\x01GET /ws?x HTTP/1.1\r\nHost: h\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
         b"\x81\x02{}",
     ),
+    "fast_request": (
+        b"POST /mcp HTTP/1.1\r\nHost: h\r\nContent-Type: application/json\r\n"
+        b"Accept: application/json, text/event-stream\r\nContent-Length: 2\r\n\r\n{}",
+        b"POST /mcp HTTP/1.1\r\nHOST:h \t\r\ncontent-type: Application/JSON; charset=utf-8\r\n"
+        b"accept: */*\r\nConnection: keep-alive\r\nMcp-Session-Id: a\r\nMcp-Method: b\r\n"
+        b"Mcp-Name: c d\r\nMCP-Protocol-Version: e\r\nUser-Agent:\r\nContent-Length: 09\r\n\r\n",
+    ),
+    "fast_response": (
+        b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}",
+        b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream ; a=b\r\n"
+        b"Transfer-Encoding: chunked\r\n\r\n2;x\r\n{}\r\n0\r\nA: b\r\n\r\n",
+        b"HTTP/1.0 200\r\nConnection: keep-alive\r\nContent-Encoding: identity\r\n\r\n{}",
+        b"HTTP/1.1 103 \r\nLink: </x>\r\n\r\n",
+    ),
+    "fast_chunks": (
+        b"\x022\r\n{}\r\n0\r\n\r\n",
+        b'\x01a;b="c"\r\n0123456789\r\n00\r\nA: b\r\n\r\n',
+    ),
 }

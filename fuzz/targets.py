@@ -5,7 +5,7 @@ are fed in pieces, the first one says how they are cut.
 """
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
@@ -13,6 +13,8 @@ from aiohttp.base_protocol import BaseProtocol
 from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.http_parser import HttpRequestParser
 
+from fuzz import recognisers
+from fuzz.recognisers import pieces
 from only1mcp import _speedups
 from only1mcp._speedups import json_scan_py
 from only1mcp.errors import InvalidParams, Only1MCPError, SessionNotFound
@@ -27,17 +29,6 @@ _FIELDS = json_scan_py.Envelope.__slots__
 _LARGE, _SMALL = 1 << 20, 32
 _NOW = 1_800_000_000
 _KEY = bytes(range(32))
-
-
-def pieces(data: bytes) -> Iterator[bytes]:
-    """Cut the bytes after the first one into pieces whose sizes it decides."""
-    size = data[:1][0] if data else 0
-    at = 1
-    while at < len(data):
-        step = size % 7 + 1
-        yield data[at : at + step]
-        at += step
-        size = (size * 5 + 3) % 256
 
 
 def json_scan(data: bytes) -> None:
@@ -173,4 +164,4 @@ def _parse_behind(passed: bytes, requests: int) -> None:
 TARGETS: dict[str, Callable[[bytes], None]] = {
     target.__name__: target
     for target in (json_scan, event_stream, lines, frames, session_id, request_state, http1)
-}
+} | recognisers.TARGETS

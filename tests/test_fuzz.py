@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from fuzz.judges import HAS_HTTPTOOLS, REQUEST_JUDGES, RESPONSE_JUDGES
 from fuzz.seeds import SEEDS
 from fuzz.targets import TARGETS
 
@@ -36,6 +37,12 @@ def test_what_must_hold_for_any_bytes_holds(name: str) -> None:
         TARGETS[name](data)
 
     check()
+
+
+def test_all_judges_of_http_are_there() -> None:
+    """Where one is not installed, the others would agree without it."""
+    assert len(REQUEST_JUDGES) == len(RESPONSE_JUDGES) == 3
+    assert HAS_HTTPTOOLS
 
 
 def test_make_feeds_every_target() -> None:

@@ -1,4 +1,4 @@
-# Recognisers of HTTP/1.1 heads, inlined into fast_lane_c: they know one shape of request and the
+# Recognisers of HTTP/1.1 heads, inlined into the fast lane: they know one shape of request and the
 # usual shapes of response. A head that is not certainly of that shape is somebody else's business.
 from libc.string cimport memcmp
 
@@ -30,6 +30,7 @@ cdef struct ResponseHead:
     Py_ssize_t length       # of the body; -1 when it is not told
     int status
     bint chunked
+    bint typed              # a Content-Type has come: the first one counts
     bint events             # text/event-stream
     bint json
     bint closes             # the connection ends with this response
@@ -46,6 +47,7 @@ cdef enum:
     HAS_SESSION = 128
     HAS_CONNECTION = 256
     HAS_AUTHORIZATION = 512
+    IDLE = 1024             # the first of the bits of headers that have no meaning for us
     HAS_ALL = HAS_HOST | HAS_LENGTH | HAS_TYPE
 
 
@@ -165,24 +167,37 @@ cdef inline int note_field(RequestHead *h, const unsigned char *d, const unsigne
             return OTHER
     elif same(name, size, b"authorization", 13):
         bit = HAS_AUTHORIZATION
-    elif not is_idle_name(name, size):
-        return OTHER
-    if h.seen & bit:
+    else:
+        bit = idle_bit(name, size)
+    if bit == 0 or h.seen & bit:
         return OTHER
     h.seen |= bit
     return RECOGNISED
 
 
-cdef inline bint is_idle_name(const unsigned char *name, Py_ssize_t size) noexcept nogil:
-    """Say whether a header has no meaning for us, however often it stands."""
-    return (
-        same(name, size, b"user-agent", 10) or same(name, size, b"accept-encoding", 15)
-        or same(name, size, b"accept-language", 15) or same(name, size, b"sec-fetch-mode", 14)
-        or same(name, size, b"traceparent", 11) or same(name, size, b"tracestate", 10)
-        or same(name, size, b"baggage", 7) or same(name, size, b"x-request-id", 12)
-        or same(name, size, b"cache-control", 13) or same(name, size, b"pragma", 6)
-        or same(name, size, b"priority", 8)
-    )
+cdef inline unsigned int idle_bit(const unsigned char *name, Py_ssize_t size) noexcept nogil:
+    """Return the bit of a header that has no meaning for us; 0 for any other."""
+    if same(name, size, b"user-agent", 10):
+        return IDLE
+    if same(name, size, b"accept-encoding", 15):
+        return IDLE << 1
+    if same(name, size, b"accept-language", 15):
+        return IDLE << 2
+    if same(name, size, b"sec-fetch-mode", 14):
+        return IDLE << 3
+    if same(name, size, b"traceparent", 11):
+        return IDLE << 4
+    if same(name, size, b"tracestate", 10):
+        return IDLE << 5
+    if same(name, size, b"baggage", 7):
+        return IDLE << 6
+    if same(name, size, b"x-request-id", 12):
+        return IDLE << 7
+    if same(name, size, b"cache-control", 13):
+        return IDLE << 8
+    if same(name, size, b"pragma", 6):
+        return IDLE << 9
+    return IDLE << 10 if same(name, size, b"priority", 8) else 0
 
 
 cdef inline int read_request(const unsigned char *d, Py_ssize_t size,
@@ -213,6 +228,21 @@ cdef inline int read_request(const unsigned char *d, Py_ssize_t size,
             return found
 
 
+cdef inline bint is_text(unsigned char c) noexcept nogil:
+    """Say whether a byte may stand in a value of a response, or in its reason."""
+    return c >= 32 and c != 127 or c == 9
+
+
+cdef inline bint is_type(const unsigned char *p, Py_ssize_t size, const char *word,
+                         Py_ssize_t length) noexcept nogil:
+    """Compare with a media type, whatever its parameters."""
+    if size < length or not same(p, length, word, length):
+        return False
+    while length < size and (p[length] == 32 or p[length] == 9):
+        length += 1
+    return length == size or p[length] == 59
+
+
 cdef inline int note_response_field(ResponseHead *h, const unsigned char *d,
                                     const unsigned char *name, Py_ssize_t size,
                                     Span *value) noexcept nogil:
@@ -229,8 +259,10 @@ cdef inline int note_response_field(ResponseHead *h, const unsigned char *d,
             return OTHER
         h.chunked = True
     elif same(name, size, b"content-type", 12):
-        h.json = length >= 16 and same(p, 16, b"application/json", 16)
-        h.events = length >= 17 and same(p, 17, b"text/event-stream", 17)
+        if not h.typed:
+            h.typed = True
+            h.json = is_type(p, length, b"application/json", 16)
+            h.events = is_type(p, length, b"text/event-stream", 17)
     elif same(name, size, b"connection", 10):
         h.closes = h.closes or not same(p, length, b"keep-alive", 10)
     elif same(name, size, b"content-encoding", 16) and not same(p, length, b"identity", 8):
@@ -261,7 +293,7 @@ cdef inline int read_response(const unsigned char *d, Py_ssize_t size,
     cdef Span value
     cdef int found
     h.length = -1
-    h.chunked = h.events = h.json = h.closes = False
+    h.chunked = h.typed = h.events = h.json = h.closes = False
     if size < 13:
         return INCOMPLETE
     h.status = digits(d + 9, 3)
@@ -269,13 +301,13 @@ cdef inline int read_response(const unsigned char *d, Py_ssize_t size,
         return OTHER
     if h.status < 100 or h.status == 101 or d[12] != 32 and d[12] != 13:
         return OTHER
-    while at < size and d[at] != 10:
+    while at < size and is_text(d[at]):
         at += 1
-    if at >= size:
+    if at + 1 >= size:
         return INCOMPLETE
-    if d[at - 1] != 13:
+    if d[at] != 13 or d[at + 1] != 10:
         return OTHER
-    at += 1
+    at += 2
     while True:
         if at + 2 > size:
             return INCOMPLETE
@@ -291,13 +323,14 @@ cdef inline int read_response(const unsigned char *d, Py_ssize_t size,
 cdef inline int read_response_field(const unsigned char *d, Py_ssize_t size, Py_ssize_t *at,
                                     unsigned char *name, Py_ssize_t *name_size,
                                     Span *value) noexcept nogil:
-    """Read one header line of a response; long names and odd values are nothing to us."""
+    """Read one header line of a response; the end of a long name is nothing to us."""
     cdef Py_ssize_t p = at[0], end
     cdef unsigned char c
     name_size[0] = 0
     while p < size and d[p] != 58:
         c = d[p]
-        if c <= 32 or c >= 127:
+        if c <= 32 or c >= 127 or c in (34, 40, 41, 44, 47, 59, 60, 61, 62, 63, 64, 91, 92, 93, 123,
+                                        125):
             return OTHER
         if name_size[0] < NAME_LIMIT:
             name[name_size[0]] = c + 32 if 65 <= c <= 90 else c
@@ -307,11 +340,11 @@ cdef inline int read_response_field(const unsigned char *d, Py_ssize_t size, Py_
     while p < size and (d[p] == 32 or d[p] == 9):
         p += 1
     value.start = p
-    while p < size and d[p] != 13 and d[p] != 10:
+    while p < size and is_text(d[p]):
         p += 1
     if p + 1 >= size:
         return INCOMPLETE
-    if d[p] != 13 or d[p + 1] != 10:
+    if d[p] != 13 or d[p + 1] != 10 or name_size[0] == 0:
         return OTHER
     end = p
     while end > value.start and (d[end - 1] == 32 or d[end - 1] == 9):
