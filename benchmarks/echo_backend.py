@@ -1,6 +1,7 @@
-"""A modern HTTP server with one tool, as cheap as Python can make it: what is measured is others.
+"""An HTTP server with one tool, as cheap as Python can make it: what is measured is others.
 
-Run as `python -m benchmarks.echo_backend PORT RESULT_BYTES`.
+Run as `python -m benchmarks.echo_backend PORT RESULT_BYTES`. The tool `echo` answers with its
+argument `text`, made that long. It speaks both eras, the legacy one without sessions.
 """
 
 import asyncio
@@ -12,11 +13,17 @@ import orjson
 import uvloop
 
 _ID = re.compile(rb'"id": ?("[^"]*"|[0-9]+)')
+_TEXT = re.compile(rb'"text": ?"([^"\\\\]*)"')
+_VERSION = re.compile(rb'"protocolVersion": ?("[^"]*")')
 _LENGTH = re.compile(rb"content-length: ?([0-9]+)", re.IGNORECASE)
 _DISCOVERED = {
     "resultType": "complete", "supportedVersions": ["2026-07-28"], "capabilities": {"tools": {}},
     "ttlMs": 0, "cacheScope": "private",
 }  # fmt: skip
+_OPENED = (
+    b'{"protocolVersion":%b,"capabilities":{"tools":{}},"serverInfo":{"name":"echo","version":"1"}}'
+)
+_SAID = b'{"resultType":"complete","content":[{"type":"text","text":"%b"}]}'
 _TOOL = {"name": "echo", "description": "Answer.", "inputSchema": {"type": "object"}}
 _TOOLS = {"resultType": "complete", "tools": [_TOOL], "ttlMs": 0, "cacheScope": "private"}
 
@@ -25,8 +32,7 @@ class Echo(asyncio.Protocol):
     """One connection."""
 
     def __init__(self, size: int) -> None:
-        content = [{"type": "text", "text": "x" * size}]
-        self._result = orjson.dumps({"resultType": "complete", "content": content})
+        self._size = size
         self._buffer = b""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -45,16 +51,25 @@ class Echo(asyncio.Protocol):
             self._buffer = self._buffer[size:]
 
     def _answer(self, body: bytes) -> None:
-        result = self._result
-        if b'"server/discover"' in body:
-            result = orjson.dumps(_DISCOVERED)
-        elif b'"tools/list"' in body:
-            result = orjson.dumps(_TOOLS)
         found = _ID.search(body)
-        request_id = found.group(1) if found else b"null"
-        whole = b'{"jsonrpc":"2.0","id":%b,"result":%b}' % (request_id, result)
+        if found is None:  # a notification, or a question by GET or DELETE
+            status = b"202 Accepted" if body else b"405 Method Not Allowed"
+            self._transport.write(b"HTTP/1.1 %b\r\nContent-Length: 0\r\n\r\n" % status)
+            return
+        whole = b'{"jsonrpc":"2.0","id":%b,"result":%b}' % (found.group(1), self._result(body))
         head = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
         self._transport.write(head % len(whole) + whole)
+
+    def _result(self, body: bytes) -> bytes:
+        if b'"tools/call"' in body:
+            text = _TEXT.search(body)
+            return _SAID % (text.group(1) if text else b"").ljust(self._size, b"x")
+        if b'"tools/list"' in body:
+            return orjson.dumps(_TOOLS)
+        version = _VERSION.search(body)
+        if b'"initialize"' in body and version:
+            return _OPENED % version.group(1)
+        return orjson.dumps(_DISCOVERED)
 
 
 async def main() -> None:

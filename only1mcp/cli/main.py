@@ -14,6 +14,7 @@ _COMMANDS = {
     "list": ("status", "List the servers."),
     "tools": ("tools", "List and call tools through the gateway."),
     "test": ("check", "Start each server alone and see what it offers."),
+    "benchmark": ("benchmark", "Send calls at a fixed rate, and show how long they take."),
     "doctor": ("check", "Look for what keeps the gateway from working."),
     "connect": ("bridge", "Speak MCP on stdin and stdout, for clients that only do that."),
     "init": ("configuration", "Print a configuration to begin with."),

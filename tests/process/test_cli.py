@@ -23,8 +23,8 @@ from tests.support.zoo import animal, zoo
 
 Cli = Callable[..., Done]
 COMMANDS = (
-    "start", "stop", "status", "list", "tools", "test", "doctor", "connect", "init", "validate",
-    "config", "completion", "version",
+    "start", "stop", "status", "list", "tools", "test", "benchmark", "doctor", "connect", "init",
+    "validate", "config", "completion", "version",
 )  # fmt: skip
 
 
