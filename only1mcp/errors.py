@@ -41,6 +41,10 @@ class Only1MCPError(Exception):
         self.detail = detail
         """For the log only."""
 
+    def for_operator(self) -> str:
+        """Return the message with what only an operator may see."""
+        return f"{self} ({self.detail})" if self.detail else str(self)
+
 
 class ClientError(Only1MCPError):
     """The caller can fix it."""

@@ -1,8 +1,7 @@
 """`init`, `validate` and `config`."""
 
-import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, urlsplit, urlunsplit
 
 import click
@@ -16,11 +15,15 @@ from only1mcp.cli.output import (
     print_json,
     say,
 )
-from only1mcp.cli.settings import need_settings
+from only1mcp.cli.settings import find_file, invalid, missing, need_settings
 from only1mcp.config import templates
-from only1mcp.config.settings import Settings
+from only1mcp.config.problems import ConfigInvalid
 
-_REDACTED = "***"
+if TYPE_CHECKING:
+    from only1mcp.config.schema import ConfigFile
+
+_REDACTED = "**********"
+"""As pydantic writes secrets."""
 
 
 @click.command("init")
@@ -55,7 +58,8 @@ def validate_command(file: str | None, config_path: str | None, as_json: bool) -
         data = {"valid": True, "file": settings.source, "servers": len(settings.servers)}
         print_json("validation", data)
     else:
-        click.echo(f"{settings.source}: valid, {len(settings.servers)} servers")
+        count = len(settings.servers)
+        click.echo(f"{settings.source}: valid, {count} server{'' if count == 1 else 's'}")
 
 
 @click.group("config")
@@ -68,21 +72,28 @@ def config_command() -> None:
 @json_option
 def show_config(config_path: str | None, as_json: bool) -> None:
     """Show the configuration with all defaults, substitutions and overrides; secrets hidden."""
-    settings = redacted(need_settings(config_path))
+    from only1mcp.config.loader import load_file
+
+    path = find_file(config_path)
+    if path is None:
+        raise missing()
+    try:
+        shown = redacted(load_file(path))
+    except ConfigInvalid as error:
+        raise invalid(error) from None
     if as_json:
-        print_json("config", settings)
+        print_json("config", shown)
     else:
-        click.echo(yaml.safe_dump(settings, sort_keys=False), nl=False)
+        click.echo(yaml.safe_dump(shown, sort_keys=False), nl=False)
 
 
-def redacted(settings: Settings) -> dict[str, Any]:
-    """Return the settings as plain data, without what may be secret."""
-    plain: dict[str, Any] = json.loads(json.dumps(settings.to_plain()))
-    for server in plain["servers"]:
-        for secret in ("env", "headers"):
-            server[secret] = {name: _REDACTED for name, _ in server[secret]}
-        for instance in server["instances"]:
-            instance["url"] = _without_secrets(instance["url"])
+def redacted(config: "ConfigFile") -> dict[str, Any]:
+    """Return a configuration as it could stand in a file, without what may be secret."""
+    plain: dict[str, Any] = config.model_dump(mode="json", by_alias=True, exclude_none=True)
+    for server in (*plain["servers"], *plain["mcpServers"].values()):
+        for place in (server, *server.get("instances", ())):
+            if "url" in place:
+                place["url"] = _without_secrets(place["url"])
     return plain
 
 

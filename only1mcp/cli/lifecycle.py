@@ -14,7 +14,6 @@ from only1mcp.cli.banner import announce
 from only1mcp.cli.gateway import find_instance
 from only1mcp.cli.output import (
     CONFLICT,
-    INVALID,
     UNEXPECTED,
     Failure,
     config_option,
@@ -23,7 +22,7 @@ from only1mcp.cli.output import (
     print_json,
     say,
 )
-from only1mcp.cli.settings import invalid
+from only1mcp.cli.settings import invalid, missing
 from only1mcp.config.discovery import find
 from only1mcp.config.isolated import load_isolated
 from only1mcp.config.problems import ConfigInvalid
@@ -61,15 +60,14 @@ def start_command(
     Without a configuration it runs a demonstration with bundled servers. With --stdio it serves the
     client that started it, on a port of its own unless --port is given.
     """
+    if demo and no_demo:
+        raise click.UsageError("--demo and --no-demo exclude each other")
     if stdio and options["port"] is None:
         options["port"] = 0
     environment = _environment(options)
     path = None if demo else _config_path(config_path, environment)
     if path is None and not demo and (no_demo or os.environ.get("ONLY1MCP_DEMO") == "0"):
-        raise Failure(
-            "NO_CONFIG", "no configuration was found",
-            "write one: only1mcp init > only1mcp.yaml", exit_code=INVALID,
-        )  # fmt: skip
+        raise missing()
     settings = _load(path, environment, options)
     if not stdio:
         raise SystemExit(_run(settings, path, environment, announce))
@@ -119,6 +117,7 @@ def _run(
     from only1mcp.supervisor.supervisor import Supervisor
 
     setup_logging(settings.log_level, settings.log_format, "supervisor")
+    is_passing = settings.port == 0  # hardly anybody will be on that port again
     try:
         listeners = open_listeners(settings.host, settings.port, settings.workers)
         demo = open_listeners("127.0.0.1", 0, 1)[0] if path is None else None
@@ -145,6 +144,8 @@ def _run(
 
     supervisor = Supervisor(settings, listeners, demo, directory, reread, on_ready)
     code = 128 + supervisor.run()
+    if is_passing:
+        directory.remove()
     os.close(lock)
     return code
 
@@ -185,7 +186,8 @@ def stop_command(port: int | None, timeout: float, as_json: bool) -> None:
         if time.monotonic() > deadline:
             raise Failure(
                 "STOP_TIMEOUT", f"the gateway (pid {pid}) still runs after {timeout:g} s",
-                f"stop it at once: kill -TERM {pid}", exit_code=UNEXPECTED,
+                f"end it at once, with all of its processes: kill -KILL {pid}",
+                exit_code=UNEXPECTED,
             )  # fmt: skip
         time.sleep(_POLL_S)
     if as_json:

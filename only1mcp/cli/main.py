@@ -6,6 +6,7 @@ from typing import Any
 import click
 
 from only1mcp import __version__
+from only1mcp.cli.output import USAGE, Failure
 
 _COMMANDS = {
     "start": ("lifecycle", "Run the gateway in the foreground."),
@@ -24,6 +25,7 @@ _COMMANDS = {
     "version": ("shell", "Print the version."),
 }
 _INTERRUPTED = 130
+_WANTS_JSON = "only1mcp.wants_json"
 _EPILOG = """\b
 Exit codes:
   0  done                        5  configuration not valid
@@ -40,6 +42,11 @@ class LazyGroup(click.Group):
         """Return the commands in the order of the table."""
         del ctx
         return list(_COMMANDS)
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Note whether JSON is wanted, before anything can be wrong with what follows."""
+        ctx.meta[_WANTS_JSON] = "--json" in args
+        return super().parse_args(ctx, args)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Import one command."""
@@ -62,6 +69,14 @@ class LazyGroup(click.Group):
             return super().invoke(ctx)
         except KeyboardInterrupt:
             raise SystemExit(_INTERRUPTED) from None
+        except click.UsageError as error:
+            if not ctx.meta[_WANTS_JSON]:
+                raise
+            command = error.ctx.command_path if error.ctx else "only1mcp"
+            hint = f"see: {command} --help"
+            failure = Failure("USAGE", error.format_message(), hint, exit_code=USAGE)
+            failure.as_json = True
+            raise failure from None
 
 
 @click.group(

@@ -1,7 +1,6 @@
 """Loading the configuration for a command."""
 
 import os
-from collections.abc import Mapping
 from pathlib import Path
 
 from only1mcp.cli.output import INVALID, Failure, say
@@ -39,24 +38,34 @@ class _Invalid(Failure):
         super().show()
 
 
-def find_settings(
-    path: str | None, environment: Mapping[str, str] | None = None
-) -> Settings | None:
+def find_file(path: str | None) -> Path | None:
+    """Return the named or the first found configuration file; None when there is none."""
+    from only1mcp.config.discovery import find
+
+    return Path(path) if path is not None else find(os.environ)
+
+
+def find_settings(path: str | None) -> Settings | None:
     """Load the named or the first found configuration; None when there is none.
 
     Raises:
         Failure: it is not valid.
     """
-    from only1mcp.config.discovery import find
-
-    environment = os.environ if environment is None else environment
-    found = Path(path) if path is not None else find(environment)
+    found = find_file(path)
     if found is None:
         return None
     try:
-        return load_isolated(found, environment)
+        return load_isolated(found, os.environ)
     except ConfigInvalid as error:
         raise invalid(error) from None
+
+
+def missing() -> Failure:
+    """Return the failure of a command that needs a configuration."""
+    return Failure(
+        "NO_CONFIG", "no configuration was found", "write one: only1mcp init > only1mcp.yaml",
+        exit_code=INVALID,
+    )  # fmt: skip
 
 
 def need_settings(path: str | None) -> Settings:
@@ -67,8 +76,5 @@ def need_settings(path: str | None) -> Settings:
     """
     settings = find_settings(path)
     if settings is None:
-        raise Failure(
-            "NO_CONFIG", "no configuration was found", "write one: only1mcp init > only1mcp.yaml",
-            exit_code=INVALID,
-        )  # fmt: skip
+        raise missing()
     return settings

@@ -39,15 +39,18 @@ def load(path: Path, environment: Mapping[str, str] = os.environ) -> Settings:
     Raises:
         ConfigInvalid: it cannot be used.
     """
+    return load_text(str(path), _read_text(path), environment)
+
+
+def _read_text(path: Path) -> str:
     try:
-        text = path.read_text(encoding="utf-8")
+        return path.read_text(encoding="utf-8")
     except OSError as error:
         what, hint = f"cannot be read: {error.strerror}", "check the path"
         raise ConfigInvalid([Problem(str(path), NOWHERE, "", what, hint)]) from None
     except UnicodeDecodeError as error:
         what, hint = f"is not text in UTF-8, from byte {error.start} on", "save it as UTF-8"
         raise ConfigInvalid([Problem(str(path), NOWHERE, "", what, hint)]) from None
-    return load_text(str(path), text, environment)
 
 
 def load_text(file: str, text: str, environment: Mapping[str, str]) -> Settings:
@@ -56,6 +59,21 @@ def load_text(file: str, text: str, environment: Mapping[str, str]) -> Settings:
     Raises:
         ConfigInvalid: it cannot be used.
     """
+    return compile_settings(*_parse(file, text, environment), environment)
+
+
+def load_file(path: Path, environment: Mapping[str, str] = os.environ) -> ConfigFile:
+    """Read one file and return what it says, with all defaults, substitutions and overrides.
+
+    Raises:
+        ConfigInvalid: it cannot be used.
+    """
+    parsed, document = _parse(str(path), _read_text(path), environment)
+    compile_settings(parsed, document, environment)
+    return parsed
+
+
+def _parse(file: str, text: str, environment: Mapping[str, str]) -> tuple[ConfigFile, Document]:
     try:
         document = read(file, text)
         data = substitute(document, environment)
@@ -78,7 +96,7 @@ def load_text(file: str, text: str, environment: Mapping[str, str]) -> Settings:
         raise ConfigInvalid(_shortened(problems)) from None
     if problems:
         raise ConfigInvalid(_shortened(problems))
-    return compile_settings(parsed, document, environment)
+    return parsed, document
 
 
 def _shortened(problems: list[Problem]) -> list[Problem]:

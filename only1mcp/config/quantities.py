@@ -3,7 +3,7 @@
 import re
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field, WithJsonSchema
+from pydantic import BeforeValidator, Field, PlainSerializer, WithJsonSchema
 
 _DURATION = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|s|m|h|d)")
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
@@ -52,8 +52,17 @@ def parse_workers(value: object) -> int | str:
     return int(match.group())
 
 
+def write_duration(seconds: float) -> str:
+    """Write a duration as it may stand in a file, in the largest unit that keeps it whole."""
+    for unit in ("h", "m", "s"):
+        if seconds % _SECONDS[unit] == 0:
+            return f"{seconds / _SECONDS[unit]:.0f}{unit}"
+    return f"{seconds * 1000:g}ms"
+
+
 Duration = Annotated[
     float, BeforeValidator(parse_duration), Field(gt=0),
+    PlainSerializer(write_duration, when_used="json-unless-none"),
     WithJsonSchema({"type": "string", "pattern": r"^\d+(\.\d+)?(ms|s|m|h|d)$"}),
 ]  # fmt: skip
 """Seconds."""

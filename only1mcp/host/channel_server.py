@@ -133,7 +133,7 @@ class ChannelServer:
             except BackendLost:
                 pass  # it ended, and the connection has said why
             except Only1MCPError as error:
-                self.status.detail = str(error)
+                self.status.detail = error.for_operator()
             except Exception as error:  # noqa: BLE001 - a mistake of ours costs one server, not its watcher
                 _log.exception("a server's watcher failed", extra={"server": self.server.id})
                 self.status.detail = f"internal error: {error!r}"

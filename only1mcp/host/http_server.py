@@ -119,14 +119,15 @@ class HttpServer:
                 retry_s = _FIRST_RETRY_S
                 await self._attend(session, hello)
             except Exception as error:  # noqa: BLE001 - a mistake of ours costs a try, not the watcher
-                if not isinstance(error, Only1MCPError):
+                if isinstance(error, Only1MCPError):
+                    self.status.detail = error.for_operator()
+                else:
                     _log.exception("a watcher failed", extra={"server": self.server.id})
-                self.status.detail = str(error)
+                    self.status.detail = f"internal error: {error!r}"
                 if self.status.state is not ServerState.DOWN:
                     _log.warning(
-                        "server is down: %s", error,
-                        extra={"server": self.server.id, "detail": getattr(error, "detail", None)},
-                    )  # fmt: skip
+                        "server is down: %s", self.status.detail, extra={"server": self.server.id}
+                    )
                 self._set_state(ServerState.DOWN)
             await asyncio.sleep(retry_s)
             retry_s = min(retry_s * 2, self.server.check_interval_s)

@@ -36,7 +36,10 @@ async def try_server(server: Server) -> Trial:
     try:
         await (_try_http if server.transport == "http" else _try_channel)(server, trial)
     except Only1MCPError as error:
-        trial.problem = f"{error}. hint: {error.hint}" if error.hint else str(error)
+        hint = f". hint: {error.hint}" if error.hint else ""
+        trial.problem = error.for_operator() + hint
+    except Exception as error:  # noqa: BLE001 - a mistake of ours costs one server, not the others
+        trial.problem = f"internal error: {error!r}"
     return trial
 
 

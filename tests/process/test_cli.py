@@ -88,7 +88,8 @@ def test_the_installed_program_and_the_module_are_the_same(lone: Cli) -> None:
 
 @pytest.mark.parametrize(
     "arguments", [["bogus"], ["status", "--bogus"], ["init", "bogus"], ["tools", "call"],
-                  ["completion", "tcsh"], ["start", "--port", "x"]],
+                  ["completion", "tcsh"], ["start", "--port", "x"],
+                  ["start", "--demo", "--no-demo"]],
 )  # fmt: skip
 def test_wrong_usage_exits_with_2(lone: Cli, arguments: list[str]) -> None:
     """What cannot be understood is said on standard error, with the way to help."""
@@ -96,6 +97,10 @@ def test_wrong_usage_exits_with_2(lone: Cli, arguments: list[str]) -> None:
     assert done.code == 2
     assert done.out == ""
     assert "--help" in done.err
+    failed = lone(*arguments, "--json")
+    assert failed.code == 2
+    assert failed.err == ""
+    assert failed.error["code"] == "USAGE"
 
 
 @pytest.mark.parametrize(
@@ -281,7 +286,9 @@ def test_stop_gives_up_after_its_timeout(tmp_path: Path) -> None:
         done = run_command("stop", "--timeout", "0.1", "--json", env=gateway.env)
         assert done.code == 1
         assert done.error["code"] == "STOP_TIMEOUT"
-        assert done.error["hint"] == f"stop it at once: kill -TERM {gateway.pid}"
+        assert done.error["hint"] == (
+            f"end it at once, with all of its processes: kill -KILL {gateway.pid}"
+        )
 
 
 def test_version_names_version_python_and_speedups(lone: Cli) -> None:

@@ -14,6 +14,7 @@ from tests.support.gateway import Gateway
 
 Cli = Callable[..., Done]
 SECRET = "hunter2-hunter2"
+STARS = "*" * 10
 BROKEN = """\
 version: "1.0"
 proxy:
@@ -120,10 +121,26 @@ def test_config_show_hides_every_secret(cli: Cli, tmp_path: Path) -> None:
     assert (text.code, shown.code) == (0, 0)
     assert SECRET not in text.out + shown.out
     servers = {server["id"]: server for server in shown.data["servers"]}
-    assert servers["a"]["headers"] == {"X-Key": "***", "Authorization": "***"}
-    assert servers["d"]["instances"][0]["url"] == "https://***@127.0.0.1:9/mcp?key=***"
-    assert servers["b"]["env"] == {"API_KEY": "***", "FROM": "***"}
-    assert "API_KEY: '***'" in text.out
+    assert servers["a"]["headers"] == {"X-Key": STARS}
+    assert servers["a"]["auth"] == {"type": "bearer", "token": STARS}
+    assert servers["d"]["url"] == f"https://{STARS}@127.0.0.1:9/mcp?key={STARS}"
+    assert servers["b"]["env"] == {"API_KEY": STARS, "FROM": STARS}
+    assert f"API_KEY: '{STARS}'" in text.out
+    assert shown.data["mcpServers"]["c"]["env"] == {"KEY": STARS}
+
+
+@pytest.mark.parametrize("template", NAMES)
+def test_what_config_show_prints_is_a_configuration(
+    cli: Cli, tmp_path: Path, template: str
+) -> None:
+    """A person can keep it, and it says the same."""
+    text = cli("init", template).out
+    (tmp_path / "only1mcp.yaml").write_text(text)
+    shown = cli("config", "show")
+    assert shown.code == 0
+    (tmp_path / "only1mcp.yaml").write_text(shown.out)
+    assert cli("config", "show").out == shown.out
+    assert cli("validate").code == 0
 
 
 def test_config_show_gives_defaults_and_overrides(cli: Cli, tmp_path: Path) -> None:
@@ -131,8 +148,9 @@ def test_config_show_gives_defaults_and_overrides(cli: Cli, tmp_path: Path) -> N
     (tmp_path / "only1mcp.yaml").write_text("proxy: {workers: 3}")
     env = {**Gateway(None, directory=tmp_path).env, "ONLY1MCP_PROXY__PORT": "9123"}
     shown = run_command("config", "show", "--json", env=env, cwd=tmp_path).data
-    assert (shown["workers"], shown["port"], shown["host"]) == (3, 9123, "127.0.0.1")
-    assert cli("config", "show").out.startswith("host: 127.0.0.1\nport: 8080\nworkers: 3\n")
+    proxy = shown["proxy"]
+    assert (proxy["workers"], proxy["port"], proxy["timeout"]) == (3, 9123, "30s")
+    assert "\n  port: 8080\n  workers: 3\n  timeout: 30s\n" in cli("config", "show").out
 
 
 def test_config_schema_is_a_json_schema(cli: Cli) -> None:

@@ -53,7 +53,7 @@ def test_a_stop_finishes_what_is_under_way_and_leaves_nothing(
         assert gateway.wait() == (130 if terminal else 143)
         herd.wait_gone(1.0)
         assert ours < herd.pids  # the stdio servers are not among ours
-        assert [path.name for path in gateway.runtime_dir.iterdir()] == ["lock"]
+        assert not gateway.runtime_dir.exists()  # nobody will look for it on that port again
         assert "Traceback" not in gateway.log
 
 
