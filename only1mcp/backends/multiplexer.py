@@ -39,9 +39,9 @@ class Multiplexer(Generic[Waiter]):
         """Return who waits for this id and forget it; None when nobody does (any more)."""
         return self._waiting.pop(request_id, None)
 
-    def latest(self) -> Waiter | None:
-        """Return who began to wait last; None when nobody waits."""
-        return next(reversed(self._waiting.values()), None)
+    def newest_first(self) -> Iterator[Waiter]:
+        """Return who waits, beginning with who came last; nobody may come or leave meanwhile."""
+        return reversed(self._waiting.values())
 
     def find(self, wanted: Callable[[Waiter], bool]) -> Waiter | None:
         """Return the first who fits."""

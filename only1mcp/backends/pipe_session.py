@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from only1mcp._speedups import REQUEST, RESPONSE, Envelope, scan
@@ -14,10 +14,10 @@ from only1mcp.backends.call import (
     ReplySink,
     awaited_task,
     refusal,
-    related_task,
 )
 from only1mcp.backends.handshake import Hello, discover, initialize, judge_probe, read_initialize
 from only1mcp.backends.multiplexer import Multiplexer
+from only1mcp.backends.open_questions import OpenQuestions
 from only1mcp.errors import (
     BackendLost,
     BackendProtocolError,
@@ -35,7 +35,6 @@ from only1mcp.protocol.versions import Era
 
 _log = logging.getLogger(__name__)
 MAX_PENDING = 10_000
-MAX_EARLY = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +73,8 @@ class PipeSession:
         self._garbage = 0
         self._hello: Hello | None = None
         self._level: int | None = None
-        self._early: list[Envelope] = []
-        """Questions that the server asked while no call was under way."""
+        self._questions = OpenQuestions(self._carriers)
+        self._is_one_client_s = False
 
     def call(self, outgoing: Outgoing, sink: ReplySink) -> Cancel:
         """Send a request; its end reaches the sink."""
@@ -89,14 +88,17 @@ class PipeSession:
             self._calls.take(request_id)
             sink.on_failure(BackendUnreachable(f"server {self._name} takes no more input"))
             return _nothing
-        early, self._early = self._early, []
-        for message in early:
-            self._ask(message)
+        self._questions.began()
         return lambda: self._cancel(request_id)
 
     def opened(self, hello: Hello) -> None:
-        """Note what the server said when we met."""
+        """Note what the server said when we met; from now on calls may be any client's."""
         self._hello = hello
+        self._questions.keeps = self._is_one_client_s
+
+    def keep_questions(self) -> None:
+        """Let questions wait for the next call: all are one client's, for good."""
+        self._is_one_client_s = self._questions.keeps = True
 
     def _raise_level(self, outgoing: Outgoing) -> None:
         """Have the server log as much as any client wants; each gets what it asked for."""
@@ -142,8 +144,10 @@ class PipeSession:
 
     def _cancel(self, request_id: bytes) -> None:
         """Forget the call and tell the server (basic/patterns/cancellation)."""
-        if self._calls.take(request_id) is not None:
+        waiting = self._calls.take(request_id)
+        if waiting is not None:
             self.notify("notifications/cancelled", b'{"requestId":%b}' % request_id)
+            self._questions.ended(waiting.sink)
 
     def notify(self, method: str, params: bytes = b"") -> None:
         """Send a notification."""
@@ -181,6 +185,7 @@ class PipeSession:
             waiting = self._calls.take(message.id or b"")
             if waiting is not None:
                 waiting.sink.on_reply(message)
+                self._questions.ended(waiting.sink)
         elif message.kind == REQUEST:
             self._ask(message)
         elif message.method is not None:
@@ -193,22 +198,15 @@ class PipeSession:
         def respond(member: bytes) -> None:
             self._write(jsonrpc.response(request_id, member))
 
-        waiting = self._asked(message)
-        if message.method == "ping" or not self.features:
-            respond(refusal(message))
-        elif waiting is None and len(self._early) < MAX_EARLY:
-            self._early.append(message)
-        elif waiting is None:
-            respond(refusal(message))
+        if self.features:
+            self._questions.put(message, respond)
         else:
-            waiting.sink.on_request(message, respond)
+            respond(refusal(message))
 
-    def _asked(self, message: Envelope) -> _Waiting | None:
-        """Return the call that a question is put through: of a task, that for its result."""
-        task = related_task(message)
-        if task is None:
-            return self._calls.latest()
-        return self._calls.find(lambda entry: entry.task == task)
+    def _carriers(self, task: str | None) -> Iterable[ReplySink]:
+        """Return the calls that can carry a question: of a task, those for its result."""
+        waiting = self._calls.newest_first()
+        return (one.sink for one in waiting if task is None or one.task == task)
 
     def _notice(self, message: Envelope) -> None:
         """Bring a notification to the call that it belongs to, if it can be told."""
@@ -236,15 +234,13 @@ class PipeSession:
         Legacy servers cancel requests of their own, whose ids are not ours; modern ones have none,
         and end our subscriptions so (2026-07-28, basic/patterns/cancellation).
         """
-        named = fields(message.body[message.params_start : message.params_end]).get("requestId")
-        if self._is_modern:
-            waiting = self._calls.take(named or b"")
-            if waiting is not None:
-                waiting.sink.on_failure(BackendLost(f"server {self._name} ended the request"))
+        if not self._is_modern:
+            self._questions.take_back(message)
             return
-        self._early = [question for question in self._early if question.id != named]
-        for waiting in self._calls:
-            waiting.sink.on_message(message)
+        named = fields(message.body[message.params_start : message.params_end]).get("requestId")
+        waiting = self._calls.take(named or b"")
+        if waiting is not None:
+            waiting.sink.on_failure(BackendLost(f"server {self._name} ended the request"))
 
     @property
     def _is_modern(self) -> bool:
@@ -265,6 +261,7 @@ class PipeSession:
 
     def close(self, reason: str) -> None:
         """End all calls under way: the channel is gone."""
+        self._questions.clear()
         for waiting in self._calls.drain():
             waiting.sink.on_failure(BackendLost(f"server {self._name} {reason} during the call"))
 

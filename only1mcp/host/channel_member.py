@@ -66,6 +66,10 @@ class ChannelMember:
         if self._up:
             self._connection.session.notify(method)
 
+    def keep_questions(self) -> None:
+        """Let questions wait for the next call: all are one client's, for good."""
+        self._connection.session.keep_questions()
+
     def _heard(self, message: Envelope) -> None:
         self.tell(message)
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import aiohttp
@@ -13,12 +14,10 @@ from only1mcp.backends.call import (
     ReplySink,
     Respond,
     awaited_task,
-    refusal,
-    related_task,
 )
 from only1mcp.backends.handshake import Hello
 from only1mcp.backends.http_backend import open_session
-from only1mcp.backends.pipe_session import MAX_EARLY
+from only1mcp.backends.open_questions import OpenQuestions
 from only1mcp.errors import BackendError, BackendProtocolError, Only1MCPError
 from only1mcp.host.pool import NO_TASKS, Tell, untold
 from only1mcp.protocol.client_features import Feature
@@ -34,10 +33,28 @@ _PAUSE_S, _LONG_PAUSE_S = 0.1, 2.0
 
 @dataclass(eq=False, frozen=True, slots=True)
 class _Call:
-    """A call under way."""
+    """A call under way; what its own stream brings is for nobody else."""
 
     outgoing: Outgoing
     sink: ReplySink
+    questions: OpenQuestions
+
+    def on_message(self, message: Envelope) -> None:
+        if message.method == "notifications/cancelled":
+            self.questions.take_back(message)
+        else:
+            self.sink.on_message(message)
+
+    def on_request(self, message: Envelope, respond: Respond) -> None:
+        self.questions.put(message, respond, self.sink)
+
+    def on_reply(self, reply: Envelope) -> None:
+        self.sink.on_reply(reply)
+        self.questions.ended(self.sink)
+
+    def on_failure(self, error: Only1MCPError) -> None:
+        self.sink.on_failure(error)
+        self.questions.ended(self.sink)
 
 
 class HttpMember:
@@ -53,8 +70,8 @@ class HttpMember:
         self._session = open_session(server, client, tasks, server.instances[0].url, features)
         self.tell: Tell = untold
         self._calls: list[_Call] = []
-        self._early: list[tuple[Envelope, Respond]] = []
-        """Questions of tasks whose results nobody waits for yet."""
+        self._questions = OpenQuestions(self._carriers)
+        self._questions.keeps = False
         self._streaming = asyncio.Event()
         self._following = tasks.spawn(self._follow())
 
@@ -73,16 +90,15 @@ class HttpMember:
 
     def call(self, outgoing: Outgoing, sink: ReplySink) -> Cancel:
         """Send a request."""
-        call = _Call(outgoing, sink)
+        call = _Call(outgoing, sink, self._questions)
         self._calls.append(call)
         task = self._tasks.spawn(self._run(call))
-        early, self._early = self._early, []
-        for message, respond in early:
-            self._asked(message, respond)
+        self._questions.began()
 
         def cancel() -> None:
             task.cancel()
             self._forget(call)
+            self._questions.ended(sink)
 
         return cancel
 
@@ -101,16 +117,16 @@ class HttpMember:
             reply = await self._request(call)
         except Only1MCPError as error:
             self._forget(call)
-            call.sink.on_failure(error)
+            call.on_failure(error)
             return
         self._forget(call)
-        call.sink.on_reply(reply)
+        call.on_reply(reply)
 
     async def _request(self, call: "_Call") -> Envelope:
         """Send a request; a server that cannot tell us apart would list the tasks of others."""
         if call.outgoing.method == "tasks/list" and not self._session.is_exclusive:
             return scan(NO_TASKS)
-        return await self._session.request(call.outgoing, call.sink)
+        return await self._session.request(call.outgoing, call)
 
     def _forget(self, call: "_Call") -> None:
         if call in self._calls:
@@ -121,7 +137,7 @@ class HttpMember:
         while True:
             pause_s = _PAUSE_S
             try:
-                await self._session.follow(self._heard, self._asked, self._streaming.set)
+                await self._session.follow(self._heard, self._questions.put, self._streaming.set)
             except BackendProtocolError:
                 return
             except BackendError:
@@ -133,8 +149,7 @@ class HttpMember:
     def _heard(self, message: Envelope) -> None:
         """Bring a notification to the call that it belongs to, or else to the client."""
         if message.method == "notifications/cancelled":
-            for one in list(self._calls):  # whose question it takes back, only the call knows
-                one.sink.on_message(message)
+            self._questions.take_back(message)
             return
         call = self._calls[-1] if self._calls else None
         if message.method == "notifications/progress":
@@ -147,19 +162,18 @@ class HttpMember:
         else:
             call.sink.on_message(message)
 
-    def _asked(self, message: Envelope, respond: Respond) -> None:
-        """Put a question to the one client whose session this is."""
-        task = related_task(message)
-        calls = [one for one in self._calls if task in (None, awaited_task(one.outgoing))]
-        if calls:
-            calls[-1].sink.on_request(message, respond)
-        elif task is not None and len(self._early) < MAX_EARLY:
-            self._early.append((message, respond))
-        else:
-            respond(refusal(message))
+    def keep_questions(self) -> None:
+        """Let questions wait for the next call: all are one client's, for good."""
+        self._questions.keeps = True
+
+    def _carriers(self, task: str | None) -> Iterable[ReplySink]:
+        """Return the calls that can carry a question: of a task, those for its result."""
+        calls = reversed(self._calls)
+        return (one.sink for one in calls if task in (None, awaited_task(one.outgoing)))
 
     async def stop(self) -> None:
         """End the session."""
         self.ended = True
+        self._questions.clear()
         self._following.cancel()
         await self._session.close()

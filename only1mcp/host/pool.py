@@ -67,6 +67,9 @@ class Member(Protocol):
     def notify(self, method: str) -> None:
         """Send a notification."""
 
+    def keep_questions(self) -> None:
+        """Let questions wait for the next call: all are one client's, for good."""
+
     async def stop(self) -> None:
         """End the connection."""
 
@@ -134,6 +137,7 @@ class Pool:
         if member is None or member.ended:
             member = self._of_session[serial] = self._new(features)
             member.tell = partial(self._hear, serial)
+            member.keep_questions()
         self._note(member)
         return member
 

@@ -38,7 +38,9 @@ def initialize(params: dict[str, Any]) -> dict[str, Any]:
 def call(message: dict[str, Any]) -> dict[str, Any] | None:
     """Run a tool."""
     name, arguments = message["params"]["name"], message["params"].get("arguments", {})
-    if name == "ask":
+    if name == "ask" and arguments.get("leave"):
+        say({"id": "left", "method": "elicitation/create", "params": {"message": "?"}})
+    elif name == "ask":
         question = f"q{message['id']}"
         waiting[question] = message["id"]
         say({"id": question, "method": "elicitation/create", "params": {"message": "?"}})
@@ -78,6 +80,9 @@ def main() -> None:
         method = message.get("method")
         if method is None:
             text = json.dumps(message.get("result", message.get("error")))
+            if message["id"] == "left":
+                tell(f"answered {text}")
+                continue
             result = {"content": [{"type": "text", "text": text}]}
             say({"id": waiting.pop(message["id"]), "result": result})
         elif "id" not in message:

@@ -27,6 +27,7 @@ class FakeMember:
         self.calls: list[tuple[Outgoing, ReplySink]] = []
         self.cancelled = 0
         self.notified: list[str] = []
+        self.keeps_questions = False
         self.stopped = 0
         self.may_stop = asyncio.Event()
         self.may_stop.set()
@@ -54,6 +55,10 @@ class FakeMember:
     def answer(self) -> None:
         """Answer the oldest call."""
         self.calls.pop(0)[1].on_reply(REPLY)
+
+    def keep_questions(self) -> None:
+        """Be one client's for good."""
+        self.keeps_questions = True
 
     def notify(self, method: str) -> None:
         """Take a notification."""

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import logging
+from functools import partial
 
 import pytest
 
@@ -274,17 +275,6 @@ def test_a_question_of_a_task_is_asked_with_the_task_s_result() -> None:
     assert asked(result, other, poll) == [[b"1"], [], [b"2"]]
 
 
-def test_a_question_of_a_task_waits_until_somebody_waits_for_its_result() -> None:
-    """Calls that come before leave it where it is."""
-    peer = Peer(features=Feature.ELICIT_FORM)
-    ask(peer, 1, message="?", _meta=RELATED)
-    poll, result = Sink(), Sink()
-    peer.session.call(Outgoing("tasks/get", b'{"taskId":"t1"}', Era.LEGACY), poll)
-    assert asked(poll) == [[]]
-    peer.session.call(RESULT, result)
-    assert asked(poll, result) == [[], [b"1"]]
-
-
 def test_progress_finds_its_call_by_its_token() -> None:
     """Of no other does it tell; a task makes progress after its call has ended."""
     peer = Peer()
@@ -344,8 +334,7 @@ async def test_a_question_is_put_to_the_newest_call_of_a_channel_s_one_client() 
     peer, shared = await met(legacy_server, Feature.ROOTS), await met(legacy_server)
     told = [one.messages[1]["params"]["capabilities"] for one in (peer, shared)]
     assert told == [{"roots": {}}, {}]
-    first, second = call(peer), call(peer)
-    call(shared)
+    first, second, _ = call(peer), call(peer), call(shared)
     for one in (peer, shared):
         one.say({"jsonrpc": "2.0", "id": "é", "method": "roots/list"})
     ((question, respond),) = second.questions
@@ -355,27 +344,38 @@ async def test_a_question_is_put_to_the_newest_call_of_a_channel_s_one_client() 
     assert shared.messages[-1]["error"]["code"] == -32601
 
 
+@pytest.mark.parametrize("is_kept", [True, False])
 @on_loop
-async def test_early_questions_wait_for_a_call(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A few; one that is taken back meanwhile is not put to anybody."""
-    monkeypatch.setattr(pipe_session, "MAX_EARLY", 2)
+async def test_early_questions_wait_for_a_call_of_the_same_client(is_kept: bool) -> None:
+    """Of a connection that the next client may get they are refused; so is what comes meanwhile."""
     peer = await met(legacy_server, Feature.ROOTS)
-    for number in range(3):
+    if is_kept:
+        peer.session.keep_questions()
+    for number in (1, 2):
         peer.say({"jsonrpc": "2.0", "id": number, "method": "roots/list"})
-    assert (peer.messages[-1]["id"], peer.messages[-1]["error"]["code"]) == (2, -32601)
-    note(peer, "cancelled", requestId=0)
-    assert [question.id for question, _ in call(peer).questions] == [b"1"]
-    assert call(peer).questions == []
+    note(peer, "cancelled", requestId=1)
+    assert asked(call(peer)) == [[b"2"] if is_kept else []]
+    assert ("error" in str(peer.messages)) is not is_kept
 
 
+@pytest.mark.parametrize("end", ["replied", "cancelled"])
 @on_loop
-async def test_a_question_that_is_taken_back_may_be_any_call_s() -> None:
-    """Each knows its own; the server's ids are not ours."""
+async def test_a_question_outlives_the_call_that_it_was_put_to(end: str) -> None:
+    """It goes to a call that waits; after the last one the server hears that nobody is there."""
     peer = await met(legacy_server, Feature.ROOTS)
-    sinks = [call(peer), call(peer)]
-    note(peer, "cancelled", requestId=int(peer.messages[-1]["id"]))
-    assert [sink.methods for sink in sinks] == [["notifications/cancelled"]] * 2
-    assert [sink.heard for sink in sinks] == [[], []]
+    first, second, ends = Sink(), Sink(), []
+    for sink in first, second:
+        cancel = peer.session.call(Outgoing("tools/call", b"{}", Era.LEGACY), sink)
+        number = peer.messages[-1]["id"]
+        reply = partial(peer.say, {"jsonrpc": "2.0", "id": number, "result": {}})
+        ends.append(cancel if end == "cancelled" else reply)
+    peer.say({"jsonrpc": "2.0", "id": "q", "method": "roots/list"})
+    note(peer, "cancelled", requestId=int(peer.messages[-1]["id"]))  # of no question
+    ends[1]()
+    assert asked(first, second) == [[b'"q"']] * 2
+    second.questions[0][1](b'"result":{"roots":[]}')
+    ends[0]()
+    assert [one["error"]["code"] for one in peer.messages if one.get("id") == "q"] == [32006]
 
 
 @pytest.mark.parametrize("end", ["result", "error", "cancelled", "ours"])

@@ -32,6 +32,8 @@ class Site:
 
     def __init__(self, session: str | None) -> None:
         self.asked: list[str] = []
+        self.told: list[Any] = []
+        """The answers to what it asked."""
         self.said: asyncio.Queue[bytes] = asyncio.Queue()
         self.answers = asyncio.Event()
         self._session = session
@@ -49,6 +51,8 @@ class Site:
         if message.get("method") == "initialize":
             body = {"jsonrpc": "2.0", "id": message["id"], "result": HELLO}
             return web.json_response(body, headers=headers)
+        if "method" not in message:
+            self.told.append(message)
         if "id" not in message or "method" not in message:
             return web.Response(status=202)
         self.asked.append(message["method"])
@@ -113,20 +117,40 @@ async def test_progress_goes_to_the_call_with_its_token_and_else_to_the_client()
 
 
 @on_loop
-async def test_every_call_hears_that_a_question_is_taken_back() -> None:
-    """Only the one that has it knows it."""
+async def test_who_was_asked_hears_that_the_question_is_taken_back() -> None:
+    """The other calls do not."""
     async with session() as subject:
         calls = [subject.call(Outgoing("tools/call", b"{}", Era.LEGACY)) for _ in range(2)]
         await subject.reached("tools/call", "tools/call")
+        subject.site.say(id=1, method="roots/list")
         subject.site.say(method="notifications/cancelled", params={"requestId": 1})
-        await eventually(lambda: all(call.messages for call in calls), "the cancellation")
-        assert subject.told == []
+        await eventually(lambda: calls[1].messages, "the cancellation")
+        assert (calls[0].messages, subject.told) == ([], [])
+
+
+@on_loop
+async def test_a_question_outlives_the_call_that_it_was_put_to() -> None:
+    """It goes to a call that waits; after the last one the server hears that nobody is there."""
+    async with session() as subject:
+        sinks = [Sink(), Sink()]
+        cancels = [
+            subject.member.call(Outgoing("tools/call", b"{}", Era.LEGACY), sink) for sink in sinks
+        ]
+        await subject.reached("tools/call", "tools/call")
+        subject.site.say(id="q", method="roots/list")
+        await eventually(lambda: sinks[1].questions, "the question")
+        cancels[1]()
+        assert [message.id for message, _ in sinks[0].questions] == [b'"q"']
+        cancels[0]()
+        await eventually(lambda: subject.site.told, "the refusal")
+        assert [answer["error"]["code"] for answer in subject.site.told] == [32006]
 
 
 @on_loop
 async def test_a_question_of_a_task_is_asked_with_the_task_s_result() -> None:
     """It waits until somebody waits for that, whatever else is called meanwhile."""
     async with session() as subject:
+        subject.member.keep_questions()
         poll = subject.call(Outgoing("tasks/get", b'{"taskId":"t1"}', Era.LEGACY))
         await subject.reached("tasks/get")
         related = {"message": "?", "_meta": {RELATED: {"taskId": "t1"}}}

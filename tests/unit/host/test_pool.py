@@ -61,6 +61,15 @@ async def test_a_spare_connection_belongs_to_no_session() -> None:
 
 
 @on_loop
+async def test_what_is_asked_between_calls_waits_only_on_a_session_s_connection() -> None:
+    """The next call on another one may be another client's."""
+    async with swimming() as subject:
+        subject.call()
+        subject.call(session=7)
+        assert [member.keeps_questions for member in subject.members] == [False, True]
+
+
+@on_loop
 async def test_the_connection_of_a_cancelled_call_goes_to_nobody_else() -> None:
     """The server may still run the call, and ask: that must not reach another client."""
     async with swimming() as subject:
