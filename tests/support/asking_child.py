@@ -5,12 +5,15 @@ tells on standard error of all that has no answer to be seen by.
 """
 
 import json
+import random
 import sys
 from typing import Any
 
 asks = False
 waiting: dict[str, object] = {}
 """The call that waits for the answer to each question."""
+crowd: list[object] = []
+"""Calls that are asked about once there are enough of them."""
 
 
 def say(message: dict[str, Any]) -> None:
@@ -35,15 +38,25 @@ def initialize(params: dict[str, Any]) -> dict[str, Any]:
             "serverInfo": {"name": "asking", "version": "1"}}  # fmt: skip
 
 
+def ask_all() -> None:
+    """Ask about each call that waits for that, in no order."""
+    random.shuffle(crowd)
+    for request_id in crowd:
+        waiting[f"q{request_id}"] = request_id
+        params = {"message": "?"}
+        say({"id": f"q{request_id}", "method": "elicitation/create", "params": params})
+    crowd.clear()
+
+
 def call(message: dict[str, Any]) -> dict[str, Any] | None:
     """Run a tool."""
     name, arguments = message["params"]["name"], message["params"].get("arguments", {})
     if name == "ask" and arguments.get("leave"):
         say({"id": "left", "method": "elicitation/create", "params": {"message": "?"}})
     elif name == "ask":
-        question = f"q{message['id']}"
-        waiting[question] = message["id"]
-        say({"id": question, "method": "elicitation/create", "params": {"message": "?"}})
+        crowd.append(message["id"])
+        if len(crowd) >= arguments.get("crowd", 1):
+            ask_all()
         return None
     if name == "slow":
         tell("slow")
