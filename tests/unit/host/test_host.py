@@ -228,6 +228,7 @@ async def test_the_calls_of_a_worker_that_dies_are_cancelled_and_forgotten(
         other.call(1, "ask", features=FORM, session=8)
         await dying.got(Kind.ASK, 2)
         number, _ = await other.got(Kind.ASK, 1)
+        await eventually(lambda: "stderr: slow" in caplog.text, "the call to arrive")
         dying.close()
         await eventually(lambda: subject.remembered == 2, "the calls to be forgotten")
         await eventually(
