@@ -4,15 +4,16 @@ VENV := .venv
 BIN := $(VENV)/bin
 SOAK_CALLS ?= 1000000
 FUZZ_SECONDS ?= 30
+LOAD_SECONDS ?= 24
 FUZZ_TARGETS := json_scan event_stream lines frames session_id request_state http1 fast_request fast_response fast_chunks
 SOURCES := pyproject.toml setup.py $(wildcard only1mcp/_speedups/*.py* only1mcp/_speedups/*.pxd)
 
-.PHONY: start test lint test-compiled test-pure test-real bench soak fuzz clean
+.PHONY: start test lint test-compiled test-pure test-real gates bench load soak fuzz clean
 
 start: $(VENV)/.core
 	@$(BIN)/only1mcp start
 
-test: lint test-compiled test-pure test-real
+test: lint test-compiled test-pure test-real gates
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .
@@ -30,8 +31,14 @@ test-pure: $(VENV)/.dev
 test-real: $(VENV)/.real
 	$(BIN)/pytest -q -m real
 
+gates: $(VENV)/.dev
+	$(BIN)/pytest -q -m gate --benchmark-disable benchmarks
+
 bench: $(VENV)/.dev
 	$(BIN)/pytest -q benchmarks
+
+load: $(VENV)/.load $(VENV)/.real
+	$(BIN)/python -m loadtests.run --seconds $(LOAD_SECONDS)
 
 soak: $(VENV)/.dev
 	$(BIN)/python -m loadtests.nonces --calls $(SOAK_CALLS)
@@ -62,6 +69,10 @@ $(VENV)/.dev: $(VENV)/bin/pip $(SOURCES)
 
 $(VENV)/.fuzz: $(VENV)/.dev
 	$(BIN)/pip install -q -e '.[fuzz]'
+	@touch $@
+
+$(VENV)/.load: $(VENV)/.dev
+	$(BIN)/pip install -q -e '.[load]'
 	@touch $@
 
 $(VENV)/.real: $(VENV)/.dev scripts/install_real.py $(wildcard tests/real/*.txt tests/real/*.json)

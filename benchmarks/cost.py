@@ -8,39 +8,22 @@ less still.
 
 import argparse
 import json
-import os
 import re
-import signal
-import socket
 import statistics
 import subprocess
-import sys
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from only1mcp.transports.stdio import descendants
+from benchmarks.stage import NGINX, PYTHON, cpu_seconds, echo_backend, free_port, running
 
 MODERN = "2026-07-28"
 HEADERS = {
     "Content-Type": "application/json", "Accept": "application/json, text/event-stream",
     "MCP-Protocol-Version": MODERN,
 }  # fmt: skip
-NGINX = """
-worker_processes 1; daemon off; pid {folder}/pid; error_log stderr crit;
-events {{ worker_connections 1024; }}
-http {{ access_log off; client_body_temp_path {folder}/b; proxy_temp_path {folder}/p;
-  fastcgi_temp_path {folder}/f; uwsgi_temp_path {folder}/u; scgi_temp_path {folder}/s;
-  keepalive_requests 1000000000; client_body_buffer_size 1m;
-  proxy_buffers 32 16k; proxy_max_temp_file_size 0;
-  upstream backend {{ server 127.0.0.1:{backend}; keepalive 256;
-    keepalive_requests 1000000000; }}
-  server {{ listen 127.0.0.1:{port}; location / {{ proxy_pass http://backend;
-    proxy_http_version 1.1; proxy_set_header Connection ""; }} }} }}
-"""
 
 
 @dataclass(slots=True)
@@ -53,42 +36,6 @@ class Target:
     tool: str
     costs_us: list[float] = field(default_factory=list)
     rates: list[float] = field(default_factory=list)
-
-
-def free_port() -> int:
-    """Return a port that nobody listens on."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port: int = listener.getsockname()[1]
-    return port
-
-
-@contextmanager
-def running(command: list[str], port: int) -> Iterator[int]:
-    """Run a program until the end of the block; it listens on the port when the block begins."""
-    environment = {**os.environ, "ONLY1MCP_RUNTIME_DIR": tempfile.mkdtemp(prefix="o1-")}
-    process = subprocess.Popen(command, stderr=subprocess.DEVNULL, env=environment,
-                               stdout=subprocess.DEVNULL)  # fmt: skip
-    deadline = time.monotonic() + 30
-    while time.monotonic() < deadline:
-        with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", port)) == 0:
-                break
-        time.sleep(0.05)
-    try:
-        yield process.pid
-    finally:
-        process.send_signal(signal.SIGTERM)
-        process.wait(20)
-
-
-def cpu_seconds(pid: int) -> float:
-    """Return the CPU time of a process and of all that live below it."""
-    ticks = 0
-    for each in (pid, *descendants(pid)):
-        fields = Path(f"/proc/{each}/stat").read_text().rsplit(")", 1)[1].split()
-        ticks += int(fields[11]) + int(fields[12])
-    return ticks / os.sysconf("SC_CLK_TCK")
 
 
 def load(target: Target, seconds: int, connections: int, arguments: int) -> None:
@@ -128,17 +75,15 @@ def main() -> None:
     parser.add_argument("--result", type=int, default=128, help="bytes of text in each result")
     parser.add_argument("--arguments", type=int, default=32, help="bytes of text in each call")
     options = parser.parse_args()
-    backend, nginx, gateway = free_port(), free_port(), free_port()
+    nginx, gateway = free_port(), free_port()
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        backend = stack.enter_context(echo_backend(options.result))
         (folder / "nginx.conf").write_text(NGINX.format(folder=folder, backend=backend, port=nginx))
         servers = [{"id": "bench", "url": f"http://127.0.0.1:{backend}/mcp"}]
         (folder / "only1mcp.json").write_text(json.dumps({"version": "1.0", "servers": servers}))
-        python = [sys.executable, "-m"]
-        echo = [*python, "benchmarks.echo_backend", str(backend), str(options.result)]
-        stack.enter_context(running(echo, backend))
         plain = ["nginx", "-c", str(folder / "nginx.conf"), "-p", str(folder)]
-        ours = [*python, "only1mcp", "start", "--config", str(folder / "only1mcp.json"),
+        ours = [*PYTHON, "only1mcp", "start", "--config", str(folder / "only1mcp.json"),
                 "--port", str(gateway), "--workers", "1"]  # fmt: skip
         targets = [
             Target("nginx", stack.enter_context(running(plain, nginx)), nginx, "echo"),
