@@ -48,6 +48,7 @@ def read_line(count: int) -> None:
     assert reader.feed(b"\n")
 
 
+@pytest.mark.gate
 @pytest.mark.parametrize("work", [frame_chunks, frame_pipeline, read_event, read_line])
 def test_the_cost_of_many_pieces_grows_with_their_number(
     work: Callable[[int], None],

@@ -7,6 +7,8 @@ from pytest_benchmark.fixture import BenchmarkFixture
 
 from benchmarks.measure import growth, in_references
 from benchmarks.twins import HASH_RINGS, is_compiled
+from only1mcp import _speedups
+from only1mcp._speedups import hash_ring_py
 from only1mcp.registry.server import Instance
 from only1mcp.routing.load_balancer import ConsistentHash, RoundRobin
 
@@ -33,6 +35,15 @@ def test_a_look_up_hardly_grows_with_the_nodes(twin: Any) -> None:
     """A hundred times the nodes are seven more steps, not a hundred times the cost."""
     few, many = ring(twin, 3), ring(twin, 300)
     assert growth(lambda: few.pick(b"x"), lambda: many.pick(b"x")) < 4.0
+
+
+@pytest.mark.gate
+@pytest.mark.skipif(not _speedups.COMPILED, reason="there is one twin only")
+def test_the_compiled_ring_is_worth_having() -> None:
+    """It is several times as quick."""
+    pure = ring(hash_ring_py, 10)
+    compiled = ring(_speedups, 10)
+    assert growth(lambda: compiled.pick(b"search__web"), lambda: pure.pick(b"search__web")) > 2
 
 
 @pytest.mark.benchmark(group="load balancers, one pick among 10 instances", max_time=0.3)
