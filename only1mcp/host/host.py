@@ -241,11 +241,11 @@ class Host:
         if known != catalogue:
             self._known[catalogue.server_id] = catalogue
             self._broadcast(_catalogue_event(catalogue))
-        changed = kinds | (catalogue.differs(known) if known is not None else frozenset())
-        if (changed or known is None) and Era.LEGACY in catalogue.eras:
+        differs = catalogue.differs(known) if known is not None else frozenset()
+        if (kinds | differs or known is None) and Era.LEGACY in catalogue.eras:
             self._tasks.spawn(self._variants.relearn(self._servers[catalogue.server_id]))
-        if changed:
-            self._broadcast(orjson.dumps({"changed": sorted(changed)}))
+        if kinds - differs:  # of differences the workers tell, each of what it has shown
+            self._broadcast(orjson.dumps({"changed": sorted(kinds - differs)}))
 
     def _on_variant(self, features: Feature, catalogue: Catalogue) -> None:
         self._broadcast(_variant_event(features, catalogue))

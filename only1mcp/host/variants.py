@@ -4,7 +4,9 @@ Some servers list more tools to a client that can be asked for input. Which, is 
 time that a client with the same features comes.
 """
 
+import asyncio
 import logging
+from collections import defaultdict
 from collections.abc import Callable, Iterable
 from typing import Protocol
 
@@ -70,17 +72,30 @@ class Variants:
         self._on_variant = on_variant
         self.known: dict[tuple[Feature, str], Catalogue] = {}
         self.features: set[Feature] = set()
+        self._listing: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+        """Of two lists of one server the later is to be known, not the slower."""
+        self._due: set[str] = set()
 
     async def learn(self, features: Feature, servers: Iterable[Pooled]) -> None:
         """Find out what servers offer clients with these features."""
         self.features.add(features)
-        for server in servers:
-            catalogue = await list_for(server, features)
-            if catalogue is not None:
-                self.known[features, catalogue.server_id] = catalogue
-                self._on_variant(features, catalogue)
+        for one in servers:
+            async with self._listing[one.server.id]:
+                await self._learn(features, one)
 
     async def relearn(self, server: Pooled) -> None:
         """Find out what a server offers now that its lists have changed."""
-        for features in list(self.features):
-            await self.learn(features, [server])
+        server_id = server.server.id
+        if server_id in self._due:
+            return
+        self._due.add(server_id)
+        async with self._listing[server_id]:
+            self._due.discard(server_id)
+            for features in list(self.features):
+                await self._learn(features, server)
+
+    async def _learn(self, features: Feature, server: Pooled) -> None:
+        catalogue = await list_for(server, features)
+        if catalogue is not None:
+            self.known[features, catalogue.server_id] = catalogue
+            self._on_variant(features, catalogue)

@@ -14,10 +14,11 @@ from typing import Protocol
 import orjson
 
 from only1mcp._speedups import Envelope, elements, members
-from only1mcp.backends.call import Cancel
+from only1mcp.backends.call import NOTHING, Cancel
 from only1mcp.errors import InvalidParams, Only1MCPError, Overloaded
 from only1mcp.memory.session_marks import SessionMarks
 from only1mcp.protocol import jsonrpc
+from only1mcp.protocol.client_features import Feature
 from only1mcp.protocol.inbound import Inbound
 from only1mcp.protocol.jsonrpc import as_string
 from only1mcp.protocol.log_levels import level_of
@@ -25,6 +26,7 @@ from only1mcp.protocol.progress import subscription_tagged
 from only1mcp.protocol.raw_object import with_field
 from only1mcp.protocol.task_members import CHANGED
 from only1mcp.proxy.exchange import Answer, Exchange
+from only1mcp.proxy.outbound import client_features
 from only1mcp.proxy.task_ids import TaskIds
 from only1mcp.proxy.task_relay import session_notice
 from only1mcp.proxy.task_subscription import honoured_tasks
@@ -73,6 +75,8 @@ class _Listener:
     """The server that owns each watched resource."""
     tasks: dict[tuple[str, str], str] = field(default_factory=dict)
     """The client's id of each watched task, by its server and that one's id."""
+    features: Feature = NOTHING
+    """What its client can be asked, on which depends what servers offer it."""
 
 
 class Audience:
@@ -100,7 +104,9 @@ class Audience:
             exchange: where it goes.
             instead: whether it replaces one that was lost, with whatever that had to tell.
         """
-        listener = self._add(_Listener(next(self._numbers), exchange, session))
+        listener = self._add(
+            _Listener(next(self._numbers), exchange, session, features=session.features)
+        )
         self._marks.set_stream(session.serial, session.expires, listener.number, self._wall())
         exchange.open()
         for kind in sorted(KINDS) if instead else ():
@@ -127,8 +133,11 @@ class Audience:
                 continue  # what nobody has is not among the honoured
         request_id = inbound.envelope.id or b"null"
         listener = self._add(
-            _Listener(next(self._numbers), exchange, None, request_id, kinds, owners, tasks)
-        )
+            _Listener(
+                next(self._numbers), exchange, None, request_id, kinds, owners, tasks,
+                client_features(inbound, None),
+            )
+        )  # fmt: skip
         exchange.send(_acknowledged(listener))
         self._watch(listener)
         if self._closed:
@@ -160,12 +169,14 @@ class Audience:
         for listener in self._listeners:
             self._watch(listener)
 
-    def changed(self, kinds: frozenset[str]) -> None:
-        """Tell who wants to know that lists have changed."""
+    def changed(
+        self, kinds: frozenset[str], concerns: Callable[[Feature], bool] = lambda _: True
+    ) -> None:
+        """Tell who wants to know that lists have changed, of clients that it concerns."""
         for kind in sorted(kinds):
             method = f"notifications/{kind}/list_changed"
             for listener in self._current():
-                if kind in listener.kinds:
+                if kind in listener.kinds and concerns(listener.features):
                     _tell(listener, method, b"")
 
     def updated(self, uri: str, params: bytes, serials: frozenset[int]) -> None:

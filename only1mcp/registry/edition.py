@@ -9,6 +9,7 @@ from only1mcp.registry.registry import Registry
 from only1mcp.registry.snapshot import Snapshot, build
 
 _log = logging.getLogger(__name__)
+NOTHING = Feature(0)
 
 
 class Edition:
@@ -27,8 +28,12 @@ class Edition:
         """Whether every server has answered or failed once since the start."""
         self.current: Snapshot = build(0, registry.list(), {}, page_size)
 
-    def update(self, catalogue: Catalogue) -> None:
-        """Take over what one server offers now."""
+    def update(self, catalogue: Catalogue) -> frozenset[str]:
+        """Take over what one server offers now; returns the kinds of lists that differ from before.
+
+        Those of clients for which it has a variant stay as they are.
+        """
+        changed = catalogue.differs(self._offer(catalogue.server_id))
         self._known[catalogue.server_id] = catalogue
         self._snapshots.clear()
         before = self.current
@@ -40,12 +45,24 @@ class Edition:
         for collision in self.current.collisions:
             if collision not in told:
                 _log.warning("name collision: %s", collision)
+        return changed
 
-    def update_variant(self, features: Feature, catalogue: Catalogue) -> None:
-        """Take over what one server offers clients with these features."""
+    def update_variant(self, features: Feature, catalogue: Catalogue) -> frozenset[str]:
+        """Take over what one server offers clients with these features; returns what differs."""
+        changed = catalogue.differs(self._offer(catalogue.server_id, features))
         self._variants.setdefault(features, {})[catalogue.server_id] = catalogue
         self._snapshots.pop(features, None)
         self.on_change()
+        return changed
+
+    def has_variant(self, features: Feature, server_id: str) -> bool:
+        """Say whether a server has an offer of its own for clients with these features."""
+        return server_id in self._variants.get(features, {})
+
+    def _offer(self, server_id: str, features: Feature = NOTHING) -> Catalogue:
+        """Return what clients with these features see of a server."""
+        variant = self._variants.get(features, {}).get(server_id)
+        return variant or self._known.get(server_id) or Catalogue(server_id)
 
     def snapshot(self, features: Feature) -> Snapshot:
         """Return what clients with these features see."""

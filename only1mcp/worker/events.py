@@ -28,13 +28,29 @@ class Events:
             self._edition.settle()
         elif "variant" in event:
             catalogue = Catalogue.from_plain(event["catalogue"])
-            self._edition.update_variant(Feature(event["variant"]), catalogue)
+            self._offer_some(Feature(event["variant"]), catalogue)
         elif "learned" in event and self.learning is not None:
             self.learning.learned(event["learned"])
         elif "ended" in event and self.on_ended is not None:
             self.on_ended(event["ended"])
         elif self.audience is not None:
             self._tell(self.audience, event)
+
+    def offer(self, catalogue: Catalogue) -> None:
+        """Take what a server offers; who has seen another list of its hears of that."""
+        edition, server_id = self._edition, catalogue.server_id
+        changed = edition.update(catalogue)
+        self._changed(changed, lambda features: not edition.has_variant(features, server_id))
+
+    def _offer_some(self, wanted: Feature, catalogue: Catalogue) -> None:
+        """The same of what it offers clients with certain features, found out after the rest."""
+        changed = self._edition.update_variant(wanted, catalogue)
+        self._changed(changed, lambda features: features == wanted)
+
+    def _changed(self, kinds: frozenset[str], concerns: Callable[[Feature], bool]) -> None:
+        """Tell of changed lists; before all is known for the first time nobody has seen any."""
+        if self.audience is not None and self._edition.settled:
+            self.audience.changed(kinds, concerns)
 
     @staticmethod
     def _tell(audience: Audience, event: dict[str, Any]) -> None:

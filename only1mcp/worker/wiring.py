@@ -115,9 +115,7 @@ def build(context: Context) -> Graph:
     edition = Edition(Registry(settings.servers), settings.page_size)
     marks = SessionMarks(shared.memory, shared.ended_lock)
     events = Events(edition)
-    link = HostLink(
-        shared.runtime_dir.host_socket, tasks, edition.update, events.take, events.greet
-    )
+    link = HostLink(shared.runtime_dir.host_socket, tasks, events.offer, events.take, events.greet)
     audience = Audience(
         context.index, edition, marks, wall_seconds, HostWatcher(link), TaskIds(shared.session_key)
     )

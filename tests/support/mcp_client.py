@@ -38,9 +38,9 @@ class McpClient:
     ) -> None:  # fmt: skip
         self.http.close()
 
-    def initialize(self) -> Self:
-        """Become a legacy client."""
-        params = {"protocolVersion": LEGACY, "capabilities": {},
+    def initialize(self, **capabilities: Any) -> Self:
+        """Become a legacy client, with these capabilities."""
+        params = {"protocolVersion": LEGACY, "capabilities": capabilities,
                   "clientInfo": {"name": "test", "version": "1"}}  # fmt: skip
         body = {"jsonrpc": "2.0", "id": next(self._ids), "method": "initialize", "params": params}
         response, _ = self.exchange("POST", json.dumps(body).encode(), HEADERS)

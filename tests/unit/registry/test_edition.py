@@ -4,6 +4,7 @@ import logging
 
 import pytest
 
+from only1mcp.protocol.client_features import Feature
 from only1mcp.registry.edition import Edition
 from only1mcp.registry.registry import Registry
 from tests.support.catalogues import catalogue, server
@@ -52,3 +53,15 @@ def test_a_collision_is_warned_of_once(caplog: pytest.LogCaptureFixture) -> None
     assert [record.getMessage() for record in caplog.records] == [
         "name collision: tool 'x' of 'b' is served as 'b__x': 'a' has the name"
     ]
+
+
+def test_what_differs_is_said_of_those_who_see_it() -> None:
+    """A variant is compared with what such clients saw before it, the common offer with itself."""
+    subject, form = edition("a"), Feature.ELICIT_FORM
+    assert subject.update(catalogue("a", tools="x", prompts="p")) == {"tools", "prompts"}
+    assert subject.update(catalogue("a", tools="x")) == {"prompts"}
+    assert not subject.has_variant(form, "a")
+    assert subject.update_variant(form, catalogue("a", tools="x")) == frozenset()
+    assert subject.update_variant(form, catalogue("a", tools="x ask")) == {"tools"}
+    assert subject.update(catalogue("a", tools="x")) == frozenset()
+    assert (subject.has_variant(form, "a"), subject.has_variant(form, "b")) == (True, False)

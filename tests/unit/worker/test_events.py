@@ -16,6 +16,8 @@ from tests.support.catalogues import catalogue
 from tests.support.desk import Desk
 from tests.support.loop import on_loop
 
+TOOLS_CHANGED = "notifications/tools/list_changed"
+
 
 class Told(HostLink):
     """A link that remembers what the host is told; it is never started."""
@@ -51,6 +53,25 @@ async def test_what_the_host_says_reaches_those_who_wait_for_it() -> None:
     events.take({"learned": LEGACY})
     assert desk.learning.knows(LEGACY)
     assert desk.topics == []
+
+
+@on_loop
+async def test_changed_offers_are_announced_to_those_who_see_them() -> None:
+    """An offer to clients that can be asked only to them; at the start nobody has seen any."""
+    desk = Desk(catalogue("a", tools="x"), settled=False)
+    events = wired(desk)
+    plain, asked = desk.stream(desk.session()), desk.stream(desk.session(b'{"elicitation":{}}'))
+    modern = desk.modern("subscriptions/listen", {"notifications": {"toolsListChanged": True}})
+    events.offer(catalogue("a", tools="x y"))
+    desk.edition.settle()
+    assert plain.methods == asked.methods == []
+    variant = catalogue("a", tools="x ask").to_plain()
+    for _ in range(2):
+        events.take({"variant": int(Feature.ELICIT_FORM), "catalogue": variant})
+    assert (plain.methods, asked.methods) == ([], [TOOLS_CHANGED])
+    events.offer(catalogue("a", tools="x y z"))
+    assert (plain.methods, asked.methods) == ([TOOLS_CHANGED], [TOOLS_CHANGED])
+    assert modern.methods[1:] == [TOOLS_CHANGED]
 
 
 @on_loop
