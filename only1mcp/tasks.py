@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 _log = logging.getLogger(__name__)
@@ -32,3 +32,15 @@ class Tasks:
         for task in running:
             task.cancel()
         await asyncio.gather(*running, return_exceptions=True)
+
+
+async def until(is_so: Callable[[], bool], timeout_s: float, look_s: float) -> bool:
+    """Wait for what nobody announces, as another process's word in shared memory; say if it came.
+
+    Only for what is rare: it looks again and again.
+    """
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + timeout_s
+    while not (found := is_so()) and loop.time() < deadline:  # noqa: ASYNC110
+        await asyncio.sleep(look_s)
+    return found

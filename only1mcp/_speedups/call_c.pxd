@@ -14,7 +14,7 @@ cdef class Plan:
     cdef Pool pool
     cdef bytes head
     cdef readonly bytes raw_name
-    cdef object ids
+    cdef readonly object ids
     cdef readonly object opened
     cdef readonly bint modern
     cdef readonly bint hinted

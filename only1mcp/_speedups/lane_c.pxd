@@ -20,7 +20,7 @@ cdef class Lane:
     cdef readonly dict sessions
     cdef readonly dict hosts
     cdef readonly set fronts
-    cdef set calls
+    cdef readonly set calls
     cdef readonly list pools
     cdef public bint draining
     cdef public long log_budget

@@ -60,6 +60,11 @@ cdef class Lane:
         self.pools.append(pool)
         return pool
 
+    def dismiss(self, Pool pool not None):
+        """Let go of a pool that was retired and has nothing under way any more."""
+        pool.close()
+        self.pools.remove(pool)
+
     def forget(self):
         """Forget all plans: something has changed that they were made of."""
         self.plans.clear()

@@ -15,6 +15,7 @@ cdef class Pool:
     cdef readonly list idle
     cdef readonly list waiting          # calls
     cdef readonly set ending            # connections on which the answer has come, but not its end
+    cdef bint is_retired                # no connection is kept for a next call
 
     cdef int send(self, Call call) except -1
     cdef int forget(self, Call call) except -1

@@ -67,7 +67,7 @@ cdef class Pool:
         """Take back a connection whose call has ended."""
         if self.waiting:
             upstream.begin(self.waiting.pop(0))
-        elif self.lane.draining:
+        elif self.lane.draining or self.is_retired:
             upstream.is_closing = True
             upstream.transport.close()
         else:
@@ -115,6 +115,15 @@ cdef class Pool:
                 upstream.is_closing = True
                 upstream.transport.close()
         return 0
+
+    def busy(self):
+        """Return how many calls are under way or wait."""
+        return len(self.waiting) + self.open - len(self.idle)
+
+    def retire(self):
+        """Let calls that are under way end, and keep no connection for others."""
+        self.is_retired = True
+        self.close()
 
     def close(self):
         """Close the connections on which nothing is under way."""

@@ -22,11 +22,16 @@ class HttpBackend:
     """Sends each call to one instance; to another when the first cannot be reached."""
 
     def __init__(
-        self, server: Server, client: aiohttp.ClientSession, tasks: Tasks, virtual_nodes: int
-    ) -> None:
+        self, server: Server, client: aiohttp.ClientSession, tasks: Tasks, virtual_nodes: int,
+        before: "HttpBackend | None" = None,
+    ) -> None:  # fmt: skip
+        self._server = server
         self._tasks = tasks
+        self._calls: set[asyncio.Task[None]] = set()
+        kept = before._shared_with(server) if before is not None else {}
         self._sessions = [
-            open_session(server, client, tasks, place.url) for place in server.instances
+            kept.get(place.url) or open_session(server, client, tasks, place.url)
+            for place in server.instances
         ]
         self._urls = [place.url for place in server.instances]
         self._balancer = make_load_balancer(server.algorithm, server.instances, virtual_nodes)
@@ -39,6 +44,8 @@ class HttpBackend:
     def call(self, outgoing: Outgoing, sink: ReplySink) -> Cancel:
         """Send a request; the returned function abandons it and its connection."""
         task = self._tasks.spawn(self._run(outgoing, sink))
+        self._calls.add(task)
+        task.add_done_callback(self._calls.discard)
         return lambda: _cancel(task)
 
     async def _run(self, outgoing: Outgoing, sink: ReplySink) -> None:
@@ -78,6 +85,21 @@ class HttpBackend:
         if url not in self._urls:
             raise BackendUnreachable("the instance that holds the task is not configured any more")
         return self._sessions[self._urls.index(url)]
+
+    def _shared_with(self, server: Server) -> dict[str, HttpSession]:
+        """Return the sessions that a successor can go on with, by their addresses."""
+        ours = self._server
+        if (ours.headers, ours.handshake_timeout_s) != (server.headers, server.handshake_timeout_s):
+            return {}
+        return dict(zip(self._urls, self._sessions, strict=True))
+
+    async def retire(self, successor: "HttpBackend | None", timeout_s: float) -> None:
+        """End what a successor has not taken over, once the calls under way have ended."""
+        if self._calls:
+            await asyncio.wait(self._calls, timeout=timeout_s)
+        kept = successor._sessions if successor is not None else []
+        ours = [session for session in self._sessions if session not in kept]
+        await asyncio.gather(*(session.close() for session in ours))
 
     async def close(self) -> None:
         """End the sessions with the server."""

@@ -59,10 +59,23 @@ def control_get(path: str, socket_path: Path | str, timeout_s: float = 5.0) -> A
     Raises:
         Failure: the control process does not answer.
     """
+    return control_send("GET", path, socket_path, timeout_s)[1]
+
+
+def control_send(
+    method: str, path: str, socket_path: Path | str, timeout_s: float = 30.0, body: Any = None
+) -> tuple[int, Any]:
+    """Send a request to the admin API; returns the status and the answer.
+
+    Raises:
+        Failure: the control process does not answer.
+    """
     connection = _UnixConnection(str(socket_path), timeout_s)
+    text = None if body is None else json.dumps(body).encode()
     try:
-        connection.request("GET", f"/api/v1/admin/{path}")
-        return json.loads(connection.getresponse().read())
+        connection.request(method, f"/api/v1/admin/{path}", text)
+        response = connection.getresponse()
+        return response.status, json.loads(response.read())
     except (OSError, ValueError, http.client.HTTPException) as error:
         raise Failure(
             "CONTROL_GONE", f"the gateway's control process does not answer: {error}",

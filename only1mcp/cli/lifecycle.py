@@ -28,7 +28,7 @@ from only1mcp.config.isolated import load_isolated
 from only1mcp.config.problems import ConfigInvalid
 from only1mcp.config.settings import Settings
 from only1mcp.links.runtime_dir import AlreadyRunning, RuntimeDir, for_port
-from only1mcp.process.context import Shared
+from only1mcp.process.context import Shared, Source
 
 _POLL_S = 0.05
 _VARIABLES = {
@@ -131,18 +131,10 @@ def _run(
     port = listeners[0].getsockname()[1]
     directory, lock = _claim(port)
     directory.clear()
-    settings = _with_demo(replace(settings, port=port), demo)
-
-    def reread() -> Settings | None:
-        try:
-            return _with_demo(load_isolated(path, environment), demo)
-        except ConfigInvalid as error:
-            say(f"the configuration is not valid; nothing was changed:\n{error}")
-        except (OSError, RuntimeError) as error:
-            say(f"the configuration cannot be read; nothing was changed: {error}")
-        return None
-
-    supervisor = Supervisor(settings, listeners, demo, directory, reread, on_ready)
+    finish = _finisher(demo)
+    settings = finish(replace(settings, port=port))
+    source = Source(path, environment, finish)
+    supervisor = Supervisor(settings, listeners, demo, directory, source, on_ready)
     code = 128 + supervisor.run()
     if is_passing:
         directory.remove()
@@ -150,12 +142,14 @@ def _run(
     return code
 
 
-def _with_demo(settings: Settings, demo: socket.socket | None) -> Settings:
+def _finisher(demo: socket.socket | None) -> Callable[[Settings], Settings]:
+    """Return what adds the servers of the demonstration, if that is what runs."""
     if demo is None:
-        return settings
+        return lambda settings: settings
     from only1mcp.demo.settings import with_demo
 
-    return with_demo(settings, demo.getsockname()[1])
+    port = demo.getsockname()[1]
+    return lambda settings: with_demo(settings, port)
 
 
 def _claim(port: int) -> tuple[RuntimeDir, int]:

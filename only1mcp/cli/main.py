@@ -11,6 +11,7 @@ from only1mcp.cli.output import USAGE, Failure
 _COMMANDS = {
     "start": ("lifecycle", "Run the gateway in the foreground."),
     "stop": ("lifecycle", "Stop a running gateway."),
+    "reload": ("reload", "Have a running gateway take over its configuration."),
     "status": ("status", "Show processes and servers of a running gateway."),
     "list": ("status", "List the servers."),
     "tools": ("tools", "List and call tools through the gateway."),

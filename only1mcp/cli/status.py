@@ -14,6 +14,7 @@ from only1mcp.cli.output import (
     print_table,
 )
 from only1mcp.cli.settings import need_settings
+from only1mcp.config.problems import problem_of
 from only1mcp.links.runtime_dir import running
 
 
@@ -35,12 +36,22 @@ def status_command(port: int | None, as_json: bool) -> None:
         f"only1mcp {status['version']} ({status['accel']})  {status['url']}"
         f"  up {status['uptime_s']:g} s  config {status['config'] or 'demonstration'}"
     )
+    _print_reload(status["reload"])
     print_table(
         ("PROCESS", "PID", "STATE", "RESTARTS"),
         [(_name(row), row["pid"], row["state"], row["restarts"]) for row in status["processes"]],
     )
     click.echo()
     _print_servers(status["servers"])
+
+
+def _print_reload(reload: dict[str, Any] | None) -> None:
+    """Say how the last reload went, if it went wrong: what runs is not what the file says."""
+    if reload is None or reload["ok"]:
+        return
+    click.echo(f"the last reload failed at {reload['at']}: {reload['message']}")
+    for plain in reload["problems"]:
+        click.echo(f"  {problem_of(plain)}")
 
 
 def _name(row: dict[str, Any]) -> str:

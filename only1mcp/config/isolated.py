@@ -13,7 +13,7 @@ from typing import Any
 
 import orjson
 
-from only1mcp.config.problems import ConfigInvalid, Place, Problem
+from only1mcp.config.problems import ConfigInvalid, problem_of
 from only1mcp.config.settings import Settings
 
 
@@ -38,13 +38,8 @@ def load_isolated(path: Path | None, environment: Mapping[str, str]) -> Settings
     if "settings" in outcome:
         return Settings.from_plain(outcome["settings"])
     if "problems" in outcome:
-        raise ConfigInvalid(_problem(plain) for plain in outcome["problems"])
+        raise ConfigInvalid(problem_of(plain) for plain in outcome["problems"])
     raise RuntimeError(f"the configuration could not be loaded: {outcome['crash']}")
-
-
-def _problem(plain: dict[str, object]) -> Problem:
-    place = Place(int(str(plain.pop("line"))), int(str(plain.pop("column"))))
-    return Problem(place=place, **{key: str(value) for key, value in plain.items()})
 
 
 def _load_and_exit(path: Path | None, environment: Mapping[str, str], writing: int) -> None:

@@ -1,6 +1,6 @@
 """What is wrong with a configuration: all of it at once, each thing with its place."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -39,6 +39,13 @@ class Problem:
         plain = asdict(self)
         plain.update(plain.pop("place"))
         return plain
+
+
+def problem_of(plain: Mapping[str, object]) -> Problem:
+    """Undo `Problem.to_plain` after a trip through JSON."""
+    place = Place(int(str(plain["line"])), int(str(plain["column"])))
+    texts = {key: str(plain[key]) for key in ("file", "path", "what", "hint")}
+    return Problem(place=place, **texts)
 
 
 class ConfigInvalid(Exception):

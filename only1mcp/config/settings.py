@@ -1,6 +1,6 @@
 """What the processes run on: frozen, made of plain types, free of pydantic."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from only1mcp.ingress.limits import Limits
@@ -33,6 +33,24 @@ class Settings:
     """The file it came from; empty for the demonstration."""
     demo: bool = False
     """Whether the bundled servers run."""
+    number: int = 1
+    """Grows with every reload that changed something."""
+    slots: tuple[str, ...] = ()
+    """Ids of servers by their slots in shared memory; those that were removed keep theirs."""
+
+    @property
+    def slot_of(self) -> dict[str, int]:
+        """The slots of the servers that are configured."""
+        known = self.slots or [server.id for server in self.servers]
+        places = {server_id: slot for slot, server_id in enumerate(known)}
+        return {server.id: places[server.id] for server in self.servers}
+
+    def following(self, before: "Settings | None") -> "Settings":
+        """Number these settings, and give each server a slot; it keeps one that it had before."""
+        known = before.slots if before is not None else ()
+        new = [server.id for server in self.servers if server.id not in known]
+        number = before.number + 1 if before is not None else 1
+        return replace(self, number=number, slots=(*known, *new))
 
     def to_plain(self) -> dict[str, Any]:
         """Give the settings a form that JSON can carry between processes."""
@@ -47,6 +65,7 @@ class Settings:
                 "limits": Limits(**plain["limits"]),
                 "allowed_hosts": tuple(plain["allowed_hosts"]),
                 "allowed_origins": tuple(plain["allowed_origins"]),
+                "slots": tuple(plain["slots"]),
                 "servers": tuple(Server.from_plain(server) for server in plain["servers"]),
             }
         )

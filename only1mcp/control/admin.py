@@ -9,12 +9,14 @@ from aiohttp import web
 
 from only1mcp import __version__
 from only1mcp._speedups import ACCEL
+from only1mcp.config.settings import Settings
+from only1mcp.control.reloader import Reloader
 from only1mcp.health.board import HealthBoard
 from only1mcp.ingress.origin import bracketed
 from only1mcp.memory.health_words import HealthWords
 from only1mcp.memory.processes import read_processes
 from only1mcp.observability.metrics import MetricsReader
-from only1mcp.process.context import Context
+from only1mcp.process.context import Context, plan_of
 
 PREFIX = "/api/v1/admin"
 
@@ -22,11 +24,18 @@ PREFIX = "/api/v1/admin"
 class Admin:
     """Answers what is asked about this gateway."""
 
-    def __init__(self, context: Context, board: HealthBoard) -> None:
+    def __init__(self, context: Context, board: HealthBoard, reloader: Reloader) -> None:
         self._shared = context.shared
+        self._reloader = reloader
         self._board = board
         self._words = HealthWords(context.shared.memory)
         self._metrics = MetricsReader(context.shared.metrics_plan, context.shared.memory)
+        self.follow(context.shared.settings)
+
+    def follow(self, settings: Settings) -> None:
+        """Speak of these servers from now on."""
+        self._words.slots = list(settings.slot_of.values())
+        self._metrics.follow(plan_of(settings))
 
     def app(self) -> web.Application:
         """Return the web application."""
@@ -35,6 +44,7 @@ class Admin:
         app.router.add_get(f"{PREFIX}/servers", self._get_servers)
         app.router.add_get(f"{PREFIX}/metrics", self._get_metrics)
         app.router.add_get(f"{PREFIX}/status", self._get_status)
+        app.router.add_post(f"{PREFIX}/reload", self._post_reload)
         return app
 
     async def _get_health(self, request: web.Request) -> web.Response:
@@ -59,6 +69,12 @@ class Admin:
         del request
         return _json(self.status())
 
+    async def _post_reload(self, request: web.Request) -> web.Response:
+        """Reload; 409 when nothing was changed because of a mistake."""
+        del request
+        outcome = await self._reloader.reload("request")
+        return _json({"reload": outcome.to_plain()}, 200 if outcome.ok else 409)
+
     def metrics(self) -> list[dict[str, Any]]:
         """Return every sample as name, labels and value."""
         return [
@@ -69,7 +85,7 @@ class Admin:
 
     def status(self) -> dict[str, Any]:
         """Return everything `only1mcp status` shows."""
-        shared, settings = self._shared, self._shared.settings
+        shared, settings, last = self._shared, self._reloader.settings, self._reloader.last
         now = time.monotonic_ns()
         return {
             "version": __version__,
@@ -84,10 +100,13 @@ class Admin:
                     "role": row.role, "index": row.index, "pid": row.pid,
                     "state": row.state.name.lower(), "restarts": max(row.starts - 1, 0),
                     "heartbeat_age_ms": max(now - row.beat_ns, 0) // 1_000_000,
+                    "settings": row.serves,
                 }
                 for row in read_processes(shared.memory)
             ],
             "servers": self._board.servers(),
+            "settings": settings.number,
+            "reload": None if last is None else last.to_plain(),
         }  # fmt: skip
 
 

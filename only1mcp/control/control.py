@@ -1,27 +1,67 @@
-"""The control process: the health board behind its manager, and the admin API."""
+"""The control process: the health board behind its manager, the admin API, and reloads."""
+
+import asyncio
+import importlib
+import signal
+from functools import partial
 
 from aiohttp import web
 
+from only1mcp.config.settings import Settings
 from only1mcp.control.admin import Admin
+from only1mcp.control.reloader import LOADER, START, Reloader
+from only1mcp.control.watcher import FileWatcher
 from only1mcp.health.board import HealthBoard
 from only1mcp.health.manager import serve_board
 from only1mcp.memory.health_words import HealthWords
 from only1mcp.process.child import Lifecycle
 from only1mcp.process.context import Context
+from only1mcp.tasks import Tasks
+
+_WARM_UP_S = 1.0
+"""The parsers are loaded when the start is over, before the first reload."""
 
 
 async def serve_control(context: Context, lifecycle: Lifecycle) -> None:
     """Be the control process until told to stop."""
     shared = context.shared
-    ids = [server.id for server in shared.settings.servers]
-    board = HealthBoard(ids, HealthWords(shared.memory))
+    board = HealthBoard([], HealthWords(shared.memory))
+    board.follow(shared.settings.slot_of)
     serve_board(board, shared.runtime_dir.board_socket, shared.board_key)
-    runner = web.AppRunner(Admin(context, board).app(), access_log=None)
+
+    def follow(settings: Settings) -> None:
+        board.follow(settings.slot_of)
+        admin.follow(settings)
+
+    reloader = Reloader(shared, follow)
+    admin = Admin(context, board, reloader)
+    runner = web.AppRunner(admin.app(), access_log=None)
     await runner.setup()
     socket_path = shared.runtime_dir.control_socket
     socket_path.unlink(missing_ok=True)
     await web.UnixSite(runner, str(socket_path)).start()
     socket_path.chmod(0o600)
+    tasks = Tasks()
+    _await_reasons(context, reloader, tasks)
     lifecycle.ready()
     await lifecycle.stopping.wait()
+    await tasks.cancel_all()
     await runner.cleanup()
+
+
+def _await_reasons(context: Context, reloader: Reloader, tasks: Tasks) -> None:
+    """Reload on SIGHUP and when the file changes."""
+    loop, source = asyncio.get_running_loop(), context.shared.source
+
+    async def reload(cause: str) -> None:
+        await reloader.reload(cause)
+
+    async def warm_up() -> None:
+        await asyncio.sleep(_WARM_UP_S)
+        await asyncio.to_thread(importlib.import_module, LOADER)
+        await reload(START)
+
+    loop.add_signal_handler(signal.SIGHUP, lambda: tasks.spawn(reload("signal")))
+    tasks.spawn(warm_up())
+    if source is not None and source.path is not None:
+        tasks.spawn(FileWatcher(source.path, partial(reload, "file")).run())

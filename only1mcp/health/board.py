@@ -6,7 +6,7 @@ themselves.
 """
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from only1mcp.memory.health_words import Health, HealthWords
@@ -24,12 +24,21 @@ class HealthBoard:
         self._lock = threading.Lock()
         self._said: dict[str, dict[str, dict[str, Any]]] = {}
 
+    def follow(self, slot_of: Mapping[str, int]) -> None:
+        """Judge these servers from now on, each in its slot; forget those that have gone."""
+        with self._lock:
+            for server_id in self._index.keys() - slot_of.keys():
+                self._words.write(self._index[server_id], Health.UNKNOWN)
+                self._said.pop(server_id, None)
+            self._index = dict(slot_of)
+            self._words.slots = list(slot_of.values())
+
     def report(self, observer: str, server_id: str, observation: dict[str, Any]) -> None:
         """Take one observer's word on one server, in place of its last one."""
-        index = self._index.get(server_id)
-        if index is None:
-            return
         with self._lock:
+            index = self._index.get(server_id)
+            if index is None:
+                return
             self._said.setdefault(server_id, {})[observer] = observation
             if observer == HOST:
                 verdict = _VERDICT.get(str(observation.get("state")), Health.UNKNOWN)

@@ -114,6 +114,12 @@ class ChannelServer:
         own = 0 if self._connection is None else self._connection.pid
         return {own, *self.pool.pids} - {0}
 
+    @property
+    def busy(self) -> bool:
+        """Whether calls are under way or wait."""
+        own = self._connection is not None and self._connection.session.busy
+        return own or self.pool.busy or len(self._waiting) > 0
+
     def _member(self, features: Feature) -> ChannelMember:
         return ChannelMember(self.server, self._client, features, self._tasks)
 

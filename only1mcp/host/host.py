@@ -1,43 +1,44 @@
 """The host process: puts servers, links and the health board together."""
 
 import asyncio
-import contextlib
 import logging
-from collections.abc import Hashable
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import orjson
 
-from only1mcp._speedups import Envelope, scan
-from only1mcp.backends.call import Cancel, Outgoing, ReplySink, Respond
-from only1mcp.errors import BackendUnreachable, Only1MCPError
+from only1mcp._speedups import Envelope
+from only1mcp.backends.call import Cancel, Outgoing, Respond
+from only1mcp.config.settings import Settings
+from only1mcp.errors import BackendUnreachable
 from only1mcp.health.board import HOST
 from only1mcp.health.manager import HealthReporter
-from only1mcp.host.channel_server import ChannelServer
-from only1mcp.host.http_server import HttpServer
+from only1mcp.host.lessons import Lessons
 from only1mcp.host.link_sink import LinkSink
 from only1mcp.host.orphans import kill_descendants, reap_orphans
+from only1mcp.host.roster import Roster
 from only1mcp.host.status import Observer, ServerState, ServerStatus
 from only1mcp.host.variants import Variants
+from only1mcp.host.watching import Watching
 from only1mcp.links.frames import Kind
 from only1mcp.links.link import Link, serve
 from only1mcp.links.wire import CallFrame, decode_numbered
+from only1mcp.memory.processes import workers_follow
 from only1mcp.process import prctl
 from only1mcp.process.child import Lifecycle
 from only1mcp.process.context import Context
-from only1mcp.protocol import jsonrpc
 from only1mcp.protocol.client_features import Feature
 from only1mcp.protocol.versions import Era
 from only1mcp.registry.catalogue import Catalogue
-from only1mcp.tasks import Tasks
+from only1mcp.tasks import Tasks, until
 from only1mcp.transports.streamable_http import make_client
 
-LEGACY = "legacy"
-"""What `only1mcp.proxy.learning` calls the question after legacy revisions."""
 _log = logging.getLogger(__name__)
 SUBSCRIPTIONS = frozenset({"resources/subscribe", "resources/unsubscribe"})
-SETTLE_S = 3.0
-"""The longest that a lesson waits, after a start, for servers that are slow to start."""
+CONFIRM_S = 5.0
+"""How long clients are not told of a change for the sake of a worker that does not know it yet."""
+_LOOK_S = 0.002
 
 
 class Host:
@@ -56,37 +57,73 @@ class Host:
         """Set once each server has answered or failed."""
         self._asked: dict[tuple[Link, int], dict[int, Respond]] = {}
         """Questions of servers that callers are yet to answer, by their number."""
-        self._lessons: dict[str, asyncio.Task[None]] = {}
         self._variants = Variants(self._on_variant)
         observer = Observer(
             self._on_status, self._on_catalogue, self._on_updated, self._on_logged, self._on_task,
             self._on_said,
         )  # fmt: skip
-        self._servers: dict[str, ChannelServer | HttpServer] = {}
-        self._index: dict[str, int] = {}
+        self._roster = Roster(observer, self._tasks, self._client)
+        self._watching = Watching(self._roster, self._tasks)
+        self._lessons = Lessons(
+            self._roster, self._variants, self._known, self._settled, self._tasks
+        )
+        self._settings = context.shared.settings
+        self._confirmed = partial(workers_follow, context.shared.memory)
+        self._index = self._settings.slot_of
         self._restarts: dict[str, int] = {}
-        for index, server in enumerate(context.shared.settings.servers):
-            self._index[server.id] = index
-            self._unsettled.add(server.id)
-            kind = HttpServer if server.transport == "http" else ChannelServer
-            self._servers[server.id] = kind(server, observer, self._tasks, self._client)
+        self._new = self._roster.follow(self._settings.servers, lambda: True)
+        self._unsettled.update(self._index)
         if not self._unsettled:
             self._settled.set()
 
     def start(self) -> None:
         """Start all servers, at the same time."""
-        for server in self._servers.values():
+        for server in self._new:
             server.start()
+        self._new = []
+
+    def follow(self, settings: Settings) -> None:
+        """Hold other servers from now on; clients hear of it once all workers know."""
+        old, self._settings = self._settings, settings
+        self._index = settings.slot_of
+        changed = self._changes(old)
+        confirmed = partial(self._confirmed, settings.number)
+        self._new = self._roster.follow(settings.servers, confirmed)
+        for made in self._new:
+            self._restarts.pop(made.server.id, None)
+            self._lessons.prepare(made)
+        for server_id in {server.id for server in old.servers} - self._index.keys():
+            self._known.pop(server_id, None)
+            self._variants.forget(server_id)
+            self._settle(server_id)
+        self.start()
+        if changed:
+            self._tasks.spawn(self._tell_changed(changed, confirmed))
+
+    def _changes(self, old: Settings) -> frozenset[str]:
+        """Return the kinds of lists that differ at once, before any new server has answered."""
+        before = {server.id: server.prefix for server in old.servers}
+        after = {server.id: server.prefix for server in self._settings.servers}
+        moved = [key for key in before if key in after] != [key for key in after if key in before]
+        gone = [
+            known for key, known in self._known.items()
+            if moved or after.get(key) != before.get(key)
+        ]  # fmt: skip
+        return frozenset().union(*(known.differs(Catalogue(known.server_id)) for known in gone))
+
+    async def _tell_changed(self, kinds: frozenset[str], confirmed: Callable[[], bool]) -> None:
+        await until(confirmed, CONFIRM_S, _LOOK_S)
+        self._broadcast(orjson.dumps({"changed": sorted(kinds)}))
 
     async def stop(self) -> None:
         """End all servers properly, at the same time."""
-        await asyncio.gather(*(server.stop() for server in self._servers.values()))
+        await asyncio.gather(*(server.stop() for server in self._roster.everyone))
         await self._tasks.cancel_all()
         await self._client.close()
 
     def child_pids(self) -> set[int]:
         """Return the pids of the children that run now."""
-        return {pid for server in self._servers.values() for pid in server.pids}
+        return {pid for server in self._roster.everyone for pid in server.pids}
 
     def link(self) -> Link:
         """Make our end of a new link; the worker hears what is known as soon as it is open."""
@@ -109,9 +146,7 @@ class Host:
                 cancel = self._under_way[owner, token]
                 self._forget(owner, token)
                 cancel()
-        for server in self._servers.values():
-            self._unwatched(server, server.watches.drop_link(link))
-            server.task_watches.drop_link(link)
+        self._watching.link_closed(link)
 
     def _on_frame(self, link: Link, kind: Kind, token: int, payload: bytes) -> None:
         if kind is Kind.CANCEL:
@@ -131,91 +166,25 @@ class Host:
 
     def _take_note(self, link: Link, note: dict[str, Any]) -> None:
         """Take what a worker tells that concerns no call."""
-        for action in ("watch", "unwatch"):
-            if action in note:
-                server_id, uri, number = note[action]
-                method = f"resources/{action.replace('watch', 'subscribe')}"
-                self._tasks.spawn(self._watch(server_id, method, uri, (link, number)))
-        if "watch_task" in note:
-            server_id, task_id, number = note["watch_task"]
-            self._servers[server_id].task_watches.watch(task_id, (link, number))
-        if "unwatch_task" in note:
-            server_id, task_id, number = note["unwatch_task"]
-            self._servers[server_id].task_watches.unwatch(task_id, (link, number))
         if "ended" in note:
             self._broadcast(orjson.dumps({"ended": note["ended"]}))
-            for server in self._servers.values():
-                self._unwatched(server, server.watches.drop({note["ended"]}))
-                server.pool.end_session(note["ended"])
-        if "roots" in note:
-            for server in self._servers.values():
+            self._watching.session_ended(note["ended"])
+        elif "roots" in note:
+            for server in self._roster.everyone:
                 server.pool.notify(note["roots"], "notifications/roots/list_changed")
-        if "learn" in note:
-            self._tasks.spawn(self._teach(link, note["learn"]))
-
-    async def _teach(self, link: Link, topic: str) -> None:
-        """Find out what a worker needs to know, once for all, and say when that is done."""
-        lesson = self._lessons.get(topic)
-        if lesson is None:
-            lesson = self._lessons[topic] = self._tasks.spawn(self._learn(topic))
-        await asyncio.wait({lesson})
-        link.send(Kind.EVENT, 0, orjson.dumps({"learned": topic}))
-
-    async def _learn(self, topic: str) -> None:
-        servers = list(self._servers.values())
-        if topic == LEGACY:
-            https = [server for server in servers if isinstance(server, HttpServer)]
-            await asyncio.gather(*(server.learn_both_eras() for server in https))
+        elif "learn" in note:
+            self._tasks.spawn(self._lessons.teach(link, note["learn"]))
         else:
-            # The first client may come while servers start, and is to see what they offer it.
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._settled.wait(), SETTLE_S)
-            legacy = [
-                server for server in servers
-                if (known := self._known.get(server.server.id)) and Era.LEGACY in known.eras
-            ]  # fmt: skip
-            features = Feature(int(topic))
-            self._variants.features.add(features)  # for servers that come later
-            await asyncio.gather(*(self._variants.learn(features, [s]) for s in legacy))
-
-    def _unwatched(self, server: ChannelServer | HttpServer, uris: list[str]) -> None:
-        """Tell a server what nobody watches any more."""
-        if uris and server.feed is not None:
-            self._tasks.spawn(server.feed.forget(uris))
-
-    async def _watch(self, server_id: str, method: str, uri: str, holder: Hashable) -> None:
-        """Have a resource watched, or no longer; of a server that is down, once it is back."""
-        server = self._servers[server_id]
-        if server.feed is None:
-            server.watches.note(method, uri, holder)
-            return
-        try:
-            await server.watch(method, uri, holder)
-        except Only1MCPError as error:
-            _log.info("%s: %s", method, error, extra={"server": server_id})
-
-    async def _subscribe(self, frame: CallFrame, sink: ReplySink) -> None:
-        """Carry out a legacy client's `resources/subscribe` or its opposite."""
-        params = orjson.loads(frame.params)
-        try:
-            server = self._servers[frame.server_id]
-            if server.feed is None and frame.method == "resources/unsubscribe":
-                server.watches.remove(params["uri"], frame.session)
-            else:
-                await server.watch(frame.method, params["uri"], frame.session)
-        except Only1MCPError as error:
-            sink.on_failure(error)
-        else:
-            sink.on_reply(scan(jsonrpc.result(b"0", b"{}")))
+            self._watching.take(link, note)
 
     def _call(self, link: Link, token: int, frame: CallFrame) -> None:
-        server = self._servers.get(frame.server_id)
+        server = self._roster.get(frame.server_id)
         questions: dict[int, Respond] = {}
         self._asked[link, token] = questions
         answer = LinkSink(self._forget, link, token, questions)
         if server is not None and frame.method in SUBSCRIPTIONS:
             self._under_way[link, token] = _nothing
-            self._tasks.spawn(self._subscribe(frame, answer))
+            self._tasks.spawn(self._watching.subscribe(frame, answer))
             return
         if server is None:
             answer.on_failure(BackendUnreachable(f"server {frame.server_id} is not run here"))
@@ -242,8 +211,10 @@ class Host:
             self._known[catalogue.server_id] = catalogue
             self._broadcast(_catalogue_event(catalogue))
         differs = catalogue.differs(known) if known is not None else frozenset()
-        if (kinds | differs or known is None) and Era.LEGACY in catalogue.eras:
-            self._tasks.spawn(self._variants.relearn(self._servers[catalogue.server_id]))
+        server = self._roster.current(catalogue.server_id)
+        is_new = bool(kinds | differs) or known is None
+        if is_new and Era.LEGACY in catalogue.eras and server is not None:
+            self._tasks.spawn(self._variants.relearn(server))
         if kinds - differs:  # of differences the workers tell, each of what it has shown
             self._broadcast(orjson.dumps({"changed": sorted(kinds - differs)}))
 
@@ -251,7 +222,8 @@ class Host:
         self._broadcast(_variant_event(features, catalogue))
 
     def _on_updated(self, server_id: str, uri: str, params: bytes) -> None:
-        holders = self._servers[server_id].watches.holders(uri)
+        server = self._roster.current(server_id)
+        holders = server.watches.holders(uri) if server is not None else set()
         serials = [holder for holder in holders if isinstance(holder, int)]
         event = {"updated": uri, "params": params.decode(), "sessions": serials}
         self._broadcast(orjson.dumps(event))
@@ -271,9 +243,17 @@ class Host:
         if status.restarts > self._restarts.get(status.id, 0):
             self._restarts[status.id] = status.restarts
             self._metrics.restart(self._index[status.id])
+        is_starting = status.state is ServerState.STARTING
+        if is_starting and self._roster.is_succeeding(status.id):
+            return  # its predecessor serves
         self._reporter.say(status.id, status.to_plain())
-        if status.state is not ServerState.STARTING and status.id in self._unsettled:
-            self._unsettled.discard(status.id)
+        if not is_starting:
+            self._settle(status.id)
+
+    def _settle(self, server_id: str) -> None:
+        """Note that a server has answered or failed for the first time, or is not waited for."""
+        if server_id in self._unsettled:
+            self._unsettled.discard(server_id)
             if not self._unsettled:
                 self._settled.set()
                 self._broadcast(b'{"settled":true}')
@@ -306,7 +286,7 @@ async def serve_host(context: Context, lifecycle: Lifecycle) -> None:
     host.start()
     reaping = Tasks()
     reaping.spawn(reap_orphans(host.child_pids))
-    lifecycle.ready()
+    lifecycle.ready(host.follow)
     await lifecycle.stopping.wait()
     links.close()
     if not lifecycle.orphaned:

@@ -79,6 +79,11 @@ class HttpServer:
         return self.pool.call(outgoing, sink)
 
     @property
+    def busy(self) -> bool:
+        """Whether calls are under way."""
+        return self.pool.busy
+
+    @property
     def pids(self) -> set[int]:
         """It runs elsewhere."""
         return set()

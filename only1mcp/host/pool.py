@@ -103,6 +103,11 @@ class Pool:
         """The processes of all members."""
         return {member.pid for member in (*self._used, *self._ending)}
 
+    @property
+    def busy(self) -> bool:
+        """Whether calls are under way."""
+        return any(member.busy for member in self._used)
+
     def call(self, outgoing: Outgoing, sink: ReplySink) -> Cancel:
         """Send a request on the connection of its client."""
         try:

@@ -83,6 +83,11 @@ class Variants:
             async with self._listing[one.server.id]:
                 await self._learn(features, one)
 
+    def forget(self, server_id: str) -> None:
+        """Forget a server that was removed."""
+        for key in [key for key in self.known if key[1] == server_id]:
+            del self.known[key]
+
     async def relearn(self, server: Pooled) -> None:
         """Find out what a server offers now that its lists have changed."""
         server_id = server.server.id

@@ -17,6 +17,11 @@ class Watches:
     def __init__(self) -> None:
         self._holders: OrderedDict[str, set[Hashable]] = OrderedDict()
 
+    def inherit(self, other: "Watches") -> None:
+        """Go on with what another one's holders watch."""
+        for uri, holders in other._holders.items():
+            self._holders.setdefault(uri, set()).update(holders)
+
     @property
     def uris(self) -> list[str]:
         """All that are watched."""

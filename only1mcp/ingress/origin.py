@@ -23,6 +23,10 @@ class OriginCheck:
     """Knows the hosts by which we may be called and the web origins that may call."""
 
     def __init__(self, hosts: Iterable[str], origins: Iterable[str]) -> None:
+        self.follow(hosts, origins)
+
+    def follow(self, hosts: Iterable[str], origins: Iterable[str]) -> None:
+        """Go by these from now on."""
         self._hosts = {*_LOOPBACK, *(bracketed(host.lower()) for host in hosts)}
         self._origins = {origin.lower().rstrip("/") for origin in origins}
 

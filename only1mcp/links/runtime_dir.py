@@ -12,8 +12,8 @@ from typing import Any
 
 _LOCK_TRIES = 10
 _MAX_SOCKET_BYTES = 107
-GENERATION = "g"
-"""Folders of this name and a number hold the sockets of one edition of the configuration."""
+GENERATION = "g1"
+"""The folder that holds the sockets of one supervisor's children."""
 
 
 class RuntimeDirError(OSError):
@@ -72,7 +72,7 @@ class RuntimeDir:
             RuntimeDirError: others may change what is there, or its name is too long.
             OSError: it cannot be made.
         """
-        longest = self.path / f"{GENERATION}{'9' * 6}" / self.control_socket.name
+        longest = self.path / GENERATION / self.control_socket.name
         if len(os.fsencode(longest)) > _MAX_SOCKET_BYTES:
             raise RuntimeDirError(f"{self.path} is too long a name for unix sockets")
         _make(self.path.parent)
@@ -120,13 +120,13 @@ class RuntimeDir:
         return None
 
     def remove(self) -> None:
-        """Remove the directory; it was that of an edition which has ended."""
+        """Remove the directory; it was that of children which have ended."""
         shutil.rmtree(self.path, ignore_errors=True)
 
     def clear(self) -> None:
         """Remove what a gateway leaves; the lock stays, whoever waits for it needs it."""
         self.record.unlink(missing_ok=True)
-        for folder in self.path.glob(f"{GENERATION}*"):
+        for folder in self.path.glob("g*"):
             RuntimeDir(folder).remove()
 
 

@@ -1,6 +1,7 @@
 """One word for each server: the health board's verdict, where every worker can read it."""
 
 import enum
+from collections.abc import Sequence
 
 from only1mcp.memory.layout import SharedMemory
 
@@ -16,10 +17,12 @@ class Health(enum.IntEnum):
 
 
 class HealthWords:
-    """The verdicts, by the server's place in the configuration."""
+    """The verdicts, by the server's slot; a slot is a server's for the life of the gateway."""
 
     def __init__(self, memory: SharedMemory) -> None:
         self._words = memory.section(memory.layout.health, memory.layout.servers)
+        self.slots: Sequence[int] = range(memory.layout.servers)
+        """Those of the servers that are configured now; the others count for nothing."""
 
     def read(self, index: int) -> Health:
         """Return the verdict on one server."""
@@ -31,8 +34,9 @@ class HealthWords:
 
     def count(self) -> tuple[int, int]:
         """Return how many servers are up, and how many there are."""
-        return self._words.tolist().count(Health.UP), len(self._words)
+        up = sum(self._words[slot] == Health.UP for slot in self.slots)
+        return up, len(self.slots)
 
     def usable(self) -> bool:
         """Say whether any server is up, or none is declared."""
-        return not len(self._words) or Health.UP in self._words
+        return not self.slots or any(self._words[slot] == Health.UP for slot in self.slots)

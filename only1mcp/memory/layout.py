@@ -8,7 +8,7 @@ ROLES = ("supervisor", "control", "host", "demo")
 ENDED_SLOTS = 32_768
 MARK_SLOTS = 32_768
 MARK_WORDS = 4
-PROCESS_WORDS = 4
+PROCESS_WORDS = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,27 +41,19 @@ class Layout:
 
 
 class SharedMemory:
-    """The mapping and its sections, each an array of unsigned 64-bit words.
+    """The mapping and its sections, each an array of unsigned 64-bit words."""
 
-    Args:
-        layout: the plan.
-        predecessor: that of the edition before, if there was one.
-    """
-
-    def __init__(self, layout: Layout, predecessor: "SharedMemory | None" = None) -> None:
+    def __init__(self, layout: Layout) -> None:
         self.layout = layout
         self._words = _map(layout.size_bytes)
-        self.ended: memoryview[int] = (
-            _map(2 * ENDED_SLOTS * WORD) if predecessor is None else predecessor.ended
-        )
-        """The ended sessions, two words for each slot; all editions share one table, so that what
-        the processes of an old one end while they drain is ended for the new one as well."""
-        self.marks: memoryview[int] = (
-            _map(MARK_WORDS * MARK_SLOTS * WORD) if predecessor is None else predecessor.marks
-        )
+        self.ended: memoryview[int] = _map(2 * ENDED_SLOTS * WORD)
+        """The ended sessions, two words for each slot."""
+        self.marks: memoryview[int] = _map(MARK_WORDS * MARK_SLOTS * WORD)
         """What is remembered of sessions, `MARK_WORDS` words for each slot."""
-        self.epoch: memoryview[int] = _map(WORD) if predecessor is None else predecessor.epoch
+        self.epoch: memoryview[int] = _map(WORD)
         """One word, which grows whenever something is noted of a session."""
+        self.reloads: memoryview[int] = _map(2 * WORD)
+        """How many reloads have ended, and how many of them changed nothing for a mistake."""
 
     def section(self, start: int, length: int) -> "memoryview[int]":
         """Return a view of some words; writes are seen by every process."""

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from only1mcp.memory.layout import ROLES, SharedMemory
 
-_PID, _STATE, _BEAT, _STARTS = range(4)
+_PID, _STATE, _BEAT, _STARTS, _SERVES = range(5)
 
 
 class State(enum.IntEnum):
@@ -29,6 +29,8 @@ class ProcessStatus:
     """How often it was started, the first time included."""
     beat_ns: int
     """Monotonic nanoseconds of its last heartbeat."""
+    serves: int = 0
+    """The number of the settings that it works by."""
 
 
 class ProcessRow:
@@ -43,6 +45,7 @@ class ProcessRow:
         self._words[_STATE] = State.STARTING
         self._words[_BEAT] = now_ns
         self._words[_STARTS] += 1
+        self._words[_SERVES] = 0
 
     def clear(self) -> None:
         """Note that the process is gone."""
@@ -72,6 +75,20 @@ class ProcessRow:
         self._words[_STATE] = state
 
     @property
+    def starts(self) -> int:
+        """How often it was started; 0 for a row that nobody has ever had."""
+        return self._words[_STARTS]
+
+    @property
+    def serves(self) -> int:
+        """The number of the settings that the process works by."""
+        return self._words[_SERVES]
+
+    @serves.setter
+    def serves(self, number: int) -> None:
+        self._words[_SERVES] = number
+
+    @property
     def beat_ns(self) -> int:
         """Monotonic nanoseconds of the last heartbeat."""
         return self._words[_BEAT]
@@ -91,7 +108,21 @@ def read_processes(memory: SharedMemory) -> list[ProcessStatus]:
         if words[_PID]:
             found.append(
                 ProcessStatus(
-                    role, number, words[_PID], State(words[_STATE]), words[_STARTS], words[_BEAT]
+                    role,
+                    number,
+                    words[_PID],
+                    State(words[_STATE]),
+                    words[_STARTS],
+                    words[_BEAT],
+                    words[_SERVES],
                 )
             )
     return found
+
+
+def workers_follow(memory: SharedMemory, number: int) -> bool:
+    """Say whether every worker that serves works by these settings or newer ones."""
+    return all(
+        row.serves >= number for row in read_processes(memory)
+        if row.role == "worker" and row.state is not State.DRAINING
+    )  # fmt: skip

@@ -22,7 +22,7 @@ from only1mcp._speedups import ACCEL
 from only1mcp.errors import Only1MCPError
 from only1mcp.memory.health_words import Health, HealthWords
 from only1mcp.memory.layout import SharedMemory
-from only1mcp.memory.processes import State, read_processes
+from only1mcp.memory.processes import ProcessRow, State, read_processes
 from only1mcp.protocol.methods import METHOD_LABELS
 
 BUCKETS_S = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
@@ -47,6 +47,9 @@ class MetricsPlan:
     """Which slot of a row counts what."""
 
     server_ids: tuple[str, ...]
+    """By their slots."""
+    removed: frozenset[str] = frozenset()
+    """Those that are not configured any more; should they come back, they go on counting."""
 
     @property
     def durations(self) -> int:
@@ -130,20 +133,29 @@ class MetricsReader:
         self._registry = CollectorRegistry(auto_describe=False)
         self._registry.register(self)
 
+    def follow(self, plan: MetricsPlan) -> None:
+        """Speak of other servers from now on."""
+        self._plan = plan
+
     def text(self) -> bytes:
         """Return the whole exposition."""
         return generate_latest(self._registry)
 
     def totals(self) -> list[int]:
         """Return each slot summed over all processes."""
-        rows = [self._memory.metrics_row(i).tolist() for i in range(self._memory.layout.processes)]
-        return [sum(column) for column in zip(*rows, strict=True)]
+        rows = [
+            self._memory.metrics_row(number)[: self._plan.size].tolist()
+            for number in range(self._memory.layout.processes)
+            if ProcessRow(self._memory.process_row(number)).starts
+        ]
+        return [sum(column) for column in zip([0] * self._plan.size, *rows, strict=True)]
 
     def collect(self) -> Iterator[Metric]:
         """Yield every metric family; called by prometheus_client."""
         totals = self.totals()
         yield from self._requests(totals)
         yield from self._upstreams(totals)
+        yield from self._reloads()
         yield from self._processes()
 
     def _requests(self, totals: Sequence[int]) -> Iterator[Metric]:
@@ -179,6 +191,8 @@ class MetricsReader:
             "only1mcp_stdio_restarts", "Restarts of a server's process.", labels=["server_id"]
         )
         for index, server_id in enumerate(self._plan.server_ids):
+            if server_id in self._plan.removed:
+                continue
             at = self._plan.server(index)
             for offset, status in enumerate(STATUSES):
                 if totals[at + offset]:
@@ -188,6 +202,15 @@ class MetricsReader:
             tools.add_metric([server_id], totals[at + _SERVER_SLOTS - 2])
             restarts.add_metric([server_id], totals[at + _SERVER_SLOTS - 1])
         yield from (calls, latency, health, tools, restarts)
+
+    def _reloads(self) -> Iterator[Metric]:
+        reloads = CounterMetricFamily(
+            "only1mcp_config_reloads", "Reloads of the configuration.", labels=["outcome"]
+        )
+        ended, failed = self._memory.reloads
+        reloads.add_metric(["ok"], ended - failed)
+        reloads.add_metric(["failed"], failed)
+        yield reloads
 
     def _processes(self) -> Iterator[Metric]:
         build = InfoMetricFamily("only1mcp_build", "What runs here.")

@@ -12,15 +12,20 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import NoReturn
 
+import orjson
 import uvloop
 
+from only1mcp.config.settings import Settings
 from only1mcp.memory.processes import State
 from only1mcp.observability.logs import setup_logging
 from only1mcp.process import prctl
+from only1mcp.process.bells import heard
 from only1mcp.process.context import Context
 
 _log = logging.getLogger(__name__)
 HEARTBEAT_S = 0.25
+Follow = Callable[[Settings], None]
+"""Has a process work by other settings from now on."""
 
 
 class Lifecycle:
@@ -32,15 +37,41 @@ class Lifecycle:
         self.orphaned = False
         """True when the supervisor is gone: there is no time to lose."""
         self._context = context
+        self._settings = context.shared.settings
         self._row = context.row
         loop = asyncio.get_running_loop()
         loop.add_signal_handler(signal.SIGTERM, self.stop)
         loop.add_reader(context.shared.lifeline, self._on_lifeline)
         self._beat()
 
-    def ready(self) -> None:
-        """Say that the process serves."""
+    def ready(self, follow: Follow | None = None) -> None:
+        """Say that the process serves; `follow` is called with settings that are newer than ours.
+
+        It must take them over at once or not at all.
+        """
+        self._row.serves = self._settings.number
         self._row.state = State.READY
+        shared = self._context.shared
+        if follow is not None and shared.bells is not None:
+            bell = shared.bells.of(self._context.row_number)
+            asyncio.get_running_loop().add_reader(bell, self._on_bell, bell, follow)
+
+    def _on_bell(self, bell: int, follow: Follow) -> None:
+        heard(bell)
+        published = self._context.shared.published
+        assert published is not None
+        number, data = published.read()
+        if number <= self._settings.number:
+            return
+        settings = Settings.from_plain(orjson.loads(data))
+        try:
+            follow(settings)
+        except Exception:  # noqa: BLE001 - a mistake of ours costs this reload, not the process
+            _log.exception("the new settings could not be taken over")
+            return
+        self._settings = settings
+        setup_logging(settings.log_level, settings.log_format, self._context.name)
+        self._row.serves = number
 
     def stop(self) -> None:
         """Begin to stop."""

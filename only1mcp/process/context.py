@@ -1,13 +1,32 @@
 """What a child inherits from the supervisor by the fork."""
 
 import socket
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from only1mcp.config.settings import Settings
 from only1mcp.links.runtime_dir import RuntimeDir
 from only1mcp.memory.layout import SharedMemory
 from only1mcp.memory.processes import ProcessRow, row_index
+from only1mcp.memory.published import Published
 from only1mcp.observability.metrics import MetricsPlan, MetricsWriter
+from only1mcp.process.bells import Bells
+
+
+def _as_they_are(settings: Settings) -> Settings:
+    return settings
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where settings come from, now and at each reload."""
+
+    path: Path | None
+    """The file; None when there is none."""
+    environment: Mapping[str, str] = field(repr=False)
+    finish: Callable[[Settings], Settings] = _as_they_are
+    """Adds what stands in no file: the servers of the demonstration."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,11 +45,15 @@ class Shared:
     """Descriptor of the file lock that guards the ended sessions."""
     started_ns: int = 0
     """Monotonic nanoseconds of the gateway's start."""
+    source: Source | None = None
+    published: Published | None = None
+    """Where newer settings than ours will be."""
+    bells: Bells | None = None
 
     @property
     def metrics_plan(self) -> MetricsPlan:
         """The slots of every metrics row."""
-        return MetricsPlan(tuple(server.id for server in self.settings.servers))
+        return plan_of(self.settings)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,13 +73,23 @@ class Context:
         return f"{self.role}-{self.index}" if self.role == "worker" else self.role
 
     @property
+    def row_number(self) -> int:
+        """Which row of every table is its own."""
+        return row_index(self.role, self.index)
+
+    @property
     def row(self) -> ProcessRow:
         """Its row of the process table."""
-        number = row_index(self.role, self.index)
-        return ProcessRow(self.shared.memory.process_row(number))
+        return ProcessRow(self.shared.memory.process_row(self.row_number))
 
     @property
     def metrics(self) -> MetricsWriter:
         """Its row of the metrics."""
-        number = row_index(self.role, self.index)
-        return MetricsWriter(self.shared.metrics_plan, self.shared.memory.metrics_row(number))
+        row = self.shared.memory.metrics_row(self.row_number)
+        return MetricsWriter(self.shared.metrics_plan, row)
+
+
+def plan_of(settings: Settings) -> MetricsPlan:
+    """Return which metric slots are whose."""
+    known = tuple(server.id for server in settings.servers)
+    return MetricsPlan(settings.slots or known, frozenset(settings.slots) - frozenset(known))

@@ -56,13 +56,14 @@ class Clock:
     """Whole seconds since 1970."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Parts:
     """What the pipeline is wired to."""
 
     edition: Edition
     learning: Learning
     means: Means
+    """Swapped whole by a reload; a call keeps those that it began with."""
     audience: Audience
     peers: Peers
     sealer: SessionSealer

@@ -31,10 +31,17 @@ class Edition:
     def update(self, catalogue: Catalogue) -> frozenset[str]:
         """Take over what one server offers now; returns the kinds of lists that differ from before.
 
-        Those of clients for which it has a variant stay as they are.
+        Those of clients for which it has a variant stay as they are. A server that is yet to be
+        followed is told of then.
         """
         changed = catalogue.differs(self._offer(catalogue.server_id))
         self._known[catalogue.server_id] = catalogue
+        if catalogue.server_id not in self._registry.servers:
+            return frozenset()
+        self._rebuild()
+        return changed
+
+    def _rebuild(self) -> None:
         self._snapshots.clear()
         before = self.current
         self.current = build(
@@ -45,7 +52,21 @@ class Edition:
         for collision in self.current.collisions:
             if collision not in told:
                 _log.warning("name collision: %s", collision)
-        return changed
+
+    def follow(self, registry: Registry, page_size: int) -> frozenset[str]:
+        """Merge other servers from now on; what is known of those that stay is kept.
+
+        Returns the kinds of lists in which new ones have something already.
+        """
+        known, ids = self._known, registry.servers
+        come = [known[one] for one in ids.keys() - self._registry.servers.keys() if one in known]
+        self._registry, self._page_size = registry, page_size
+        self._known = {server_id: known[server_id] for server_id in ids if server_id in known}
+        for offers in self._variants.values():
+            for server_id in offers.keys() - ids.keys():
+                del offers[server_id]
+        self._rebuild()
+        return frozenset().union(*(one.differs(Catalogue(one.server_id)) for one in come))
 
     def update_variant(self, features: Feature, catalogue: Catalogue) -> frozenset[str]:
         """Take over what one server offers clients with these features; returns what differs."""

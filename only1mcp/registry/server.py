@@ -1,6 +1,6 @@
 """One declared MCP server, as configuration describes it."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 
@@ -35,6 +35,13 @@ class Server:
     check_timeout_s: float = 5.0
     check_failures: int = 3
     """How many checks in a row must fail before the server is down."""
+
+    def is_like(self, other: "Server") -> bool:
+        """Say whether the other is the same program or address, spoken to in the same way."""
+        return other == replace(
+            self, prefix=other.prefix, algorithm=other.algorithm, timeout_s=other.timeout_s,
+            check_interval_s=other.check_interval_s,
+        )  # fmt: skip
 
     @classmethod
     def from_plain(cls, plain: dict[str, Any]) -> "Server":

@@ -14,6 +14,8 @@ from dataclasses import replace
 from types import FrameType
 from typing import NoReturn
 
+import orjson
+
 from only1mcp import __version__
 from only1mcp.config.settings import Settings
 from only1mcp.control.control import serve_control
@@ -23,11 +25,14 @@ from only1mcp.links.runtime_dir import GENERATION, RuntimeDir
 from only1mcp.memory.ended_sessions import open_lock_file
 from only1mcp.memory.layout import Layout, SharedMemory
 from only1mcp.memory.processes import ProcessRow, State, row_index
+from only1mcp.memory.published import Published
+from only1mcp.observability.logs import setup_logging
 from only1mcp.observability.metrics import MetricsPlan
 from only1mcp.process import prctl
+from only1mcp.process.bells import Bells
 from only1mcp.process.child import run_child
-from only1mcp.process.context import Context, Shared
-from only1mcp.supervisor.generation import HANDLED, Generation
+from only1mcp.process.context import Context, Shared, Source
+from only1mcp.supervisor.children import HANDLED, Children
 from only1mcp.supervisor.keys import session_key, state_dir
 from only1mcp.supervisor.notify import Notifier
 from only1mcp.transports.stdio import descendants, process_tree
@@ -35,15 +40,13 @@ from only1mcp.worker.worker import serve_worker
 
 _log = logging.getLogger(__name__)
 TICK_S = 0.1
-READY_S = 5.0
-"""How long a new generation may take to serve before it is given up."""
-MAX_OTHERS = 3
-"""Old generations at a time; a further reload waits until one of them has ended."""
+RELOAD_S = 10.0
+"""How long the service manager is kept waiting for a reload that does not end."""
+MANY_SERVERS = 1024
+"""Room in shared memory for servers that come with reloads."""
 ROLES = {
     "control": serve_control, "host": serve_host, "demo": serve_demo, "worker": serve_worker,
 }  # fmt: skip
-Reread = Callable[[], Settings | None]
-"""Reads the configuration again; None when it is not valid, which has been logged."""
 OnReady = Callable[[Shared], int]
 """Tells the user; returns the pid of a helper that it may have left running, or 0."""
 
@@ -56,18 +59,18 @@ class Supervisor:
         listeners: one socket for each worker.
         demo: the demonstration server's socket, if it is to run.
         runtime_dir: locked and ours.
-        reread: called on SIGHUP.
+        source: where the settings came from, for control to look there again.
         on_ready: called once, when every process serves for the first time.
     """
 
     def __init__(
         self, settings: Settings, listeners: list[socket.socket], demo: socket.socket | None,
-        runtime_dir: RuntimeDir, reread: Reread, on_ready: OnReady,
+        runtime_dir: RuntimeDir, source: Source, on_ready: OnReady,
     ) -> None:  # fmt: skip
         self._listeners = listeners
         self._demo = demo
         self._runtime_dir = runtime_dir
-        self._reread = reread
+        self._source = source
         self._on_ready = on_ready
         self._notifier = Notifier()
         self._signals: list[int] = []
@@ -80,10 +83,10 @@ class Supervisor:
         self._next_alive = 0.0
         self._ended_by = 0
         self._reload_wanted = False
-        self._others: list[Generation] = []
-        """Generations beside the current one: those that drain, and the next while it starts."""
-        self._number = 0
-        self._current = self._generation(settings, None)
+        self._reloads_seen = self._failures_seen = 0
+        self._reloading_until = 0.0
+        """When a reload that the service manager knows of is given up; 0 while there is none."""
+        self._children = self._make_children(settings.following(None))
 
     def run(self) -> int:
         """Supervise until the end; returns the signal that asked for it."""
@@ -93,8 +96,8 @@ class Supervisor:
         self._register()
         gc.collect()
         gc.freeze()  # what is shared now stays shared: no collection in a child touches it
-        self._current.start()
-        while not self._current.stopped or self._others:
+        self._children.start()
+        while not self._children.stopped:
             select.select([wakeup], [], [], TICK_S)
             with contextlib.suppress(BlockingIOError):
                 wakeup.recv(4096)
@@ -107,14 +110,10 @@ class Supervisor:
     def _turn(self, now: float) -> None:
         while self._signals:
             self._handle(signal.Signals(self._signals.pop(0)), now)
-        if self._reload_wanted and len(self._others) < MAX_OTHERS and not self._ended_by:
-            self._reload()
+        self._follow()
+        self._see_to_reload(now)
         self._reap()
-        for generation in (self._current, *self._others):
-            generation.tick(now)
-        for old in [old for old in self._others if old.stopped]:
-            self._others.remove(old)
-            old.shared.runtime_dir.remove()
+        self._children.tick(now)
         self._row().beat(time.monotonic_ns())
         self._announce()
         self._feed_watchdog(now)
@@ -139,8 +138,7 @@ class Supervisor:
             self._reload_wanted = True
         elif self._ended_by:
             _log.warning("stopping at once", extra={"signal": number.name})
-            for generation in (self._current, *self._others):
-                generation.kill()
+            self._children.kill()
             self._end_strays()
         else:
             self._ended_by = number
@@ -149,57 +147,33 @@ class Supervisor:
             self._row().state = State.DRAINING
             for listener in self._listeners:
                 listener.close()
-            self._current.stop(now)
+            self._children.stop(now)
 
-    def _reload(self) -> None:
-        """Let the next generation serve and drain this one; if it fails nothing changes."""
-        self._reload_wanted = False
-        self._notifier.reloading()
-        settings = self._reread()
-        following = None if settings is None else self._start_next(self._kept(settings))
-        if following is None:
-            self._notifier.ready("the reload failed; the old configuration goes on")
-            return
-        old, self._current = self._current, following
-        self._others[self._others.index(following)] = old
-        self._register()
-        self._row().state = State.READY
-        old.stop(time.monotonic())
-        self._notifier.ready(f"serving on port {following.shared.port}")
-        _log.info("reloaded")
+    def _follow(self) -> None:
+        """Have children that start from now on work by the settings in force."""
+        shared = self._children.shared
+        assert shared.published is not None
+        if shared.published.number > shared.settings.number:
+            settings = Settings.from_plain(orjson.loads(shared.published.read()[1]))
+            self._children.follow(replace(shared, settings=settings))
+            setup_logging(settings.log_level, settings.log_format, "supervisor")
 
-    def _kept(self, settings: Settings) -> Settings:
-        """Keep what only a restart can change."""
-        old = self._current.shared.settings
-        asked = replace(settings, port=settings.port or old.port)
-        kept = replace(asked, host=old.host, port=old.port, workers=old.workers)
-        if kept != asked:
-            _log.warning("host, port and workers change with a restart only")
-        return kept
-
-    def _start_next(self, settings: Settings) -> Generation | None:
-        """Start a generation beside the current one; None when it does not come to serve."""
-        try:
-            following = self._generation(settings, self._current)
-        except OSError:
-            _log.exception("the reload failed")
-            return None
-        self._others.append(following)
-        deadline = time.monotonic() + READY_S
-        try:
-            following.start()
-            while following.unready and time.monotonic() < deadline:
-                time.sleep(0.01)
-                self._reap()
-                self._feed_watchdog(time.monotonic())
-        except OSError:
-            _log.exception("no more processes can be started")
-        if not following.unready:
-            return following
-        names = ", ".join(following.unready)
-        _log.error("the reload failed: the new processes do not come to serve: %s", names)
-        following.kill()
-        return None
+    def _see_to_reload(self, now: float) -> None:
+        """Have control reload, and tell the service manager when that is over."""
+        ended, failed = self._children.shared.memory.reloads
+        if self._reload_wanted and not self._ended_by:
+            if not self._reloading_until:
+                self._notifier.reloading()
+            if self._children.tell_control(signal.SIGHUP):
+                self._reload_wanted = False
+                self._reloads_seen, self._failures_seen = ended, failed
+                self._reloading_until = now + RELOAD_S
+        elif self._reloading_until and (ended > self._reloads_seen or now > self._reloading_until):
+            self._reloading_until = 0.0
+            went_well = ended > self._reloads_seen and failed == self._failures_seen
+            serving = f"serving on port {self._children.shared.port}"
+            bad = "the reload failed; the old configuration goes on"
+            self._notifier.ready(serving if went_well else bad)
 
     def _reap(self) -> None:
         """Note who ended; what such a process leaves behind can itself leave something behind."""
@@ -208,13 +182,12 @@ class Supervisor:
                 pid, status = os.waitpid(-1, os.WNOHANG)
                 if not pid:
                     return
-                for generation in (self._current, *self._others):
-                    generation.ended(pid, status)
+                self._children.ended(pid, status)
                 self._end_strays()
 
     def _end_strays(self) -> None:
         """Kill what a dead child of ours left behind: the kernel made it our child."""
-        ours = {self._helper}.union(*(g.pids for g in (self._current, *self._others)))
+        ours = {self._helper, *self._children.pids}
         for pid in {*process_tree().get(os.getpid(), ())} - ours:
             for below in (*descendants(pid), pid):
                 with contextlib.suppress(ProcessLookupError):
@@ -222,11 +195,11 @@ class Supervisor:
 
     def _announce(self) -> None:
         """Say, once, that the gateway serves; one that was told to stop by then says nothing."""
-        if not self._announced and not self._ended_by and not self._current.unready:
+        if not self._announced and not self._ended_by and not self._children.unready:
             self._announced = True
             self._row().state = State.READY
-            self._notifier.ready(f"serving on port {self._current.shared.port}")
-            self._helper = self._on_ready(self._current.shared)
+            self._notifier.ready(f"serving on port {self._children.shared.port}")
+            self._helper = self._on_ready(self._children.shared)
 
     def _feed_watchdog(self, now: float) -> None:
         if self._notifier.watchdog_s is not None and now >= self._next_alive:
@@ -234,12 +207,12 @@ class Supervisor:
             self._notifier.alive()
 
     def _row(self) -> ProcessRow:
-        memory = self._current.shared.memory
+        memory = self._children.shared.memory
         return ProcessRow(memory.process_row(row_index("supervisor")))
 
     def _register(self) -> None:
         self._row().begin(os.getpid(), time.monotonic_ns())
-        shared = self._current.shared
+        shared = self._children.shared
         self._runtime_dir.write_record(
             {
                 "pid": os.getpid(), "version": __version__, "port": shared.port,
@@ -247,15 +220,20 @@ class Supervisor:
             }
         )  # fmt: skip
 
-    def _generation(self, settings: Settings, before: Generation | None) -> Generation:
-        plan = MetricsPlan(tuple(server.id for server in settings.servers))
-        layout = Layout(settings.workers, len(settings.servers), plan.size)
-        self._number += 1
-        directory = RuntimeDir(self._runtime_dir.path / f"{GENERATION}{self._number}")
+    def _make_children(self, settings: Settings) -> Children:
+        shared = self._make_shared(settings)
+        assert shared.published is not None
+        shared.published.publish(settings.number, orjson.dumps(settings.to_plain()))
+        return Children(shared, self._listeners, self._demo, self._become)
+
+    def _make_shared(self, settings: Settings) -> Shared:
+        servers = max(MANY_SERVERS, 2 * len(settings.servers))
+        layout = Layout(settings.workers, servers, MetricsPlan(("",) * servers).size)
+        directory = RuntimeDir(self._runtime_dir.path / GENERATION)
         directory.path.mkdir(mode=0o700)
-        shared = Shared(
+        return Shared(
             settings=settings,
-            memory=SharedMemory(layout, None if before is None else before.shared.memory),
+            memory=SharedMemory(layout),
             runtime_dir=directory,
             port=self._listeners[0].getsockname()[1],
             lifeline=self._lifeline,
@@ -263,8 +241,10 @@ class Supervisor:
             board_key=secrets.token_bytes(32),
             ended_lock=self._ended_lock,
             started_ns=self._started_ns,
+            source=self._source,
+            published=Published(),
+            bells=Bells(layout.processes),
         )
-        return Generation(shared, self._listeners, self._demo, self._become)
 
     def _become(self, context: Context) -> NoReturn:
         """Be a child: let go of what is the supervisor's alone."""
@@ -272,4 +252,7 @@ class Supervisor:
         for sock in (*self._listeners, self._demo):
             if sock is not None and sock is not context.listener:
                 sock.close()
+        assert context.shared.bells is not None
+        if context.role != "control":
+            context.shared.bells.keep([context.row_number])
         run_child(context, ROLES[context.role])

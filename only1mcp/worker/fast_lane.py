@@ -11,6 +11,7 @@ from typing import Any
 from only1mcp._speedups import NOTIFICATION, Envelope, Lane
 from only1mcp.backends.call import Cancel, refusal
 from only1mcp.backends.http_rules import check_id, message_of
+from only1mcp.config.settings import Settings
 from only1mcp.errors import (
     BackendLost,
     BackendProtocolError,
@@ -36,7 +37,7 @@ from only1mcp.proxy.exchange import Answer, Request
 from only1mcp.proxy.journey import Outcome
 from only1mcp.proxy.pipeline import Parts, Pipeline
 from only1mcp.proxy.task_relay import unwanted_task
-from only1mcp.tasks import Tasks
+from only1mcp.tasks import Tasks, until
 from only1mcp.transports.streamable_http import (
     CONNECT_S,
     MAX_MESSAGE_BYTES,
@@ -47,6 +48,8 @@ from only1mcp.worker.plans import LEGACY, LEGACY_WITH_TASKS, Plans
 
 _log = logging.getLogger(__name__)
 TICK_S = 0.25
+LONGEST_S = 3600.0
+"""How long a call to a server that was removed may go on, if the server keeps it alive."""
 SWEEP_TICKS = 20
 LINES_PER_TICK = 5
 """Bound on the access log's lines about calls that went well in the lane."""
@@ -82,7 +85,7 @@ class FastLane:
             loop, self, context.metrics.row, memoryview(array("d", BUCKETS_S)), shared.memory.epoch,
             around.limits.max_header, around.limits.max_body,
         )  # fmt: skip
-        self._plans.carry(self.lane, list(shared.settings.servers))
+        self._plans.carry(self.lane, shared.settings)
         around.parts.edition.on_change = self.lane.forget
         around.pipeline.inbox.cancel_carried = self._cancel
         self._timer = loop.call_later(TICK_S, self._tick)
@@ -100,6 +103,23 @@ class FastLane:
             self.lane.sweep(self._around.limits.idle_timeout_s)
             self.lane.sessions.clear()  # they expire
         self._timer = asyncio.get_running_loop().call_later(TICK_S, self._tick)
+
+    def follow(self, settings: Settings) -> None:
+        """Carry calls to the servers of other settings from now on."""
+        for pool in self._plans.carry(self.lane, settings):
+            self._around.tasks.spawn(self._retire(pool))
+        self.lane.hosts.clear()
+        self.lane.forget()
+
+    def is_used(self, session: object) -> bool:
+        """Say whether calls are under way on a session with a server."""
+        return any(call.plan.ids is session for call in self.lane.calls)
+
+    async def _retire(self, pool: Any) -> None:
+        """Let calls to a server that was removed or changed come to their end."""
+        pool.retire()
+        await until(lambda: not pool.busy(), LONGEST_S, TICK_S)
+        self.lane.dismiss(pool)
 
     def stop_keeping(self) -> None:
         """Let clients go, each with the answer to its next request."""
@@ -212,9 +232,7 @@ class FastLane:
         """Take what a server says before its answer."""
         if message.kind != NOTIFICATION:
             if not call.plan.modern:
-                _, _, server_id = call.plan.about
-                session = self._plans.session_of(server_id)
-                session.reply(jsonrpc.response(message.id or b"null", refusal(message)))
+                call.plan.ids.reply(jsonrpc.response(message.id or b"null", refusal(message)))
         elif not call.plan.modern and message.method == "notifications/message":
             if call.exchange is None:
                 call.exchange = FastExchange(call.front, self.lane)
@@ -233,9 +251,8 @@ class FastLane:
 
     async def _resume(self, call: Any, broken: HttpAnswer) -> None:
         _, _, server_id = call.plan.about
-        session = self._plans.session_of(server_id)
         try:
-            reply = await session.resume(broken, partial(self.event, call))
+            reply = await call.plan.ids.resume(broken, partial(self.event, call))
             if reply.id != call.upstream_id:
                 raise BackendProtocolError(f"server {server_id} answered another request")
         except Only1MCPError as error:
@@ -333,10 +350,8 @@ class FastLane:
         if call.reading is not None:
             call.reading.cancel()
         if not call.plan.modern:
-            _, _, server_id = call.plan.about
             params = b'{"requestId":%b}' % call.upstream_id
-            session = self._plans.session_of(server_id)
-            session.reply(jsonrpc.notification("notifications/cancelled", params))
+            call.plan.ids.reply(jsonrpc.notification("notifications/cancelled", params))
 
     def log(self, call: Any) -> None:
         """Write a line about a call that went well; it is counted already."""

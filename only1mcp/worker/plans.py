@@ -13,6 +13,7 @@ from only1mcp.backends.call import Outgoing
 from only1mcp.backends.http_backend import HttpBackend
 from only1mcp.backends.http_rules import modern_headers
 from only1mcp.backends.http_session import HttpSession
+from only1mcp.config.settings import Settings
 from only1mcp.errors import Only1MCPError
 from only1mcp.observability.metrics import MetricsPlan
 from only1mcp.protocol.client_features import Feature, read_features
@@ -57,9 +58,14 @@ class Plans:
         self._metrics = metrics
         self._carried: dict[str, Carried] = {}
 
-    def carry(self, lane: Any, servers: list[Server]) -> None:
-        """Have the lane reach these servers, as far as it can."""
-        for index, server in enumerate(servers):
+    def carry(self, lane: Any, settings: Settings) -> list[Any]:
+        """Have the lane reach these servers, as far as it can.
+
+        Returns the pools that it does not need any more; a server that did not move keeps its own.
+        """
+        before, self._carried = self._carried, {}
+        slots = settings.slot_of
+        for server in settings.servers:
             backend = self._parts.means.backends[server.id]
             session = backend.only_session if isinstance(backend, HttpBackend) else None
             if session is None:
@@ -67,19 +73,21 @@ class Plans:
             url = urlsplit(server.instances[0].url)
             if url.username is not None or url.password is not None:
                 continue
-            pool = lane.pool(_connector(url.scheme, url.hostname or "", url.port), MAX_CONNECTIONS)
+            known = before.get(server.id)
+            if known is not None and known.session is session:
+                pool = before.pop(server.id).pool
+            else:
+                connect = _connector(url.scheme, url.hostname or "", url.port)
+                pool = lane.pool(connect, MAX_CONNECTIONS)
             path = (url.path or "/") + (f"?{url.query}" if url.query else "")
             line = _head(path, url.netloc, server.headers)
-            self._carried[server.id] = Carried(server, session, pool, index, line)
+            self._carried[server.id] = Carried(server, session, pool, slots[server.id], line)
+        return [carried.pool for carried in before.values()]
 
     def close(self) -> None:
         """Close what is open to the servers."""
         for carried in self._carried.values():
             carried.pool.close()
-
-    def session_of(self, server_id: str) -> HttpSession:
-        """Return our standing with a server that the lane reaches."""
-        return self._carried[server_id].session
 
     def plan(self, envelope: Envelope, features: bytes) -> Any:
         """Return the plan for calls like this one; False when they take the common way.

@@ -30,6 +30,10 @@ class Recorder:
         self._reporter = reporter
         self._failures: dict[str, int] = {}
 
+    def follow(self, server_ids: tuple[str, ...]) -> None:
+        """Know these servers, by their slots; calls to some that were removed may still end."""
+        self._index = {server_id: index for index, server_id in enumerate(server_ids)}
+
     def attempt(self, server_id: str, status: str, seconds: float) -> None:
         """Count one attempt on a server."""
         self._metrics.upstream(self._index[server_id], status, seconds)

@@ -9,9 +9,11 @@ import aiohttp
 import orjson
 
 from only1mcp.backends.call import Cancel
+from only1mcp.config.settings import Settings
 from only1mcp.errors import Only1MCPError
 from only1mcp.memory.health_words import HealthWords
 from only1mcp.observability.metrics import MetricsReader
+from only1mcp.process.context import plan_of
 from only1mcp.proxy.exchange import Exchange, Request
 from only1mcp.proxy.pipeline import Pipeline
 from only1mcp.registry.edition import Edition
@@ -41,6 +43,11 @@ class WorkerService:
         self._metrics = metrics
         self._edition = edition
         self._control_socket = control_socket
+
+    def follow(self, settings: Settings) -> None:
+        """Speak of these servers from now on."""
+        self._health.slots = list(settings.slot_of.values())
+        self._metrics.follow(plan_of(settings))
 
     def handle(self, request: Request, exchange: Exchange) -> Cancel:
         """Answer one MCP message."""

@@ -31,13 +31,13 @@ from only1mcp.process.context import Context
 from only1mcp.proxy.asks import Asks
 from only1mcp.proxy.audience import Audience
 from only1mcp.proxy.call import Means
-from only1mcp.proxy.journey import Outcome
 from only1mcp.proxy.learning import Learning
 from only1mcp.proxy.parking import Parking
 from only1mcp.proxy.pipeline import Clock, Parts, Pipeline
 from only1mcp.proxy.task_ids import TaskIds
 from only1mcp.registry.edition import Edition
 from only1mcp.registry.registry import Registry
+from only1mcp.registry.server import Server
 from only1mcp.sessions.session import Session, SessionSealer
 from only1mcp.tasks import Tasks
 from only1mcp.transports.streamable_http import make_client
@@ -49,6 +49,15 @@ from only1mcp.worker.service import WorkerService
 
 SETTLE_S = 3.0
 """The longest that greetings and lists wait, after a start, for servers that are slow to start."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outfit:
+    """What backends are made of."""
+
+    client: aiohttp.ClientSession
+    tasks: Tasks
+    link: HostLink
 
 
 @dataclass(slots=True)
@@ -70,8 +79,19 @@ class Graph:
     peers: WorkerPeers
     pipeline: Pipeline
     sse: SseDoor
+    settings: Settings
+    """Those in force; a reload swaps them, and all that was made of them."""
+    parts: Parts
+    origins: OriginCheck
+    recorder: Recorder
+    service: WorkerService
     lane: FastLane | None = None
     """None where all connections go through aiohttp."""
+
+    @property
+    def outfit(self) -> Outfit:
+        """What backends are made of."""
+        return Outfit(self.client, self.tasks, self.link)
 
     def make_front(self) -> asyncio.BaseProtocol:
         """Make the protocol of one new connection."""
@@ -82,7 +102,7 @@ class Graph:
 
     def make_guard(self) -> Guard:
         """Make the protocol of a connection that aiohttp's door serves."""
-        settings = self.context.shared.settings
+        settings = self.settings
         websocket = websocket_door.PATH.encode() if settings.websocket else None
         return Guard(self.http, settings.limits, self.connections, websocket)
 
@@ -122,7 +142,11 @@ def build(context: Context) -> Graph:
     learning = Learning(lambda topic: link.note({"learn": topic}), edition.tell_waiting)
     events.audience, events.learning = audience, learning
     peers = WorkerPeers(shared.runtime_dir.path, context.index, settings.workers, tasks)
-    backends = _make_backends(settings, client, tasks, link)
+    outfit = Outfit(client, tasks, link)
+    backends = {
+        server.id: make_backend(server, outfit, settings.virtual_nodes)
+        for server in settings.servers
+    }
     hosted = {server.id: LinkedBackend(server.id, link) for server in settings.servers}
     reporter = HealthReporter(context.name, shared.runtime_dir.board_socket, shared.board_key)
     recorder = Recorder(context.metrics, shared.metrics_plan.server_ids, reporter)
@@ -154,14 +178,17 @@ def build(context: Context) -> Graph:
     service = _make_service(context, pipeline, edition, _make_end(ended, marks, link))
     channels = Channels()
     sse = SseDoor(service, channels, peers)
-    door = _make_door(settings, service, channels, sse)
+    origins = OriginCheck((*settings.allowed_hosts, settings.host), settings.allowed_origins)
+    service.follow(settings)
+    door = _make_door(settings, service, channels, sse, origins)
     share = -(-settings.limits.max_connections // settings.workers)
     graph = Graph(
         door, _make_http(door, settings), edition, link, backends, reporter, tasks, client,
-        Connections(share), channels, context, audience, peers, pipeline, sse,
+        Connections(share), channels, context, audience, peers, pipeline, sse, settings, parts,
+        origins, recorder, service,
     )  # fmt: skip
     if Lane is not None:
-        graph.lane = _make_lane(graph, parts, recorder.log)
+        graph.lane = _make_lane(graph)
     return graph
 
 
@@ -196,15 +223,14 @@ def _make_service(
     )  # fmt: skip
 
 
-def _make_backends(
-    settings: Settings, client: aiohttp.ClientSession, tasks: Tasks, link: HostLink
-) -> dict[str, Backend]:
-    """Make the ways to all servers: over HTTP, or through the host."""
-    return {
-        server.id: HttpBackend(server, client, tasks, settings.virtual_nodes)
-        if server.transport == "http" else LinkedBackend(server.id, link)
-        for server in settings.servers
-    }  # fmt: skip
+def make_backend(
+    server: Server, outfit: Outfit, virtual_nodes: int, before: Backend | None = None
+) -> Backend:
+    """Make the way to a server, over HTTP or through the host; it may go on with what it was."""
+    if server.transport != "http":
+        return LinkedBackend(server.id, outfit.link)
+    heritage = before if isinstance(before, HttpBackend) else None
+    return HttpBackend(server, outfit.client, outfit.tasks, virtual_nodes, heritage)
 
 
 def _make_http(door: HttpDoor, settings: Settings) -> HttpServer:
@@ -217,23 +243,19 @@ def _make_http(door: HttpDoor, settings: Settings) -> HttpServer:
     )  # fmt: skip
 
 
-def _make_lane(graph: Graph, parts: Parts, log: Callable[[Outcome], None]) -> FastLane:
+def _make_lane(graph: Graph) -> FastLane:
     """Make the fast lane, which leads past aiohttp."""
-    settings = graph.context.shared.settings
     around = Surroundings(
-        parts, graph.pipeline, _origins(settings), settings.limits, graph.connections,
-        graph.make_guard, graph.tasks, log,
+        graph.parts, graph.pipeline, graph.origins, graph.settings.limits, graph.connections,
+        graph.make_guard, graph.tasks, graph.recorder.log,
     )  # fmt: skip
     return FastLane(around, graph.context)
 
 
-def _origins(settings: Settings) -> OriginCheck:
-    return OriginCheck((*settings.allowed_hosts, settings.host), settings.allowed_origins)
-
-
 def _make_door(
-    settings: Settings, service: WorkerService, channels: Channels, sse: SseDoor
-) -> HttpDoor:
+    settings: Settings, service: WorkerService, channels: Channels, sse: SseDoor,
+    origins: OriginCheck,
+) -> HttpDoor:  # fmt: skip
     """Open the ways in that are wanted."""
     others: dict[str, dict[str, Handler]] = {}
     if settings.websocket:
@@ -242,4 +264,4 @@ def _make_door(
     if settings.sse:
         others[sse_door.STREAM_PATH] = {"GET": sse.open}
         others[sse_door.POST_PATH] = {"POST": sse.post}
-    return HttpDoor(service, _origins(settings), others)
+    return HttpDoor(service, origins, others)

@@ -4,9 +4,11 @@ import asyncio
 import contextlib
 import logging
 import socket
+from functools import partial
 
 from only1mcp.process.child import Lifecycle
 from only1mcp.process.context import Context
+from only1mcp.worker.reload import follow
 from only1mcp.worker.wiring import Graph, build
 
 _log = logging.getLogger(__name__)
@@ -24,7 +26,7 @@ async def serve_worker(context: Context, lifecycle: Lifecycle) -> None:
     graph = build(context)
     await graph.start()
     server = await loop.create_server(graph.make_front, sock=listener.dup(), backlog=BACKLOG)
-    lifecycle.ready()
+    lifecycle.ready(partial(follow, graph))
     await lifecycle.stopping.wait()
     graph.door.draining = True
     if graph.lane is not None:
@@ -33,8 +35,8 @@ async def serve_worker(context: Context, lifecycle: Lifecycle) -> None:
     server.close()
     graph.audience.close()
     await _accept_the_rest(listener, graph)
-    settings = context.shared.settings
-    await _drain(graph, _ORPHAN_DRAIN_S if lifecycle.orphaned else settings.shutdown_timeout_s)
+    drain_s = graph.settings.shutdown_timeout_s
+    await _drain(graph, _ORPHAN_DRAIN_S if lifecycle.orphaned else drain_s)
     await graph.close()
 
 

@@ -278,9 +278,38 @@ async def test_a_worker_that_dies_ends_its_channels_only(way: str) -> None:
             assert text(await _hear(client)) == "again"
 
 
+def _is_draining(gateway: Gateway) -> bool:
+    rows = gateway.status()["processes"]
+    return any(row["role"] == "worker" and row["state"] == "draining" for row in rows)
+
+
 @by_way
 @on_loop
-async def test_a_reload_lets_calls_finish_before_it_ends_channels(way: str) -> None:
+async def test_a_reload_leaves_channels_alone(way: str) -> None:
+    """A question that was under way is answered, and new tools are there on the same channel."""
+    with Gateway(zoo(talker("t"), listen=OPEN), workers=2) as gateway:
+        async with WAYS[way](gateway.port) as client:
+            await _open_session(client, elicitation={})
+            await client.say(call(1, "t__ask"))
+            question = await _hear(client)
+            gateway.configure(zoo(talker("t"), animal("a", "tame"), listen=OPEN))
+            await eventually(lambda: '"msg":"reloaded"' in gateway.log, "the reload")
+            gateway.wait_up("a")
+            said = {"action": "decline"}
+            await client.say({"jsonrpc": "2.0", "id": question["id"], "result": said})
+            answers = [await _hear(client)]
+            while answers[-1].get("id") != 1:  # that lists have changed may be told first
+                answers.append(await _hear(client))
+            assert '"decline"' in text(answers[-1])
+            await client.say(call(2, "a__echo", text="new"))
+            while answers[-1].get("id") != 2:
+                answers.append(await _hear(client))
+            assert text(answers[-1]) == "new"
+
+
+@by_way
+@on_loop
+async def test_a_worker_that_stops_lets_calls_finish_before_it_ends_channels(way: str) -> None:
     """New calls are refused meanwhile; a WebSocket says that it goes away."""
     config = zoo(talker("t"), listen=OPEN)
     with Gateway(config, workers=2) as gateway:
@@ -288,8 +317,9 @@ async def test_a_reload_lets_calls_finish_before_it_ends_channels(way: str) -> N
             await _open_session(client, elicitation={})
             await client.say(call(1, "t__ask"))
             question = await _hear(client)
-            gateway.send(signal.SIGHUP)
-            await eventually(lambda: '"msg":"reloaded"' in gateway.log, "the reload")
+            for pid in gateway.pids("worker"):
+                os.kill(pid, signal.SIGTERM)
+            await eventually(lambda: _is_draining(gateway), "the worker drains")
             await client.say(call(2, "t__report"))
             refused = await _hear(client)
             assert (refused["id"], refused["error"]["code"]) == (2, 32004)

@@ -149,6 +149,13 @@ class Gateway:
             raise RuntimeError(f"{arguments} printed {done.stdout!r} {done.stderr!r}") from None
         return printed
 
+    def run(self, *arguments: str) -> tuple[int, str, str]:
+        """Run another `only1mcp` command; returns its exit code, output and error output."""
+        done = subprocess.run(
+            [*_PROGRAM, *arguments], env=self._env, capture_output=True, text=True, check=False
+        )
+        return done.returncode, done.stdout, done.stderr
+
     def get(self, path: str) -> tuple[int, bytes]:
         """Fetch a path of the data port; returns the status and the body."""
         try:

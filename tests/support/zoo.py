@@ -4,6 +4,7 @@ Every animal speaks MCP in both eras and offers the tools `whoami`, `echo` and `
 does, and what happens around it, depends on the mode. Tests declare one with `animal`.
 """
 
+import itertools
 import json
 import os
 import signal
@@ -122,6 +123,24 @@ def clerk(argument: str) -> None:
     _serve(act)
 
 
+def counter(argument: str) -> None:
+    """Keep state: `act` tells how often it was called."""
+    del argument
+    counts = itertools.count(1)
+    _serve(lambda: str(next(counts)))
+
+
+def patient(argument: str) -> None:
+    """Answer `act` once a file of this name is there."""
+
+    def act() -> str:
+        while not Path(argument).exists():
+            time.sleep(0.02)
+        return str(os.getpid())
+
+    _serve(act)
+
+
 def whale(argument: str) -> None:
     """Answer `act` with a line longer than anybody may send."""
     del argument
@@ -187,6 +206,8 @@ MODES = {
         deaf,
         babbler,
         clerk,
+        counter,
+        patient,
         whale,
         flood,
         quitter,

@@ -83,3 +83,21 @@ def test_no_secret_of_the_environment_stands_in_what_is_said() -> None:
     said = problems_of(text, environment={"S": SECRET})
     assert said
     assert SECRET not in "".join(said)
+
+
+def test_servers_keep_their_slots_when_others_come_and_go() -> None:
+    """Also one that was away for a time; the numbers grow by one."""
+
+    def following(before: Settings | None, *ids: str) -> Settings:
+        servers = ", ".join(f"{{id: {one}, url: 'http://{one}/'}}" for one in ids)
+        return settings_of(f"servers: [{servers}]").following(before)
+
+    first = following(None, "a", "b")
+    second = following(first, "c", "b")
+    third = following(second, "a")
+    assert [one.number for one in (first, second, third)] == [1, 2, 3]
+    assert first.slot_of == {"a": 0, "b": 1}
+    assert second.slot_of == {"b": 1, "c": 2}
+    assert third.slot_of == {"a": 0}
+    assert third.slots == ("a", "b", "c")
+    assert Settings.from_plain(json.loads(json.dumps(third.to_plain()))) == third

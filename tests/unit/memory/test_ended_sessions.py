@@ -101,17 +101,3 @@ def test_a_writer_that_is_killed_leaves_neither_a_lock_nor_a_wrong_entry() -> No
         assert first_place[0] == 0 or first_place[1] == LATER
         ended.add(3, LATER, NOW)
         assert 3 in ended
-
-
-def test_all_editions_of_the_configuration_share_the_ended_sessions() -> None:
-    """A reload brings none back to life, and what the old edition still ends is ended for both."""
-    lock = open_lock_file()
-    old = SharedMemory(Layout(workers=1, servers=1, metric_slots=4))
-    EndedSessions(old, lock).add(5, LATER, NOW)
-    new = SharedMemory(Layout(workers=4, servers=9, metric_slots=40), old)
-    EndedSessions(old, lock).add(6, LATER, NOW)
-    EndedSessions(new, lock).add(7, LATER, NOW)
-    for memory in (old, new):
-        assert {5, 6, 7} <= {
-            serial for serial in range(20) if serial in EndedSessions(memory, lock)
-        }

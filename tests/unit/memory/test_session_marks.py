@@ -130,15 +130,3 @@ def test_a_writer_that_is_killed_leaves_no_lock() -> None:
             wait_until(lambda: memory.marks[4], "the child to write")
         marks.set_stream(3, LATER, 9, NOW)
         assert marks.stream(3) == 9
-
-
-def test_all_editions_of_the_configuration_share_the_marks() -> None:
-    """A reload loses no session's level, and its newest stream is the newest everywhere."""
-    lock = open_lock_file()
-    old = SharedMemory(Layout(workers=1, servers=1, metric_slots=4))
-    SessionMarks(old, lock).set_level(5, LATER, 2, NOW)
-    new = SharedMemory(Layout(workers=4, servers=9, metric_slots=40), old)
-    SessionMarks(new, lock).set_stream(5, LATER, 6, NOW)
-    for memory in (old, new):
-        assert SessionMarks(memory, lock).level(5) == 2
-        assert SessionMarks(memory, lock).stream(5) == 6

@@ -39,6 +39,10 @@ class Book:
         ]
         self.host = MetricsWriter(plan, self.memory.metrics_row(row_index("host")))
         self.reader = MetricsReader(plan, self.memory)
+        for row in (row_index("host"), *(row_index("worker", n) for n in range(workers))):
+            process = ProcessRow(self.memory.process_row(row))
+            process.begin(0, 0)
+            process.clear()
 
     def samples(self) -> Samples:
         """Parse the exposition."""
@@ -164,7 +168,7 @@ def test_processes_and_their_starts_are_shown() -> None:
         row.state = state
     assert book.value("only1mcp_worker_up", worker="0") == 1
     assert book.value("only1mcp_worker_up", worker="1") == 0
-    assert book.value("only1mcp_process_starts_total", role="worker", index="1") == 1
+    assert book.value("only1mcp_process_starts_total", role="worker", index="1") == 2
 
 
 def test_counters_survive_the_process_that_counted() -> None:

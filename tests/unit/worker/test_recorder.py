@@ -8,6 +8,7 @@ import pytest
 
 from only1mcp.health.manager import HealthReporter
 from only1mcp.memory.layout import Layout, SharedMemory
+from only1mcp.memory.processes import ProcessRow
 from only1mcp.observability.metrics import MetricsPlan, MetricsReader, MetricsWriter
 from only1mcp.protocol.methods import METHODS, OTHER_INDEX
 from only1mcp.proxy.journey import Outcome
@@ -32,6 +33,7 @@ class Book:
     def __init__(self) -> None:
         plan = MetricsPlan(("a", "b"))
         memory = SharedMemory(Layout(0, 2, plan.size))
+        ProcessRow(memory.process_row(0)).begin(1, 1)
         self.told = Told()
         self.recorder = Recorder(MetricsWriter(plan, memory.metrics_row(0)), ("a", "b"), self.told)
         self.reader = MetricsReader(plan, memory)

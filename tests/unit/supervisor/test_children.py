@@ -1,4 +1,4 @@
-"""Real children of a generation whose clock the test turns."""
+"""Real children whose clock the test turns."""
 
 import faulthandler
 import os
@@ -12,13 +12,13 @@ from only1mcp.memory.layout import Layout, SharedMemory
 from only1mcp.observability.metrics import MetricsPlan
 from only1mcp.process.child import Lifecycle, run_child
 from only1mcp.process.context import Context, Shared
-from only1mcp.supervisor.generation import HANDLED, HANG_S, Generation, Run
+from only1mcp.supervisor.children import HANDLED, HANG_S, Children, Run
 from tests.support.configuration import settings_of
 from tests.support.forking import fork, join
 from tests.support.waiting import wait_until
 
 
-def _generation(run: Run) -> Generation:
+def _children(run: Run) -> Children:
     """Return a control process and a host that do what the test says."""
     settings = settings_of("version: 1.0")
     layout = Layout(settings.workers, 0, MetricsPlan(()).size)
@@ -26,25 +26,25 @@ def _generation(run: Run) -> Generation:
     shared = Shared(
         settings, SharedMemory(layout), RuntimeDir(Path("/nonexistent")), 0, lifeline, b"", b""
     )
-    return Generation(shared, [], None, run)
+    return Children(shared, [], None, run)
 
 
-def _ends(generation: Generation) -> list[int]:
+def _ends(children: Children) -> list[int]:
     """Reap the children as they end; returns their exit codes."""
     codes: list[int] = []
 
     def reap() -> bool:
-        for child in generation.children:
+        for child in children.handles:
             pid, status = os.waitpid(child.pid, os.WNOHANG) if child.pid else (0, 0)
             if pid:
                 child.pid = 0
                 codes.append(os.waitstatus_to_exitcode(status))
-        return not generation.pids
+        return not children.pids
 
     try:
         wait_until(reap, "all children to end")
     finally:
-        generation.kill()
+        children.kill()
     return codes
 
 
@@ -59,17 +59,17 @@ def test_time_in_which_all_stood_still_is_not_held_against_a_child() -> None:
     """After Ctrl-Z and fg nobody has a fresh heartbeat; who has none later on hangs."""
 
     def work() -> None:
-        generation = _generation(_stand_still)
-        generation.start()
+        children = _children(_stand_still)
+        children.start()
         now = time.monotonic()
-        generation.tick(now)
+        children.tick(now)
         now += 600
-        generation.tick(now)
-        assert not any(child.aborted_at for child in generation.children)
+        children.tick(now)
+        assert not any(child.aborted_at for child in children.handles)
         for _ in range(int(HANG_S) + 1):
             now += 1
-            generation.tick(now)
-        assert _ends(generation) == [-signal.SIGABRT, -signal.SIGABRT]
+            children.tick(now)
+        assert _ends(children) == [-signal.SIGABRT, -signal.SIGABRT]
 
     assert join(fork(work)) == [0]
 
@@ -90,9 +90,9 @@ def test_a_signal_that_comes_right_after_the_fork_is_not_lost() -> None:
     def work() -> None:
         for number in HANDLED:
             signal.signal(number, lambda *_: None)
-        generation = _generation(_told_before_it_listens)
-        generation.start()
+        children = _children(_told_before_it_listens)
+        children.start()
         assert not signal.pthread_sigmask(signal.SIG_BLOCK, ())
-        assert _ends(generation) == [-signal.SIGTERM, -signal.SIGTERM]
+        assert _ends(children) == [-signal.SIGTERM, -signal.SIGTERM]
 
     assert join(fork(work)) == [0]

@@ -1,4 +1,4 @@
-"""All children that run on one edition of the configuration."""
+"""All children of the supervisor."""
 
 import contextlib
 import logging
@@ -7,6 +7,7 @@ import signal
 import socket
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import NoReturn
 
 from only1mcp.memory.processes import State
@@ -28,7 +29,7 @@ STOP_ORDER = (("worker",), ("host",), ("control", "demo"))
 """Workers first: what they finish may need the host."""
 
 
-class Generation:
+class Children:
     """Starts its children, starts them again when they end, and stops them in order."""
 
     def __init__(
@@ -40,21 +41,35 @@ class Generation:
         self._stopping_stage = -1
         self._stage_deadline = 0.0
         self._ticked = self._awake_since = 0.0
-        self.children = [
+        self.handles = [
             ChildHandle(Context(shared, "control")),
             ChildHandle(Context(shared, "host")),
         ]
         if demo is not None:
-            self.children.append(ChildHandle(Context(shared, "demo", 0, demo)))
-        self.children += [
+            self.handles.append(ChildHandle(Context(shared, "demo", 0, demo)))
+        self.handles += [
             ChildHandle(Context(shared, "worker", index, listener))
             for index, listener in enumerate(listeners)
         ]
 
     def start(self) -> None:
         """Fork all children."""
-        for child in self.children:
+        for child in self.handles:
             self._fork(child)
+
+    def follow(self, shared: Shared) -> None:
+        """Have the children that are forked from now on inherit this."""
+        self.shared = shared
+        for child in self.handles:
+            child.context = replace(child.context, shared=shared)
+
+    def tell_control(self, number: signal.Signals) -> bool:
+        """Send control a signal; False when it is not there to take it."""
+        control = self.handles[0]
+        if not control.pid or control.context.row.state is not State.READY:
+            return False
+        control.signal(number)
+        return True
 
     def _fork(self, child: ChildHandle) -> None:
         now_ns = time.monotonic_ns()
@@ -76,14 +91,14 @@ class Generation:
     def unready(self) -> list[str]:
         """Names of the children that do not serve (yet)."""
         return [
-            child.context.name for child in self.children
+            child.context.name for child in self.handles
             if not child.pid or child.context.row.state is not State.READY
         ]  # fmt: skip
 
     @property
     def pids(self) -> set[int]:
         """Pids of the children that run."""
-        return {child.pid for child in self.children if child.pid}
+        return {child.pid for child in self.handles if child.pid}
 
     @property
     def stopping(self) -> bool:
@@ -92,7 +107,7 @@ class Generation:
 
     def ended(self, pid: int, status: int) -> None:
         """Note that a process was reaped; it need not be one of ours."""
-        child = next((child for child in self.children if child.pid == pid), None)
+        child = next((child for child in self.handles if child.pid == pid), None)
         if child is None:
             return
         child.pid = 0
@@ -115,7 +130,7 @@ class Generation:
         if self.stopping:
             self._advance(now)
             return
-        for child in self.children:
+        for child in self.handles:
             if not child.pid and child.restart_at <= now:
                 self._start_again(child, now)
             elif child.pid:
@@ -155,7 +170,7 @@ class Generation:
 
     def _of_stage(self) -> list[ChildHandle]:
         roles = STOP_ORDER[self._stopping_stage]
-        return [child for child in self.children if child.context.role in roles]
+        return [child for child in self.handles if child.context.role in roles]
 
     def _advance(self, now: float) -> None:
         alive = [child for child in self._of_stage() if child.pid]

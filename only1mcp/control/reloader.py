@@ -1,0 +1,141 @@
+"""Reads the configuration again and puts it in force: everywhere, or nowhere.
+
+The parsers, which processes that serve never import, stay in this one: importing them anew would
+cost each reload more than all the rest of it (docs/adr/0008).
+"""
+
+import asyncio
+import importlib
+import logging
+from collections.abc import Callable
+
+import orjson
+
+from only1mcp.config.fixed import RESTART, fixed_problems, with_port_kept
+from only1mcp.config.problems import NOWHERE, ConfigInvalid, Problem
+from only1mcp.config.settings import Settings
+from only1mcp.control.outcome import Outcome, Stopwatch, differences, refused
+from only1mcp.memory.processes import State, read_processes
+from only1mcp.process.context import Shared, Source
+
+_log = logging.getLogger(__name__)
+LOADER = "only1mcp.config.loader"
+START = "start"
+"""The cause of the reload that control makes when it comes: the file may have changed before."""
+UNCHANGED = "nothing has changed"
+CONFIRM_S = 5.0
+_LOOK_S = 0.002
+_FOLLOWERS = frozenset({"worker", "host"})
+
+
+class Reloader:
+    """Knows the settings in force; the only one that puts others in their place."""
+
+    def __init__(self, shared: Shared, follow: Callable[[Settings], None]) -> None:
+        self._shared = shared
+        self._follow = follow
+        self._one_at_a_time = asyncio.Lock()
+        self.settings = shared.settings
+        self.last: Outcome | None = None
+        """How the last reload ended; None when there was none since this process started."""
+
+    async def reload(self, cause: str) -> Outcome:
+        """Put in force what the file says now, if it can be."""
+        async with self._one_at_a_time:
+            outcome = await self._reload(cause)
+        if cause == START and outcome.message == UNCHANGED:
+            return outcome  # which is no news
+        self.last = outcome
+        reloads = self._shared.memory.reloads
+        reloads[1] += not outcome.ok
+        reloads[0] += 1
+        return outcome
+
+    async def _reload(self, cause: str) -> Outcome:
+        watch, old = Stopwatch(), self.settings
+        try:
+            new = await self._read()
+        except ConfigInvalid as error:
+            message = "the configuration is not valid; nothing was changed"
+            _log.error("%s:\n%s", message, error)
+            return refused(cause, old.number, message, error.problems)
+        except Exception as error:  # noqa: BLE001 - whatever is wrong with a file, we go on without it
+            message = "the configuration cannot be read; nothing was changed"
+            _log.exception("%s", message)
+            return refused(cause, old.number, f"{message}: {error!r}")
+        if new == old.following(old):
+            if cause != START:
+                _log.info("reloaded", extra={"cause": cause, "detail": UNCHANGED})
+            return Outcome(cause, True, UNCHANGED, old.number, took_ms=watch.ms)
+        self._put_in_force(new)
+        added, removed, changed = differences(old, new)
+        unconfirmed = await self._confirmed(new.number)
+        return self._done(Outcome(
+            cause, True, "reloaded", new.number, (), added, removed, changed, unconfirmed, watch.ms,
+        ))  # fmt: skip
+
+    async def _read(self) -> Settings:
+        """Return the settings that the file asks for.
+
+        Raises:
+            ConfigInvalid: they cannot be put in force.
+        """
+        old, source = self.settings, self._shared.source
+        assert source is not None
+        new = with_port_kept(old, await asyncio.to_thread(_load, source)).following(old)
+        problems = [*fixed_problems(old, new), *self._room(new)]
+        if problems:
+            raise ConfigInvalid(problems)
+        return new
+
+    def _room(self, new: Settings) -> list[Problem]:
+        """Refuse more servers than shared memory has slots for."""
+        room = self._shared.memory.layout.servers
+        if len(new.slots) <= room:
+            return []
+        what = f"there is room for {room} servers in the life of a gateway"
+        return [Problem(new.source, NOWHERE, "servers", what, RESTART)]
+
+    def _put_in_force(self, new: Settings) -> None:
+        """Let all processes have the new settings; our own board has to know the servers first."""
+        assert self._shared.published is not None
+        assert self._shared.bells is not None
+        self.settings = new
+        self._follow(new)
+        self._shared.published.publish(new.number, orjson.dumps(new.to_plain()))
+        self._shared.bells.ring()
+
+    async def _confirmed(self, number: int) -> tuple[str, ...]:
+        """Wait until all work by the new settings; returns who does not say so in time."""
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + CONFIRM_S
+        while True:
+            late = tuple(
+                f"{row.role}-{row.index}" for row in read_processes(self._shared.memory)
+                if row.role in _FOLLOWERS and row.state is not State.DRAINING
+                and row.serves < number
+            )  # fmt: skip
+            if not late or loop.time() > deadline:
+                return late
+            await asyncio.sleep(_LOOK_S)
+
+    @staticmethod
+    def _done(outcome: Outcome) -> Outcome:
+        said = outcome.to_plain()
+        facts = ("cause", "number", "added", "removed", "changed", "took_ms")
+        _log.info("reloaded", extra={fact: said[fact] for fact in facts})
+        if outcome.unconfirmed:
+            _log.error(
+                "not all processes work by the new settings", extra={"late": outcome.unconfirmed}
+            )
+        return outcome
+
+
+def _load(source: Source) -> Settings:
+    """Read the configuration as the start did."""
+    loader = importlib.import_module(LOADER)
+    settings: Settings = (
+        loader.load_text("environment", "", source.environment) if source.path is None
+        else loader.load(source.path, source.environment)
+    )  # fmt: skip
+    return source.finish(settings)

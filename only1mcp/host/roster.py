@@ -1,0 +1,130 @@
+"""The servers that the host holds, as settings come and go.
+
+A server that did not change stays as it is, with its process and its session. One that was changed
+goes on until its successor has started, and whoever leaves first ends the calls that it has.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import fields
+from functools import partial
+
+import aiohttp
+
+from only1mcp.host.channel_server import ChannelServer
+from only1mcp.host.http_server import HttpServer
+from only1mcp.host.status import Observer, ServerState
+from only1mcp.registry.server import Server
+from only1mcp.tasks import Tasks, until
+
+AnyServer = ChannelServer | HttpServer
+_LOOK_S = 0.02
+START_S = 60.0
+"""How long a successor may take to start until its predecessor goes all the same."""
+
+
+class Roster:
+    """Servers by id, and those that are about to leave.
+
+    Args:
+        observer: whom servers tell; nobody hears one that was replaced or removed.
+        tasks: runs their work.
+        client: for HTTP.
+    """
+
+    def __init__(self, observer: Observer, tasks: Tasks, client: aiohttp.ClientSession) -> None:
+        self._observer = observer
+        self._tasks = tasks
+        self._client = client
+        self._current: dict[str, AnyServer] = {}
+        self._before: dict[str, AnyServer] = {}
+        """Predecessors that still take calls, and servers that workers may still know."""
+        self._leaving: set[AnyServer] = set()
+
+    def __iter__(self) -> Iterator[AnyServer]:
+        return iter(self._current.values())
+
+    @property
+    def everyone(self) -> list[AnyServer]:
+        """All that have processes or sessions, those that leave included."""
+        return [*self._current.values(), *self._leaving]
+
+    def get(self, server_id: str) -> AnyServer | None:
+        """Return what takes a call for a server now."""
+        current, before = self._current.get(server_id), self._before.get(server_id)
+        if before is not None and (current is None or current.status.state is ServerState.STARTING):
+            return before
+        return current
+
+    def current(self, server_id: str) -> AnyServer | None:
+        """Return the server that is configured."""
+        return self._current.get(server_id)
+
+    def is_succeeding(self, server_id: str) -> bool:
+        """Say whether a server starts while its predecessor serves."""
+        return server_id in self._before and server_id in self._current
+
+    def follow(self, servers: Iterable[Server], confirmed: Callable[[], bool]) -> list[AnyServer]:
+        """Hold these servers from now on; returns the new ones, which are yet to be started.
+
+        `confirmed` says whether no worker sends calls to removed servers any more.
+        """
+        old, new = self._current, []
+        self._current = {}
+        for server in servers:
+            known = old.pop(server.id, None)
+            if known is not None and known.server.is_like(server):
+                known.server = server
+                self._current[server.id] = known
+                continue
+            made = self._current[server.id] = self._make(server)
+            new.append(made)
+            if known is not None:
+                made.watches.inherit(known.watches)
+                self._dismiss(known, partial(self._has_started, server.id))
+        for removed in old.values():
+            self._dismiss(removed, confirmed)
+        return new
+
+    def _make(self, server: Server) -> AnyServer:
+        def is_heard() -> bool:
+            return self._current.get(server.id) is made
+
+        kind = HttpServer if server.transport == "http" else ChannelServer
+        made: AnyServer = kind(
+            server, _gated(self._observer, is_heard), self._tasks, self._client
+        )  # fmt: skip
+        return made
+
+    def _dismiss(self, server: AnyServer, may_go: Callable[[], bool]) -> None:
+        server_id = server.server.id
+        if server_id not in self._before or server.status.state is not ServerState.STARTING:
+            self._before[server_id] = server  # one that has not come to serve takes nobody's place
+        self._leaving.add(server)
+        self._tasks.spawn(self._leave(server, may_go))
+
+    def _has_started(self, server_id: str) -> bool:
+        current = self._current.get(server_id)
+        return current is None or current.status.state is not ServerState.STARTING
+
+    async def _leave(self, server: AnyServer, may_go: Callable[[], bool]) -> None:
+        """Serve as long as needed, let calls under way end, and stop."""
+        server_id = server.server.id
+
+        def may_drain() -> bool:
+            return self._before.get(server_id) is not server or may_go()
+
+        await until(may_drain, START_S, _LOOK_S)
+        if self._before.get(server_id) is server:
+            del self._before[server_id]
+        await until(lambda: not server.busy, server.server.timeout_s, _LOOK_S)
+        await server.stop()
+        self._leaving.discard(server)
+
+
+def _gated(observer: Observer, is_heard: Callable[[], bool]) -> Observer:
+    """Return an observer that hears only while it is to."""
+
+    def gate(tell: Callable[..., None]) -> Callable[..., None]:
+        return lambda *what: tell(*what) if is_heard() else None
+
+    return Observer(*(gate(getattr(observer, field.name)) for field in fields(observer)))
