@@ -65,3 +65,18 @@ def test_what_differs_is_said_of_those_who_see_it() -> None:
     assert subject.update_variant(form, catalogue("a", tools="x ask")) == {"tools"}
     assert subject.update(catalogue("a", tools="x")) == frozenset()
     assert (subject.has_variant(form, "a"), subject.has_variant(form, "b")) == (True, False)
+
+
+def test_other_servers_are_merged_and_what_is_known_of_those_that_stay_is_kept() -> None:
+    """One whose offer came before it was followed is told of then; one that went leaves nothing."""
+    subject, form = edition("a", "b"), Feature.ELICIT_FORM
+    subject.update(catalogue("a", tools="x"))
+    subject.update(catalogue("b", tools="y"))
+    subject.update_variant(form, catalogue("a", tools="z"))
+    assert not subject.update(catalogue("c", tools="w"))
+    assert list(subject.current.tools) == ["x", "y"]
+    assert subject.follow(Registry(server(one, "") for one in ("c", "b")), 1) == {"tools"}
+    assert list(subject.current.tools) == list(subject.snapshot(form).tools) == ["w", "y"]
+    assert not subject.follow(Registry([server("b", "")]), 1)
+    assert subject.follow(Registry(server(one, "") for one in ("a", "b")), 1) == frozenset()
+    assert list(subject.current.tools) == ["y"]
