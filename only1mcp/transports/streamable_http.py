@@ -22,6 +22,8 @@ from only1mcp.errors import (
 from only1mcp.protocol.event_stream import Event, EventReader, EventTooLong
 
 MAX_MESSAGE_BYTES = 64 * 1024 * 1024
+MAX_HEAD_BYTES = 64 * 1024
+"""As much as the fast lane takes of a head."""
 CONNECT_S = 5.0
 """The longest that connecting may take: a host that swallows packets is not there."""
 _CHUNK_BYTES = 64 * 1024
@@ -80,6 +82,8 @@ def make_client() -> aiohttp.ClientSession:
         timeout=_bounds(None),
         headers=_BASE_HEADERS,
         auto_decompress=False,
+        max_line_size=MAX_HEAD_BYTES,
+        max_field_size=MAX_HEAD_BYTES,
     )
 
 
