@@ -51,25 +51,33 @@ class Echo(asyncio.Protocol):
             self._buffer = self._buffer[size:]
 
     def _answer(self, body: bytes) -> None:
-        found = _ID.search(body)
-        if found is None:  # a notification, or a question by GET or DELETE
+        whole = answer(body, self._size)
+        if whole is None:  # a notification, or a question by GET or DELETE
             status = b"202 Accepted" if body else b"405 Method Not Allowed"
             self._transport.write(b"HTTP/1.1 %b\r\nContent-Length: 0\r\n\r\n" % status)
             return
-        whole = b'{"jsonrpc":"2.0","id":%b,"result":%b}' % (found.group(1), self._result(body))
         head = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
         self._transport.write(head % len(whole) + whole)
 
-    def _result(self, body: bytes) -> bytes:
-        if b'"tools/call"' in body:
-            text = _TEXT.search(body)
-            return _SAID % (text.group(1) if text else b"").ljust(self._size, b"x")
-        if b'"tools/list"' in body:
-            return orjson.dumps(_TOOLS)
-        version = _VERSION.search(body)
-        if b'"initialize"' in body and version:
-            return _OPENED % version.group(1)
-        return orjson.dumps(_DISCOVERED)
+
+def answer(body: bytes, size: int) -> bytes | None:
+    """Return the response to a message; None if it gets none."""
+    found = _ID.search(body)
+    if found is None:
+        return None
+    return b'{"jsonrpc":"2.0","id":%b,"result":%b}' % (found.group(1), _result(body, size))
+
+
+def _result(body: bytes, size: int) -> bytes:
+    if b'"tools/call"' in body:
+        text = _TEXT.search(body)
+        return _SAID % (text.group(1) if text else b"").ljust(size, b"x")
+    if b'"tools/list"' in body:
+        return orjson.dumps(_TOOLS)
+    version = _VERSION.search(body)
+    if b'"initialize"' in body and version:
+        return _OPENED % version.group(1)
+    return orjson.dumps(_DISCOVERED)
 
 
 async def main() -> None:

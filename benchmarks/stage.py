@@ -38,8 +38,13 @@ def free_port() -> int:
 
 
 @contextmanager
-def running(command: Sequence[str], port: int) -> Iterator[int]:
+def running(command: Sequence[str], port: int, directory: Path | None = None) -> Iterator[int]:
     """Run a program until the end of the block; it listens on the port when the block begins.
+
+    Args:
+        command: the program and its arguments.
+        port: where it will listen.
+        directory: where it runs.
 
     Raises:
         RuntimeError: it has ended, or does not listen in time.
@@ -50,7 +55,7 @@ def running(command: Sequence[str], port: int) -> Iterator[int]:
     ):
         environment = {**os.environ, "ONLY1MCP_RUNTIME_DIR": folder, "ONLY1MCP_HOME": folder}
         process = subprocess.Popen(command, stdout=log, stderr=log, env=environment,
-                                   stdin=subprocess.DEVNULL)  # fmt: skip
+                                   stdin=subprocess.DEVNULL, cwd=directory)  # fmt: skip
         try:
             _wait_listening(process, port, log.name)
             yield process.pid
@@ -101,10 +106,13 @@ def echo_backend(size: int) -> Iterator[int]:
         yield port
 
 
-def cpu_seconds(pid: int) -> float:
-    """Return the CPU time of a process and of all that live below it."""
+def cpu_seconds(pid: int, leave_out: str = "") -> float:
+    """Return the CPU time of a process and of all below it, but for those that run this module."""
     ticks = 0
     for each in (pid, *descendants(pid)):
+        arguments = Path(f"/proc/{each}/cmdline").read_text().split("\0")
+        if arguments[1:3] == ["-m", leave_out]:
+            continue
         fields = Path(f"/proc/{each}/stat").read_text().rsplit(")", 1)[1].split()
         ticks += int(fields[11]) + int(fields[12])
     return ticks / os.sysconf("SC_CLK_TCK")

@@ -25,6 +25,8 @@ from tests.support.gateway import Gateway
 _ROOT = Path(__file__).parents[1]
 _TEXT = '{"text":"{nonce}"}'
 _RESULT_BYTES = 128
+_TIMEOUT_S = 120.0
+"""So long that nothing fails only because the machine is slow."""
 
 
 @dataclass(slots=True)
@@ -101,7 +103,8 @@ def open_loop(rate: float, seconds: float, workers: int, rounds: int) -> list[Li
                     (direct, url, "echo"),
                     (through, gateway.url, "echo__echo"),
                 ):
-                    _add(report, Plan(target, tool, _TEXT, rate, seconds / rounds))
+                    plan = Plan(target, tool, _TEXT, rate, seconds / rounds, timeout_s=_TIMEOUT_S)
+                    _add(report, plan)
     name = f"open loop, {workers} worker" + "s" * (workers > 1)
     return [line(f"{name}: direct", rate, direct), line(f"{name}: gateway", rate, through)]
 
