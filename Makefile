@@ -8,7 +8,7 @@ LOAD_SECONDS ?= 24
 FUZZ_TARGETS := json_scan event_stream lines frames session_id request_state http1 fast_request fast_response fast_chunks
 SOURCES := pyproject.toml setup.py $(wildcard only1mcp/_speedups/*.py* only1mcp/_speedups/*.pxd)
 
-.PHONY: start test lint test-compiled test-pure test-real gates bench load soak fuzz clean
+.PHONY: start test lint test-compiled test-pure test-real gates bench load compare soak fuzz clean
 
 start: $(VENV)/.core
 	@$(BIN)/only1mcp start
@@ -40,6 +40,9 @@ bench: $(VENV)/.dev
 load: $(VENV)/.load $(VENV)/.real
 	$(BIN)/python -m loadtests.run --seconds $(LOAD_SECONDS)
 
+compare: $(VENV)/.dev
+	$(BIN)/python -m benchmarks.peers
+
 soak: $(VENV)/.dev
 	$(BIN)/python -m loadtests.nonces --calls $(SOAK_CALLS)
 	$(BIN)/python -m loadtests.sessions --calls 100000 --warm-up 5000 --within 8
@@ -51,7 +54,7 @@ fuzz: $(VENV)/.fuzz
 	done
 
 clean:
-	rm -rf $(VENV) .real .fuzz build only1mcp.egg-info
+	rm -rf $(VENV) .real .fuzz .peers build only1mcp.egg-info
 
 $(VENV)/bin/pip:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \

@@ -66,7 +66,9 @@ def test_every_command_explains_itself(lone: Cli, command: str) -> None:
     assert done.out.startswith(f"Usage: only1mcp {command}")
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["tools", "--help"]])
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["--version"], ["tools", "--help"], ["benchmark", "--help"]]
+)
 def test_help_does_not_load_what_it_does_not_need(lone: Cli, arguments: list[str]) -> None:
     """Neither the web server nor the validation library is imported for it."""
     code = (
