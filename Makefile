@@ -8,7 +8,7 @@ LOAD_SECONDS ?= 24
 FUZZ_TARGETS := json_scan event_stream lines frames session_id request_state http1 fast_request fast_response fast_chunks
 SOURCES := pyproject.toml setup.py $(wildcard only1mcp/_speedups/*.py* only1mcp/_speedups/*.pxd)
 
-.PHONY: start test lint test-compiled test-pure test-real gates bench load compare soak fuzz clean
+.PHONY: start test lint test-compiled test-pure test-real gates bench load compare soak chaos fuzz clean
 
 start: $(VENV)/.core
 	@$(BIN)/only1mcp start
@@ -46,6 +46,9 @@ compare: $(VENV)/.dev
 soak: $(VENV)/.dev
 	$(BIN)/python -m loadtests.nonces --calls $(SOAK_CALLS)
 	$(BIN)/python -m loadtests.sessions --calls 100000 --warm-up 5000 --within 8
+
+chaos: $(VENV)/.dev
+	$(BIN)/python -m chaos
 
 fuzz: $(VENV)/.fuzz
 	@for target in $(FUZZ_TARGETS); do \

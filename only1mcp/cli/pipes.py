@@ -54,6 +54,8 @@ class Output:
                     sys.stdout.buffer.flush()
             sys.stdout.buffer.flush()
         except OSError:
+            # What is buffered for nobody would fail once more, aloud, when the interpreter ends.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             self._loop.call_soon_threadsafe(self._on_closed)
             while self._queue.get() is not None:
                 pass  # nobody is to wait for room

@@ -39,13 +39,14 @@ class Gateway:
             must be short, for unix sockets.
         env: variables on top of ours.
         options: further arguments of `only1mcp start`.
+        wrapper: a program that runs it, with its arguments.
     """
 
     def __init__(
         self, config: Mapping[str, Any] | str | None, *, workers: int | None = 1,
         pure: bool = False, wait_for: Iterable[str] | None = None, host: str = "127.0.0.1",
         port: int = 0, directory: Path | None = None, env: Mapping[str, str] | None = None,
-        options: Iterable[str] = (),
+        options: Iterable[str] = (), wrapper: Iterable[str] = (),
     ) -> None:  # fmt: skip
         self.host = host
         self.port = port
@@ -53,6 +54,7 @@ class Gateway:
         self._wait_for = None if wait_for is None else tuple(wait_for)
         self._temporary = None if directory else tempfile.TemporaryDirectory(prefix="o1-")
         self.directory = directory or Path(self._temporary.name if self._temporary else "")
+        self._wrapper = tuple(wrapper)
         self._options = [*([] if workers is None else ["--workers", str(workers)]), *options]
         inherited = {k: v for k, v in os.environ.items() if not k.startswith("ONLY1MCP_")}
         self._env = {
@@ -200,7 +202,7 @@ class Gateway:
         named = [] if self._config is None else ["--config", str(self.configure(self._config))]
         with (self.directory / "log").open("ab") as log, (self.directory / "out").open("ab") as out:
             self._process = subprocess.Popen(
-                [*_PROGRAM, "start", *named, "--host", self.host.strip("[]"),
+                [*self._wrapper, *_PROGRAM, "start", *named, "--host", self.host.strip("[]"),
                  "--port", str(self.port), *self._options],
                 env=self._env, cwd=self.directory, start_new_session=True,
                 stdin=subprocess.DEVNULL, stdout=out, stderr=log,

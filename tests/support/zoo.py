@@ -49,8 +49,9 @@ def _note(argument: str, word: str) -> None:
 
 
 def _serve(
-    act: Callable[[], str] = lambda: "done", before: Callable[[], None] | None = None
-) -> None:
+    act: Callable[[], str] = lambda: "done", before: Callable[[], None] | None = None,
+    write: Callable[[str], None] = _say,
+) -> None:  # fmt: skip
     """Answer one line with another until the input ends."""
     text = {"text": {"type": "string"}}
     tools = [
@@ -64,7 +65,7 @@ def _serve(
         if before is not None:
             before()
         if answer is not None:
-            _say(json.dumps(answer))
+            write(json.dumps(answer))
 
 
 def tame(argument: str) -> None:
@@ -197,25 +198,137 @@ def stubborn(argument: str) -> None:
         signal.pause()
 
 
-MODES = {
-    mode.__name__: mode
-    for mode in (
-        tame,
-        late,
-        silent,
-        deaf,
-        babbler,
-        clerk,
-        counter,
-        patient,
-        whale,
-        flood,
-        quitter,
-        crash,
-        parent,
-        stubborn,
-    )
-}
+def echoing(argument: str) -> None:
+    """Answer everything twice."""
+    del argument
+    _serve(write=lambda line: _say(f"{line}\n{line}"))
+
+
+def confused(argument: str) -> None:
+    """Answer calls of `act` under the id of another request."""
+    del argument
+
+    def write(line: str) -> None:
+        answer = json.loads(line)
+        if "content" in answer.get("result", {}):
+            answer["id"] += 1000
+        _say(json.dumps(answer))
+
+    _serve(write=write)
+
+
+def fickle(argument: str) -> None:
+    """Say with every answer, many times, that all lists have changed."""
+    del argument
+    changed = [
+        json.dumps({"jsonrpc": "2.0", "method": f"notifications/{kind}/list_changed"})
+        for kind in ("tools", "prompts", "resources")
+    ]
+    _serve(before=lambda: _say("\n".join(changed * 20)))
+
+
+def breathless(argument: str) -> None:
+    """Begin a line on `act`, and never end it."""
+    del argument
+
+    def act() -> str:
+        while True:
+            sys.stdout.write("x" * 1024)
+            sys.stdout.flush()
+            time.sleep(0.01)
+
+    _serve(act)
+
+
+def torn(argument: str) -> None:
+    """Exit in the middle of the answer to `act`."""
+    del argument
+
+    def write(line: str) -> None:
+        if "done" in line:
+            sys.stdout.write(line[: len(line) // 2])
+            sys.stdout.flush()
+            os._exit(7)
+        _say(line)
+
+    _serve(write=write)
+
+
+def sleepy(argument: str) -> None:
+    """Start slowly."""
+    del argument
+    time.sleep(1.5)
+    _serve()
+
+
+def breeder(argument: str) -> None:
+    """Have some children, and grandchildren, that stay when it exits on `act`."""
+    del argument
+    for _ in range(4):
+        if os.fork() == 0:
+            os.fork()
+            os.fork()
+            while True:
+                time.sleep(3600)
+    _serve(lambda: os._exit(7))
+
+
+def blocked(argument: str) -> None:
+    """Stop reading on `act`, and answer it."""
+    del argument
+
+    def write(line: str) -> None:
+        _say(line)
+        if "done" in line:
+            while True:
+                signal.pause()
+
+    _serve(write=write)
+
+
+def mute(argument: str) -> None:
+    """Close the output on `act`, and live on."""
+    del argument
+
+    def act() -> str:
+        os.close(1)
+        while True:
+            signal.pause()
+
+    _serve(act)
+
+
+def foreign(argument: str) -> None:
+    """Answer the handshake with a version that nobody knows."""
+    del argument
+    _serve(write=lambda line: _say(line.replace("20", "30")))
+
+
+def shapeless(argument: str) -> None:
+    """Answer calls with results that are no results."""
+    del argument
+    _serve(write=lambda line: _say(line.replace('"result": {"content"', '"result": ["content"')
+           if "done" in line else line))  # fmt: skip
+
+
+def latin(argument: str) -> None:
+    """Answer `act` in bytes that are no UTF-8."""
+    del argument
+
+    def write(line: str) -> None:
+        sys.stdout.buffer.write(line.replace("done", "\u00fc").encode("latin-1") + b"\n")
+        sys.stdout.buffer.flush()
+
+    _serve(lambda: "done", write=lambda line: write(line) if "done" in line else _say(line))
+
+
+BAD = (
+    "silent", "deaf", "babbler", "whale", "flood", "quitter", "crash", "parent", "stubborn",
+    "echoing", "confused", "fickle", "breathless", "torn", "sleepy", "breeder", "blocked", "mute",
+    "foreign", "shapeless", "latin",
+)  # fmt: skip
+"""Those that do something no server should."""
+MODES = {name: globals()[name] for name in (*BAD, "tame", "late", "clerk", "counter", "patient")}
 
 if __name__ == "__main__":
     MODES[sys.argv[1]](sys.argv[2] if len(sys.argv) > 2 else "")

@@ -1,0 +1,71 @@
+"""Calls at a fixed rate from a process of their own, while something else happens."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+LOST = "connection lost"
+_GRACE_S = 60.0
+
+
+@dataclass(slots=True)
+class Load:
+    """One run of the generator; its figures are there once it has ended."""
+
+    process: subprocess.Popen[str]
+    report: dict[str, Any]
+
+    @property
+    def failures(self) -> dict[str, int]:
+        """How often each kind of failure came."""
+        return {kind: int(of["count"]) for kind, of in self.report["failures"].items()}
+
+    @property
+    def calls(self) -> int:
+        """How many calls there were."""
+        return int(self.report["calls"])
+
+    @property
+    def p99_ms(self) -> float:
+        """Latency that one call in a hundred exceeded, from when it was due."""
+        return float(self.report["latency_ms"]["p99"])
+
+    def wait(self) -> None:
+        """Wait for the end of the run.
+
+        Raises:
+            RuntimeError: the generator could not measure.
+        """
+        seconds = float(self.process.args[self.process.args.index("--duration") + 1])  # type: ignore[union-attr, index, arg-type]
+        out, err = self.process.communicate(timeout=seconds + _GRACE_S)
+        try:
+            self.report = json.loads(out)["data"]
+        except (ValueError, KeyError):
+            raise RuntimeError(f"the load generator said: {out} {err}") from None
+
+
+@contextmanager
+def load(
+    url: str, tool: str, *, rate: float, seconds: float, connections: int = 32,
+    timeout_s: float = 10.0, era: str = "modern", arguments: str = '{"text":"{nonce}"}',
+) -> Iterator[Load]:  # fmt: skip
+    """Call a tool that says its argument `text` again; the block ends when the calls have."""
+    command = [
+        sys.executable, "-m", "only1mcp", "benchmark", url, "--tool", tool, "--args", arguments,
+        "--rate", str(rate), "--duration", str(seconds), "--connections", str(connections),
+        "--timeout", str(timeout_s), "--era", era, "--json",
+    ]  # fmt: skip
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
+    running = Load(process, {})
+    try:
+        yield running
+        running.wait()
+    finally:
+        process.kill()
+        process.wait()

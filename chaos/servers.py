@@ -1,0 +1,115 @@
+"""Servers hang, crash and babble; the network to them is bad."""
+
+import os
+import signal
+import time
+from pathlib import Path
+
+from chaos.load import load
+from chaos.scenario import Findings, Scenario
+from chaos.site import HTTP_TOOL, http_backend, site
+from tests.support.fault_proxy import FAULTS, FaultProxy
+from tests.support.gateway import Gateway
+from tests.support.mcp_client import CallFailed, McpClient
+from tests.support.waiting import wait_until
+from tests.support.zoo import BAD, animal, zoo
+
+_SWIFT = {"check_interval": "250ms", "timeout": "250ms", "failure_threshold": 2}
+_RATE = 300.0
+
+
+def hung_server(seconds: float, findings: Findings) -> None:
+    """Stop one of many servers with SIGSTOP, under load."""
+    with http_backend() as (port, process), site(
+        2, {"id": "hung", "url": f"http://127.0.0.1:{port}/mcp", "timeout": "1s"}, health=_SWIFT
+    ) as gateway:  # fmt: skip
+        with load(gateway.url, HTTP_TOOL, rate=_RATE, seconds=seconds) as calm:
+            pass
+        with (
+            load(gateway.url, HTTP_TOOL, rate=_RATE, seconds=seconds) as others,
+            load(gateway.url, "hung__echo", rate=50, seconds=seconds, timeout_s=5) as own,
+        ):
+            time.sleep(seconds / 4)
+            os.kill(process.pid, signal.SIGSTOP)
+            wait_until(lambda: gateway.server("hung")["state"] == "down", "it is found")
+        os.kill(process.pid, signal.SIGCONT)
+        wait_until(lambda: gateway.server("hung")["state"] == "up", "it is found again")
+        findings.note(
+            calls_to_others=others.calls, their_failures=sum(others.failures.values()),
+            their_p99_ms=others.p99_ms, calm_p99_ms=calm.p99_ms,
+            calls_to_it=own.calls, its_failures=sum(own.failures.values()),
+        )  # fmt: skip
+        findings.expect(not others.failures, f"others are served on: {others.failures}")
+        findings.expect("timeout" not in own.failures, "its calls end at their own timeout")
+
+
+def bad_children(seconds: float, findings: Findings) -> None:
+    """Run all bad servers beside a good one, and call each of them."""
+    animals = [animal(mode, mode, os.devnull, timeout="1s") for mode in BAD]
+    config = zoo(animal("pipe", "tame"), *animals, handshake_timeout="1s")
+    with Gateway(config, workers=2, wait_for=["pipe"]) as gateway:
+        with load(gateway.url, "pipe__echo", rate=100, seconds=seconds) as good:
+            ended = [_ends(gateway, mode) for mode in BAD]
+        findings.note(
+            bad_servers=len(BAD), calls_to_the_good_one=good.calls,
+            its_failures=sum(good.failures.values()), calls_that_never_ended=ended.count(False),
+        )  # fmt: skip
+        findings.expect(not good.failures, f"the good one is served on: {good.failures}")
+        findings.expect(all(ended), "each call to a bad one ends")
+
+
+def _ends(gateway: Gateway, server_id: str) -> bool:
+    with McpClient(gateway.port) as client:
+        try:
+            client.call(f"{server_id}__act")
+        except CallFailed:
+            pass
+        except TimeoutError:
+            return False
+    return True
+
+
+def bad_network(seconds: float, findings: Findings) -> None:
+    """Put each fault of the network between gateway and server, one after the other."""
+    with http_backend() as (port, _), FaultProxy(port) as proxy:
+        bad = {"id": "bad", "url": f"http://127.0.0.1:{proxy.port}/mcp", "timeout": "1s"}
+        with site(2, bad) as gateway:
+            gateway.wait_up("bad")
+            before = _descriptors(gateway)
+            with load(gateway.url, HTTP_TOOL, rate=_RATE, seconds=seconds) as others:
+                for fault in FAULTS:
+                    _cause(gateway, proxy, fault, seconds / len(FAULTS) / 2, findings)
+            proxy.heal()
+            wait_until(lambda: gateway.server("bad")["state"] == "up", "it has recovered")
+            with McpClient(gateway.port) as client:
+                assert client.call("bad__echo", text="well again").startswith("well again")
+            findings.note(
+                faults=len(FAULTS), calls_to_others=others.calls,
+                their_failures=sum(others.failures.values()),
+                descriptors_more=_descriptors(gateway) - before,
+            )  # fmt: skip
+            findings.expect(not others.failures, f"others are served on: {others.failures}")
+
+
+def _cause(
+    gateway: Gateway, proxy: FaultProxy, fault: str, seconds: float, findings: Findings
+) -> None:
+    """Call through one fault; every call must end in time, well or with an error."""
+    proxy.cause(fault)
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        findings.expect(_ends(gateway, "bad"), f"calls end in spite of {fault}")
+    proxy.heal()
+
+
+def _descriptors(gateway: Gateway) -> int:
+    """Return how many descriptors the workers and the host hold."""
+    pids = [*gateway.pids("worker"), *gateway.pids("host")]
+    return sum(len(list(Path(f"/proc/{pid}/fd").iterdir())) for pid in pids)
+
+
+SCENARIOS = (
+    Scenario("hung-server", "SIGSTOP of one server delays nobody else", hung_server, 6),
+    Scenario("bad-children", "each bad server costs its own tools only", bad_children, 10),
+    Scenario("bad-network", "every call ends by its deadline, and nothing leaks", bad_network, 10),
+)
