@@ -2,7 +2,7 @@
 # not plain ends the pass: keys with escapes, too many keys, repeated keys, anything that is wrong.
 from libc.string cimport memcmp
 
-from only1mcp._speedups.json_walk cimport Walk, skip_space, skip_string, skip_value
+from only1mcp._speedups.json_walk cimport Walk, simple_string, skip_space, skip_value
 
 cdef enum:
     MANY_KEYS = 12
@@ -38,12 +38,11 @@ cdef struct Keys:
 cdef inline bint plain_key(Walk *w, Keys *keys) noexcept nogil:
     """Step over a key and its colon; False when it is not plain, or stands twice."""
     cdef Py_ssize_t start = w.at + 1, i, size
-    if w.at >= w.size or w.data[w.at] != 34 or keys.count == MANY_KEYS or not skip_string(w):
+    if w.at >= w.size or w.data[w.at] != 34 or keys.count == MANY_KEYS:
         return False
-    size = w.at - 1 - start
-    for i in range(start, start + size):
-        if w.data[i] == 92 or w.data[i] > 127:
-            return False
+    size = simple_string(w)
+    if size < 0:
+        return False
     for i in range(keys.count):
         if keys.seen[i].end != size:
             continue

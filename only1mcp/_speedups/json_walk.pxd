@@ -87,8 +87,8 @@ cdef extern from *:
     #include <emmintrin.h>
     #endif
 
-    /* How many bytes of a string, whole blocks of them, need no look: none is a control
-       character, a quote, a backslash, or beyond ASCII. */
+    /* How many bytes of a string need no look: none is a control character, a quote, a
+       backslash, or beyond ASCII. Fewer than there are, when the next block is cut short. */
     static inline size_t only1mcp_plain_run(const unsigned char *data, size_t size) {
         size_t at = 0;
     #if defined(__SSE2__)
@@ -100,7 +100,8 @@ cdef extern from *:
             __m128i special = _mm_or_si128(
                 _mm_cmplt_epi8(block, space),
                 _mm_or_si128(_mm_cmpeq_epi8(block, quote), _mm_cmpeq_epi8(block, backslash)));
-            if (_mm_movemask_epi8(special)) return at;
+            int found = _mm_movemask_epi8(special);
+            if (found) return at + __builtin_ctz(found);
             at += 16;
         }
     #else
@@ -145,6 +146,24 @@ cdef inline bint skip_string(Walk *w) noexcept nogil:
         w.at += 1
     w.problem = b"a string does not end"
     return False
+
+
+cdef inline Py_ssize_t simple_string(Walk *w) noexcept nogil:
+    """Step over a string of plain ASCII; returns its length, -1 when it is not so simple."""
+    cdef Py_ssize_t start = w.at + 1, at = start
+    cdef unsigned char c
+    while at < w.size:
+        at += plain_run(w.data + at, w.size - at)
+        if at >= w.size:
+            return -1
+        c = w.data[at]
+        if c == 34:
+            w.at = at + 1
+            return at - start
+        if c < 32 or c == 92 or c > 127:
+            return -1
+        at += 1
+    return -1
 
 
 cdef inline bint skip_digits(Walk *w) noexcept nogil:
