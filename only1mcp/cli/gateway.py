@@ -63,17 +63,21 @@ def control_get(path: str, socket_path: Path | str, timeout_s: float = 5.0) -> A
 
 
 def control_send(
-    method: str, path: str, socket_path: Path | str, timeout_s: float = 30.0, body: Any = None
-) -> tuple[int, Any]:
+    method: str, path: str, socket_path: Path | str, timeout_s: float = 30.0, body: Any = None,
+    *, local: bool = True,
+) -> tuple[int, Any]:  # fmt: skip
     """Send a request to the admin API; returns the status and the answer.
+
+    Not `local`, it is one that came over the network.
 
     Raises:
         Failure: the control process does not answer.
     """
     connection = _UnixConnection(str(socket_path), timeout_s)
     text = None if body is None else json.dumps(body).encode()
+    headers = {"Only1MCP-Local": "yes"} if local else {}
     try:
-        connection.request(method, f"/api/v1/admin/{path}", text)
+        connection.request(method, f"/api/v1/admin/{path}", text, headers)
         response = connection.getresponse()
         return response.status, json.loads(response.read())
     except (OSError, ValueError, http.client.HTTPException) as error:

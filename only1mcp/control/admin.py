@@ -10,6 +10,7 @@ from aiohttp import web
 from only1mcp import __version__
 from only1mcp._speedups import ACCEL
 from only1mcp.config.settings import Settings
+from only1mcp.control.editing import ServerEditor
 from only1mcp.control.reloader import Reloader
 from only1mcp.health.board import HealthBoard
 from only1mcp.ingress.origin import bracketed
@@ -19,6 +20,9 @@ from only1mcp.observability.metrics import MetricsReader
 from only1mcp.process.context import Context, plan_of
 
 PREFIX = "/api/v1/admin"
+LOCAL = "Only1MCP-Local"
+"""The header by which the command line says that it speaks on our socket itself; workers, who pass
+on what clients say, never send it."""
 
 
 class Admin:
@@ -27,6 +31,7 @@ class Admin:
     def __init__(self, context: Context, board: HealthBoard, reloader: Reloader) -> None:
         self._shared = context.shared
         self._reloader = reloader
+        self._editor = ServerEditor(context.shared.source, reloader)
         self._board = board
         self._words = HealthWords(context.shared.memory)
         self._metrics = MetricsReader(context.shared.metrics_plan, context.shared.memory)
@@ -45,6 +50,9 @@ class Admin:
         app.router.add_get(f"{PREFIX}/metrics", self._get_metrics)
         app.router.add_get(f"{PREFIX}/status", self._get_status)
         app.router.add_post(f"{PREFIX}/reload", self._post_reload)
+        app.router.add_post(f"{PREFIX}/servers", self._post_server)
+        app.router.add_delete(f"{PREFIX}/servers/{{id}}", self._delete_server)
+        app.router.add_post(f"{PREFIX}/servers/{{id}}/{{switch:enable|disable}}", self._post_switch)
         return app
 
     async def _get_health(self, request: web.Request) -> web.Response:
@@ -74,6 +82,24 @@ class Admin:
         del request
         outcome = await self._reloader.reload("request")
         return _json({"reload": outcome.to_plain()}, 200 if outcome.ok else 409)
+
+    async def _post_server(self, request: web.Request) -> web.Response:
+        """Add a server; 403 for a program, unless the command line on this machine asks."""
+        try:
+            entry = orjson.loads(await request.read())
+        except orjson.JSONDecodeError:
+            entry = None
+        status, body = await self._editor.add(entry, local=LOCAL in request.headers)
+        return _json(body, status)
+
+    async def _delete_server(self, request: web.Request) -> web.Response:
+        status, body = await self._editor.remove(request.match_info["id"])
+        return _json(body, status)
+
+    async def _post_switch(self, request: web.Request) -> web.Response:
+        is_enabled = request.match_info["switch"] == "enable"
+        status, body = await self._editor.switch(request.match_info["id"], enabled=is_enabled)
+        return _json(body, status)
 
     def metrics(self) -> list[dict[str, Any]]:
         """Return every sample as name, labels and value."""

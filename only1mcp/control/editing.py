@@ -1,0 +1,76 @@
+"""Adds, removes and switches servers at the wish of the command line or of the admin API.
+
+The file is changed, and taken over at once; so it and what runs never differ.
+"""
+
+import asyncio
+import importlib
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from only1mcp.config.problems import ConfigInvalid
+from only1mcp.config.refusals import EditRefused
+from only1mcp.control.reloader import Reloader
+from only1mcp.process.context import Source
+
+OF_PROGRAMS = frozenset({"command", "args", "env", "cwd"})
+Answer = tuple[int, dict[str, Any]]
+
+
+class ServerEditor:
+    """Changes the file that the gateway runs on."""
+
+    def __init__(self, source: Source | None, reloader: Reloader) -> None:
+        self._source = source
+        self._reloader = reloader
+
+    async def add(self, entry: Any, *, local: bool) -> Answer:
+        """Add a server; only who is on this machine's own account may name a program."""
+        if not isinstance(entry, dict) or not isinstance(entry.get("id"), str):
+            return _refusal(400, "INVALID", "a server is an object with an id", "")
+        if not local and OF_PROGRAMS & entry.keys():
+            hint = "on the gateway's machine: only1mcp add"
+            return _refusal(403, "NO_PROGRAMS", "no program is taken over the network", hint)
+        return await self._change("add_server", entry)
+
+    async def remove(self, server_id: str) -> Answer:
+        """Remove a server."""
+        return await self._change("remove_server", server_id)
+
+    async def switch(self, server_id: str, *, enabled: bool) -> Answer:
+        """Enable or disable a server."""
+        return await self._change("switch_server", server_id, enabled=enabled)
+
+    async def _change(self, what: str, server: Any, **how: bool) -> Answer:
+        if self._source is None or self._source.path is None:
+            hint = "write one: only1mcp init > only1mcp.yaml"
+            return _refusal(409, "NO_CONFIG", "the gateway runs without a configuration file", hint)
+        try:
+            await asyncio.to_thread(_change_file, self._source, what, server, how)
+        except ConfigInvalid as error:
+            problems = [problem.to_plain() for problem in error.problems]
+            code, answer = _refusal(422, "CONFIG_INVALID", "it would not be valid", "")
+            return code, {**answer, "problems": problems}
+        except OSError as error:
+            message = f"the configuration cannot be changed: {error}"
+            return _refusal(500, "CANNOT_WRITE", message, "")
+        except EditRefused as error:
+            return _refusal(error.http_status, error.code, str(error), error.hint)
+        outcome = await self._reloader.reload("request")
+        return (200 if outcome.ok else 409), {"reload": outcome.to_plain()}
+
+
+def _change_file(source: Source, what: str, server: Any, how: dict[str, bool]) -> None:
+    edit = importlib.import_module("only1mcp.config.edit")
+    store = importlib.import_module("only1mcp.config.store")
+    act: Callable[..., str] = getattr(edit, what)
+
+    def change(file: str, text: str) -> str:
+        return partial(act, file, text)(server, **how)
+
+    store.change_file(source.path, change, source.environment)
+
+
+def _refusal(status: int, code: str, message: str, hint: str) -> Answer:
+    return status, {"error": {"code": code, "message": message, "hint": hint}}

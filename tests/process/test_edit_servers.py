@@ -1,0 +1,117 @@
+"""`add`, `remove`, `enable`, `disable`: the file is changed, and what runs with it."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from only1mcp.cli.gateway import control_send
+from tests.support.gateway import Gateway
+from tests.support.mcp_client import McpClient
+from tests.support.waiting import wait_until
+from tests.support.zoo import __file__ as zoo_file
+
+TEXT = f"""\
+# Of the test.
+stdio:
+  allowed_commands: ['{sys.executable}']  # ours
+servers:
+  - id: a   # the first
+    command: {sys.executable}
+    args: ["{zoo_file}", counter]
+"""
+
+
+def _tools(gateway: Gateway) -> set[str]:
+    with McpClient(gateway.port) as client:
+        return {tool.partition("__")[0] for tool in client.tools()}
+
+
+def _said(gateway: Gateway, *arguments: str) -> tuple[int, str]:
+    """Run a command on the gateway's file; returns its exit code and what it said."""
+    code, _, said = gateway.run(*arguments, "-c", str(gateway.directory / "config.yaml"))
+    return code, said
+
+
+def test_servers_are_edited_while_the_gateway_runs(tmp_path: Path) -> None:
+    """Each change is in force when its command returns; comments and mode stay as they were."""
+    with Gateway(TEXT, workers=2, directory=tmp_path) as gateway:
+        path = tmp_path / "config.yaml"
+        path.chmod(0o640)
+        add = ("add", "b", "-c", str(path), "-e", "K=V", "--", sys.executable, zoo_file, "tame")
+        assert gateway.run(*add)[0] == 0
+        wait_until(lambda: _tools(gateway) == {"a", "b"}, "the added server")
+        pid = gateway.server("a")["pid"]
+        code, said = _said(gateway, "disable", "b")
+        assert code == 0
+        assert "disabled b" in said
+        assert "in force" in said
+        assert [server["id"] for server in gateway.status()["servers"]] == ["a"]
+        assert _tools(gateway) == {"a"}
+        assert _said(gateway, "enable", "b")[0] == 0
+        wait_until(lambda: _tools(gateway) == {"a", "b"}, "the enabled server")
+        assert _said(gateway, "remove", "b")[0] == 0
+        assert [server["id"] for server in gateway.status()["servers"]] == ["a"]
+        assert gateway.server("a")["pid"] == pid
+        assert path.read_text() == TEXT
+        assert path.stat().st_mode & 0o777 == 0o640
+        assert sorted(one.name for one in tmp_path.iterdir() if "config" in one.name) == [path.name]
+
+
+def test_a_change_that_cannot_be_made_is_refused_and_changes_nothing(tmp_path: Path) -> None:
+    """With an exit code and a sentence of its own; also a program that may not be started."""
+    with Gateway(TEXT, directory=tmp_path) as gateway:
+        refusals = (
+            (("add", "a", "http://127.0.0.1:1/mcp"), 7, "is there already"),
+            (("add", "x", "rm"), 5, "not an allowed command"),
+            (("add", "no/id", "http://127.0.0.1:1/mcp"), 5, "servers[1].id"),
+            (("remove", "x"), 3, "there is no server 'x'"),
+            (("enable", "x"), 3, "there is no server 'x'"),
+            (("add", "x", "http://a/", "-e", "A=B"), 2, "neither arguments nor --env"),
+        )
+        for arguments, expected, words in refusals:
+            code, said = _said(gateway, *arguments)
+            assert (code, words in said) == (expected, True), said
+        assert (tmp_path / "config.yaml").read_text() == TEXT
+        assert gateway.status()["settings"] == 1
+
+
+def test_without_a_gateway_the_file_is_changed_all_the_same(tmp_path: Path) -> None:
+    """Through a link, which stays one; many at once lose nothing of each other's."""
+    (tmp_path / "real.yaml").write_text(TEXT)
+    path = tmp_path / "config.yaml"
+    path.symlink_to("real.yaml")
+    env = {**os.environ, "ONLY1MCP_RUNTIME_DIR": str(tmp_path / "run")}
+    program = [sys.executable, "-m", "only1mcp"]
+    adding = [
+        subprocess.Popen([*program, "add", f"s{n}", f"http://127.0.0.1:{n + 1}/", "-c", str(path)],
+                         env=env, stderr=subprocess.PIPE, text=True)
+        for n in range(4)
+    ]  # fmt: skip
+    for process in adding:
+        _, said = process.communicate()
+        assert process.returncode == 0, said
+        assert "no gateway runs on it" in said
+    assert path.is_symlink()
+    text = path.read_text()
+    assert all(f"- id: s{n}\n" in text for n in range(4))
+    assert text.startswith(TEXT)
+
+
+def test_the_admin_api_takes_addresses_but_no_programs(tmp_path: Path) -> None:
+    """Whoever speaks for the network; the command line on this machine may name programs."""
+    with Gateway(TEXT, directory=tmp_path) as gateway:
+        record = json.loads((gateway.runtime_dir / "supervisor.json").read_text())
+        entry = {"id": "web", "url": "http://127.0.0.1:1/mcp"}
+        assert control_send("POST", "servers", record["control"], body=entry)[0] == 200
+        assert [server["id"] for server in gateway.status()["servers"]] == ["a", "web"]
+        assert control_send("POST", "servers", record["control"], body=[])[0] == 400
+        program = {"id": "p", "command": sys.executable}
+        for body in (program, {**entry, "id": "p", "env": {"A": "B"}}):
+            code, said = control_send("POST", "servers", record["control"], body=body, local=False)
+            assert (code, said["error"]["code"]) == (403, "NO_PROGRAMS")
+        assert control_send("POST", "servers/web/disable", record["control"])[0] == 200
+        assert control_send("DELETE", "servers/web", record["control"])[0] == 200
+        assert control_send("DELETE", "servers/web", record["control"])[0] == 404
+        assert (tmp_path / "config.yaml").read_text() == TEXT
