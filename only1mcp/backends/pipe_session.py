@@ -37,6 +37,10 @@ _log = logging.getLogger(__name__)
 MAX_PENDING = 10_000
 
 
+def _nothing() -> None:
+    """Cancel a call that never was; nobody waits for what is there already."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Waiting:
     """A call under way."""
@@ -137,9 +141,12 @@ class PipeSession:
         if not reply.result_end:
             raise BackendProtocolError(f"server {self._name} refused to be listened to")
 
-    async def follow(self, on_event: Callable[[Envelope], None]) -> None:
+    async def follow(
+        self, on_event: Callable[[Envelope], None], on_open: Callable[[], None] = _nothing
+    ) -> None:
         """Wait: what a legacy server says comes on the channel by itself."""
         del on_event
+        on_open()
         await asyncio.get_running_loop().create_future()
 
     def _cancel(self, request_id: bytes) -> None:
@@ -299,7 +306,3 @@ async def shake_hands(session: PipeSession, timeout_s: float, *, probe: bool) ->
     session.notify("notifications/initialized")
     session.opened(hello)
     return hello
-
-
-def _nothing() -> None:
-    """Cancel a call that never was."""

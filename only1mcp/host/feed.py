@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Hashable, Iterable
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -24,7 +25,7 @@ from only1mcp.host.watches import Watches
 from only1mcp.protocol.jsonrpc import as_string
 from only1mcp.protocol.versions import Era
 from only1mcp.tasks import Tasks
-from only1mcp.transports.streamable_http import OnEvent
+from only1mcp.transports.streamable_http import OnEvent, OnOpen
 
 _log = logging.getLogger(__name__)
 _FIRST_PAUSE_S = 0.1
@@ -41,8 +42,8 @@ class Followed(Protocol):
     async def listen(self, outgoing: Outgoing, on_event: OnEvent) -> None:
         """Hold a modern subscription until it ends."""
 
-    async def follow(self, on_event: OnEvent) -> None:
-        """Hold a legacy stream until it ends."""
+    async def follow(self, on_event: OnEvent, *, on_open: OnOpen) -> None:
+        """Hold a legacy stream until it ends; says when it is there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,20 +72,32 @@ class Feed:
         self._failure: Only1MCPError | None = None
         self._acknowledged = asyncio.Event()
         self._renew = asyncio.Event()
+        self._following = asyncio.Event()
+        """Whether a legacy server has a stream to tell on, or none at all."""
+        self._listened: frozenset[str] = frozenset()
+        """The resources that a modern server tells of now."""
+        self._news = asyncio.Condition()
+        """Of `_listened`."""
+        self._confirming: dict[str, asyncio.Future[Only1MCPError | None]] = {}
+        """How the first watch of each resource ends, while that is not known."""
+        self._missed: set[str] = set()
+        """Resources of which updates may have been missed."""
 
     async def run(self) -> None:
         """Listen, again whenever it ends, until cancelled."""
         pause_s = _FIRST_PAUSE_S
         while True:
+            self._hears_nothing()
             try:
                 if self._hello.era is Era.MODERN:
                     await self._listen()
                 else:
                     await self._resubscribe()
-                    await self._session.follow(self.heard)
+                    await self._session.follow(self.heard, on_open=self._opened)
                 pause_s = _NEXT_PAUSE_S
             except BackendProtocolError as error:
                 _log.debug("nothing to listen to: %s", error, extra={"server": self._server_id})
+                self._following.set()  # there is nothing to wait for
                 pause_s = _NO_STREAM_PAUSE_S
             except Only1MCPError as error:
                 _log.debug("the stream ended: %s", error, extra={"server": self._server_id})
@@ -97,11 +110,12 @@ class Feed:
         try:
             while True:
                 self._renew.clear()
-                wanted = self._wanted()
+                uris, wanted = self._watches.uris, self._wanted()
                 if wanted is None:
                     await _end(current)
                     current = None
                     self._acknowledged.set()  # there is nothing that could be
+                    await self._listens_to(uris)
                     await self._renew.wait()
                     continue
                 self._failure = None
@@ -112,12 +126,39 @@ class Feed:
                 finally:
                     before, current = current, opened
                     await _end(before)
+                await self._listens_to(uris)
                 await self._first(current, self._renew)
                 if current.done():
                     self._judge()
                     return
         finally:
             await _end(current)
+
+    def _hears_nothing(self) -> None:
+        """Note that we are about to listen, for the first time or again."""
+        self._following.clear()
+        self._listened = frozenset()
+        self._missed.update(self._watches.uris)
+
+    async def _listens_to(self, uris: list[str]) -> None:
+        """Let those go on who wait for a subscription to these, if it was acknowledged."""
+        if not self._acknowledged.is_set():
+            return
+        async with self._news:
+            self._listened = frozenset(uris)
+            self._news.notify_all()
+        self._tell_missed(self._listened)
+
+    def _opened(self) -> None:
+        """Let those go on who wait for a legacy server's stream."""
+        self._following.set()
+        self._tell_missed(self._missed)
+
+    def _tell_missed(self, heard: AbstractSet[str]) -> None:
+        """Have resources read again of which we hear only now."""
+        for uri in self._missed & heard:
+            self._observer.on_updated(self._server_id, uri, orjson.dumps({"uri": uri}))
+        self._missed -= heard
 
     def _judge(self) -> None:
         """Say why a subscription has ended.
@@ -173,7 +214,10 @@ class Feed:
             self._observer.on_logged(self._server_id, params)
 
     async def subscribe(self, uri: str, holder: Hashable) -> None:
-        """Have a resource watched.
+        """Have a resource watched; when this returns the server tells of it.
+
+        A modern server that does not say so is not waited for: once it does, the resource counts
+        as updated.
 
         Raises:
             BackendError: the server refuses, or does not answer.
@@ -181,13 +225,15 @@ class Feed:
         """
         if self._watches.full:
             raise Overloaded(f"too many resources of server {self._server_id} are watched")
-        if not self._watches.add(uri, holder):
+        if self._watches.add(uri, holder):
+            self._confirming[uri] = asyncio.get_running_loop().create_future()
+            self._tasks.spawn(self._confirm(uri, self._confirming[uri]))
+        elif uri not in self._confirming:
             return
-        try:
-            await self._change("resources/subscribe", uri)
-        except Only1MCPError:
+        failure = await asyncio.shield(self._confirming[uri])
+        if failure is not None:
             self._watches.remove(uri, holder)
-            raise
+            raise failure
 
     async def unsubscribe(self, uri: str, holder: Hashable) -> None:
         """Have a resource watched no longer, for this holder.
@@ -196,7 +242,7 @@ class Feed:
             BackendError: the server does not answer.
         """
         if self._watches.remove(uri, holder):
-            await self._change("resources/unsubscribe", uri)
+            await self.forget([uri])
 
     async def forget(self, uris: Iterable[str]) -> None:
         """Tell the server that nobody watches some resources any more."""
@@ -205,26 +251,43 @@ class Feed:
             return
         for uri in uris:
             with contextlib.suppress(Only1MCPError):  # it tells of them in vain then
-                await self._change("resources/unsubscribe", uri)
+                await self._request("resources/unsubscribe", uri)
 
-    async def _change(self, method: str, uri: str) -> None:
-        if self._hello.era is Era.LEGACY:
-            request = own_request(method, Era.LEGACY, (("uri", orjson.dumps(uri)),))
-            reply = await self._asker.request(request)
-            if not reply.result_end:
-                text = _member(reply.body[reply.error_start : reply.error_end], "message")
-                raise BackendProtocolError(f"server {self._server_id}: {text}")
-            return
-        self._acknowledged.clear()
-        self._renew.set()
+    async def _confirm(self, uri: str, known: "asyncio.Future[Only1MCPError | None]") -> None:
+        """Tell the server that a resource is watched, and wait until it will tell of it."""
+        failure = None
+        try:
+            await (self._ask_legacy(uri) if self._hello.era is Era.LEGACY else self._heard_of(uri))
+        except TimeoutError:
+            self._missed.add(uri)
+        except Only1MCPError as error:
+            failure = error
+        if self._confirming.get(uri) is known:
+            del self._confirming[uri]
+        known.set_result(failure)
+
+    async def _ask_legacy(self, uri: str) -> None:
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._acknowledged.wait(), _RENEWAL_S)
+            await asyncio.wait_for(self._following.wait(), _RENEWAL_S)
+        await self._request("resources/subscribe", uri)
+
+    async def _heard_of(self, uri: str) -> None:
+        self._renew.set()
+        async with asyncio.timeout(_RENEWAL_S), self._news:
+            await self._news.wait_for(lambda: uri in self._listened)
+
+    async def _request(self, method: str, uri: str) -> None:
+        request = own_request(method, Era.LEGACY, (("uri", orjson.dumps(uri)),))
+        reply = await self._asker.request(request)
+        if not reply.result_end:
+            text = _member(reply.body[reply.error_start : reply.error_end], "message")
+            raise BackendProtocolError(f"server {self._server_id}: {text}")
 
     async def _resubscribe(self) -> None:
         """Tell a session that may be new what is watched."""
         for uri in self._watches.uris:
             try:
-                await self._change("resources/subscribe", uri)
+                await self._request("resources/subscribe", uri)
             except BackendProtocolError as error:
                 _log.info("not watched any more: %s", error, extra={"server": self._server_id})
 

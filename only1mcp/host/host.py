@@ -63,7 +63,7 @@ class Host:
             self._on_said,
         )  # fmt: skip
         self._roster = Roster(observer, self._tasks, self._client)
-        self._watching = Watching(self._roster, self._tasks)
+        self._watching = Watching(self._roster, self._tasks, self._links.__contains__)
         self._lessons = Lessons(
             self._roster, self._variants, self._known, self._settled, self._tasks
         )

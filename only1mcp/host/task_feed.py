@@ -6,6 +6,7 @@ fall silent about its lists.
 
 import contextlib
 from collections.abc import Hashable
+from collections.abc import Set as AbstractSet
 from dataclasses import replace
 
 import orjson
@@ -104,6 +105,9 @@ class TaskFeed(Feed):
         return modern_request(
             "subscriptions/listen", (("notifications", wanted),), capabilities=_CAPABILITIES
         )
+
+    def _tell_missed(self, heard: AbstractSet[str]) -> None:
+        """Tell nothing: tasks are asked for."""
 
     def heard(self, message: Envelope) -> None:
         """Take a notification."""

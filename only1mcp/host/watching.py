@@ -1,28 +1,41 @@
 """What clients watch, on its way from the workers' notes to the servers that tell of it."""
 
 import logging
-from collections.abc import Hashable
+from collections.abc import Callable
 
 import orjson
 
 from only1mcp._speedups import scan
 from only1mcp.backends.call import ReplySink
-from only1mcp.errors import BackendUnreachable, Only1MCPError
+from only1mcp.errors import BackendProtocolError, BackendUnreachable, Only1MCPError, Overloaded
 from only1mcp.host.roster import AnyServer, Roster
+from only1mcp.links.frames import Kind
 from only1mcp.links.link import Link
 from only1mcp.links.wire import CallFrame
 from only1mcp.protocol import jsonrpc
 from only1mcp.tasks import Tasks
 
 _log = logging.getLogger(__name__)
+_SUBSCRIBE = "resources/subscribe"
+Holder = tuple[Link, int]
+"""A stream of a worker, by its number."""
 
 
 class Watching:
-    """Has servers told who watches what."""
+    """Has servers told who watches what.
 
-    def __init__(self, roster: Roster, tasks: Tasks) -> None:
+    Args:
+        roster: the servers.
+        tasks: runs what takes time.
+        is_open: says whether a worker is still there.
+    """
+
+    def __init__(self, roster: Roster, tasks: Tasks, is_open: Callable[[Link], bool]) -> None:
         self._roster = roster
         self._tasks = tasks
+        self._is_open = is_open
+        self._pending: set[tuple[str, Holder]] = set()
+        """What servers are being told of."""
 
     def take(self, link: Link, note: dict[str, list[str | int]]) -> None:
         """Take a worker's note of a resource or a task that one of its streams watches."""
@@ -30,14 +43,18 @@ class Watching:
             server = self._roster.current(str(server_id))
             if server is None:
                 continue
-            holder = (link, number)
+            holder = (link, int(number))
             if action == "watch_task":
                 server.task_watches.watch(str(name), holder)
             elif action == "unwatch_task":
                 server.task_watches.unwatch(str(name), holder)
-            else:
-                method = f"resources/{action.replace('watch', 'subscribe')}"
-                self._tasks.spawn(self._watch(server, method, str(name), holder))
+            elif action == "watch":
+                self._pending.add((str(name), holder))
+                self._tasks.spawn(self._watch(server, str(name), holder))
+            elif action == "unwatch":
+                self._pending.discard((str(name), holder))
+                if server.watches.remove(str(name), holder):
+                    self._unwatched(server, [str(name)])
 
     def link_closed(self, link: Link) -> None:
         """Forget the streams of a worker that has gone."""
@@ -56,15 +73,30 @@ class Watching:
         if uris and server.feed is not None:
             self._tasks.spawn(server.feed.forget(uris))
 
-    async def _watch(self, server: AnyServer, method: str, uri: str, holder: Hashable) -> None:
-        """Have a resource watched, or no longer; of a server that is down, once it is back."""
-        if server.feed is None:
-            server.watches.note(method, uri, holder)
+    async def _watch(self, server: AnyServer, uri: str, holder: Holder) -> None:
+        """Have a resource watched, and tell the worker; of a server that is down it will be."""
+        wish, honoured = (uri, holder), True
+        if not self._is_wanted(wish):
             return
         try:
-            await server.watch(method, uri, holder)
+            if server.feed is not None:
+                await server.feed.subscribe(uri, holder)
+            else:
+                server.watches.note(_SUBSCRIBE, uri, holder)
+        except (BackendProtocolError, Overloaded) as error:
+            _log.info("not watched: %s", error, extra={"server": server.server.id})
+            honoured = False
         except Only1MCPError as error:
-            _log.info("%s: %s", method, error, extra={"server": server.server.id})
+            _log.info("not watched yet: %s", error, extra={"server": server.server.id})
+            if self._is_wanted(wish):
+                server.watches.note(_SUBSCRIBE, uri, holder)
+        self._pending.discard(wish)
+        link, number = holder
+        event = {"watching": [server.server.id, uri, number, honoured]}
+        link.send(Kind.EVENT, 0, orjson.dumps(event))
+
+    def _is_wanted(self, wish: tuple[str, Holder]) -> bool:
+        return wish in self._pending and self._is_open(wish[1][0])
 
     async def subscribe(self, frame: CallFrame, sink: ReplySink) -> None:
         """Carry out a legacy client's `resources/subscribe` or its opposite."""

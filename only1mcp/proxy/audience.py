@@ -36,6 +36,9 @@ from only1mcp.sessions.session import Session
 
 MAX_STREAMS = 10_000
 MAX_URIS = 1000
+MAX_HELD = 1000
+ACKNOWLEDGE_S = 1.0
+"""How long a subscription waits for servers that have to be told of it first."""
 _FLAGS = {
     "toolsListChanged": "tools", "promptsListChanged": "prompts",
     "resourcesListChanged": "resources",
@@ -77,6 +80,11 @@ class _Listener:
     """The client's id of each watched task, by its server and that one's id."""
     features: Feature = NOTHING
     """What its client can be asked, on which depends what servers offer it."""
+    awaited: set[str] = field(default_factory=set)
+    """Resources of which the host is yet to say that it hears of them."""
+    held: list[bytes] | None = None
+    """What is to be told once the subscription is acknowledged; None when it is."""
+    timer: asyncio.TimerHandle | None = None
 
 
 class Audience:
@@ -138,14 +146,46 @@ class Audience:
                 client_features(inbound, None),
             )
         )  # fmt: skip
-        exchange.send(_acknowledged(listener))
+        listener.awaited.update(owners)
+        listener.held = []
+        if owners:
+            loop = asyncio.get_running_loop()
+            listener.timer = loop.call_later(ACKNOWLEDGE_S, self._acknowledge, listener)
+        else:
+            self._acknowledge(listener)
         self._watch(listener)
         if self._closed:
             self.close()
         return lambda: self._remove(listener)
 
+    def _acknowledge(self, listener: _Listener) -> None:
+        """Say what is honoured, and then what was to be told meanwhile."""
+        held, listener.held = listener.held, None
+        if listener.timer is not None:
+            listener.timer.cancel()
+        if held is not None:
+            for message in (_acknowledged(listener), *held):
+                listener.exchange.send(message)
+
+    def watching(self, server_id: str, uri: str, number: int, honoured: bool) -> None:
+        """Learn that the host hears of a resource, or that its server does not want to tell.
+
+        A client that was acknowledged before may have missed an update: it is told of one.
+        """
+        listener = next((one for one in self._listeners if one.number == number), None)
+        if listener is None or listener.uris.get(uri) != server_id:
+            return
+        if not honoured:
+            del listener.uris[uri]
+        elif listener.held is None:
+            params = orjson.dumps({"uri": uri})
+            _tell(listener, "notifications/resources/updated", params)
+        listener.awaited.discard(uri)
+        if not listener.awaited:
+            self._acknowledge(listener)
+
     def _watch(self, listener: _Listener) -> None:
-        for uri, server_id in listener.uris.items():
+        for uri, server_id in list(listener.uris.items()):
             self._watcher.watch(server_id, uri, listener.number)
         for server_id, task_id in listener.tasks:
             self._watcher.watch_task(server_id, task_id, listener.number)
@@ -159,6 +199,8 @@ class Audience:
     def _remove(self, listener: _Listener) -> None:
         if listener in self._listeners:
             self._listeners.discard(listener)
+            if listener.timer is not None:
+                listener.timer.cancel()
             for uri, server_id in listener.uris.items():
                 self._watcher.unwatch(server_id, uri, listener.number)
             for server_id, task_id in listener.tasks:
@@ -228,6 +270,7 @@ class Audience:
             if listener.session is not None:
                 listener.exchange.end()
                 continue
+            self._acknowledge(listener)
             tag = orjson.dumps(_TAG)
             result = b'{"resultType":"complete","_meta":{%b:%b}}' % (tag, listener.subscription)
             answer = Answer(200, jsonrpc.result(listener.subscription, result))
@@ -242,7 +285,11 @@ def _watches(listener: _Listener, uri: str) -> bool:
 def _tell(listener: _Listener, method: str, params: bytes) -> None:
     if listener.subscription:
         params = subscription_tagged(params or b"{}", listener.subscription)
-    listener.exchange.send(jsonrpc.notification(method, params))
+    message = jsonrpc.notification(method, params)
+    if listener.held is None:
+        listener.exchange.send(message)
+    elif len(listener.held) < MAX_HELD:
+        listener.held.append(message)
 
 
 def _wanted(envelope: Envelope) -> tuple[frozenset[str], list[str], list[str] | None]:

@@ -60,6 +60,8 @@ class Events:
         elif "updated" in event:
             serials = frozenset(event["sessions"])
             audience.updated(event["updated"], event["params"].encode(), serials)
+        elif "watching" in event:
+            audience.watching(*event["watching"])
         elif "logged" in event:
             audience.logged(event["logged"].encode())
         elif "task" in event:

@@ -65,6 +65,7 @@ class Desk:
         self.audience = Audience(
             0, self.edition, self.marks, lambda: self.now, self.watcher, self.task_ids
         )
+        self.watcher.on_watch = self.audience.watching
         self.peers = FakePeers(address)
         self.asks = Asks(address)
         self.parking = Parking(address, bytes(32))

@@ -5,7 +5,7 @@ import json
 from types import TracebackType
 from typing import Any, Self
 
-from tests.support.mcp_client import LEGACY
+from tests.support.mcp_client import LEGACY, META, modern_headers
 
 _TIMEOUT_S = 20.0
 
@@ -71,4 +71,27 @@ class EventStream:
             assert line
             if line.startswith(b"id: "):
                 self.last_event_id = line[4:-1].decode()
+        return self
+
+
+class Subscription(EventStream):
+    """A `subscriptions/listen` of a modern client; it begins with its acknowledgement.
+
+    Args:
+        port: of the gateway on this host.
+        notifications: what the client wants to hear of.
+    """
+
+    def __init__(self, port: int, **notifications: Any) -> None:
+        super().__init__(port, "")
+        self._wanted = notifications
+
+    def __enter__(self) -> Self:
+        method = "subscriptions/listen"
+        params = {"notifications": self._wanted, "_meta": META}
+        body = {"jsonrpc": "2.0", "id": 1, "method": method, "params": params}
+        self._http.request("POST", "/mcp", json.dumps(body), modern_headers(method))
+        self._response = self._http.getresponse()
+        assert self._response.status == 200, self._response.read()
+        self.until("notifications/subscriptions/acknowledged")
         return self

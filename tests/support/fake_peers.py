@@ -47,6 +47,8 @@ class FakeWatcher:
     """Implements `only1mcp.proxy.audience.Watcher`; remembers."""
 
     def __init__(self) -> None:
+        self.on_watch: Callable[[str, str, int, bool], None] = _unheard
+        """Hears at once of each watch that it is honoured."""
         self.watched: list[tuple[str, str, int]] = []
         self.unwatched: list[tuple[str, str, int]] = []
         self.watched_tasks: list[tuple[str, str, int]] = []
@@ -55,6 +57,7 @@ class FakeWatcher:
     def watch(self, server_id: str, uri: str, holder: int) -> None:
         """Note that a resource is watched."""
         self.watched.append((server_id, uri, holder))
+        self.on_watch(server_id, uri, holder, True)
 
     def unwatch(self, server_id: str, uri: str, holder: int) -> None:
         """Note that it is not any more."""
@@ -67,3 +70,7 @@ class FakeWatcher:
     def unwatch_task(self, server_id: str, task_id: str, holder: int) -> None:
         """Note that it is not any more."""
         self.unwatched_tasks.append((server_id, task_id, holder))
+
+
+def _unheard(server_id: str, uri: str, holder: int, honoured: bool) -> None:
+    """Nobody waits for it."""

@@ -23,6 +23,7 @@ from tests.support.loop import eventually
 from tests.support.messages import notification
 
 OnEvent = Callable[[Envelope], None]
+OnOpen = Callable[[], None]
 ACKNOWLEDGED = notification("notifications/subscriptions/acknowledged", {"notifications": {}})
 OK = b'{"jsonrpc":"2.0","id":1,"result":{}}'
 NO = b'{"jsonrpc":"2.0","id":1,"error":{"code":-32602,"message":"not here"}}'
@@ -63,8 +64,10 @@ class Server:
         assert outgoing.method == "subscriptions/listen"
         await self._hold(json.loads(outgoing.params)["notifications"], on_event)
 
-    async def follow(self, on_event: OnEvent) -> None:
+    async def follow(self, on_event: OnEvent, *, on_open: OnOpen) -> None:
         """Hold a session's stream."""
+        if not self.failures:
+            on_open()
         await self._hold({}, on_event)
 
     async def _hold(self, wanted: dict[str, Any], on_event: OnEvent) -> None:

@@ -14,7 +14,7 @@ from only1mcp.errors import (
 )
 from only1mcp.host import feed, watches
 from only1mcp.protocol.versions import Era
-from tests.support.feeding import ACKNOWLEDGED, NO, OK, Server, hearing
+from tests.support.feeding import ACKNOWLEDGED, NO, OK, Ears, Server, hearing
 from tests.support.loop import eventually, on_loop
 from tests.support.messages import notification
 
@@ -91,6 +91,55 @@ async def test_a_new_subscription_overlaps_the_one_before() -> None:
         await watching
         await eventually(lambda: server.open == [second], "the end of the first")
         assert first.cancelled
+
+
+@pytest.mark.parametrize("era", list(Era))
+@on_loop
+async def test_who_comes_second_waits_for_the_server_too(era: Era) -> None:
+    """And learns of its refusal."""
+    async with hearing(era, Server(replies=[NO]), TELLING) as ears:
+        await ears.stream()
+        ears.server.acknowledges = False
+        watching = [ears.tasks.spawn(refused(ears, holder)) for holder in (7, 8)]
+        if era is Era.MODERN:
+            again = await ears.stream(2)
+            assert [one.done() for one in watching] == [False, False]
+            again.say(ACKNOWLEDGED)
+        await asyncio.wait(watching)
+        assert ears.watches.uris == (["r://1"] if era is Era.MODERN else [])
+
+
+async def refused(ears: Ears, holder: int) -> None:
+    """Watch a resource, which a legacy server refuses."""
+    with contextlib.suppress(BackendProtocolError):
+        await ears.feed.subscribe("r://1", holder)
+
+
+@pytest.mark.parametrize("era", list(Era))
+@on_loop
+async def test_what_may_have_been_missed_counts_as_updated(era: Era) -> None:
+    """While nobody listened, or before the server said that it tells of it."""
+    async with hearing(era, capabilities=TELLING) as ears:
+        await ears.stream()
+        await ears.feed.subscribe("r://1", 7)
+        assert ears.updated == []
+        ears.server.open[-1].ended.set_result(None)
+        await eventually(lambda: ears.updated, "the news")
+        assert ears.updated == [("srv", "r://1", b'{"uri":"r://1"}')]
+
+
+@on_loop
+async def test_a_legacy_server_without_a_stream_is_not_waited_for_for_ever(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It is told what is watched; it may get a stream."""
+    monkeypatch.setattr(feed, "_RENEWAL_S", 0.01)
+    failures: list[Only1MCPError] = [BackendLost("gone")] * 10_000
+    async with hearing(Era.LEGACY, Server(failures=failures)) as ears:
+        await ears.stream()
+        await ears.feed.subscribe("r://1", 7)
+        assert ears.server.failures
+        assert ("resources/subscribe", "r://1") in ears.server.requests
 
 
 @on_loop

@@ -21,7 +21,7 @@ from only1mcp.protocol import jsonrpc
 from only1mcp.protocol.task_members import REQUIRED_CAPABILITIES
 from only1mcp.protocol.versions import Era
 from only1mcp.tasks import Tasks
-from only1mcp.transports.streamable_http import OnEvent
+from only1mcp.transports.streamable_http import OnEvent, OnOpen
 from tests.support.loop import eventually, on_loop
 from tests.support.messages import OWN, notification
 
@@ -54,9 +54,9 @@ class Server:
         finally:
             self.open.remove(on_event)
 
-    async def follow(self, on_event: OnEvent) -> None:
+    async def follow(self, on_event: OnEvent, *, on_open: OnOpen) -> None:
         """Have nothing of the kind: this is a modern server."""
-        raise AssertionError(on_event)
+        raise AssertionError(on_event, on_open)
 
     async def request(self, outgoing: Outgoing) -> Envelope:
         """Answer `tasks/get`."""

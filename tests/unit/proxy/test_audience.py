@@ -73,6 +73,41 @@ async def test_a_subscription_is_acknowledged_first_with_what_is_honoured(
     assert told.messages[-1]["params"] == {"uri": "r://1", "_meta": {"n": 1, TAG: request_id}}
 
 
+@pytest.mark.parametrize("honoured", [True, False])
+@on_loop
+async def test_a_subscription_is_acknowledged_when_its_servers_tell_of_all(honoured: bool) -> None:
+    """What is told meanwhile comes after that; what a server refuses is not honoured."""
+    desk = make_desk()
+    desk.watcher.on_watch = lambda *_: None
+    told = listen(desk, toolsListChanged=True, resourceSubscriptions=["r://1", "s://1"])
+    desk.audience.changed(KINDS)
+    (_, _, number), _ = desk.watcher.watched
+    desk.audience.watching("a", "r://1", number, True)
+    desk.audience.watching("a", "s://1", number, True)  # it is another's
+    assert told.messages == []
+    desk.audience.watching("b", "s://1", number, honoured)
+    assert told.methods == ["notifications/subscriptions/acknowledged", CHANGED["tools"]]
+    expected = ["r://1", *(["s://1"] if honoured else [])]
+    assert told.messages[0]["params"]["notifications"]["resourceSubscriptions"] == expected
+
+
+@on_loop
+async def test_a_subscription_does_not_wait_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For a server that is down; once that is heard, the client is told to read again."""
+    monkeypatch.setattr(audience, "ACKNOWLEDGE_S", 0.0)
+    desk = make_desk()
+    desk.watcher.on_watch = lambda *_: None
+    told = listen(desk, resourceSubscriptions=["r://1"])
+    await eventually(lambda: told.messages, "the acknowledgement")
+    assert told.messages[0]["params"]["notifications"] == {"resourceSubscriptions": ["r://1"]}
+    for _ in range(2):
+        desk.audience.watching("a", "r://1", desk.watcher.watched[0][2], True)
+    assert told.methods[1:] == [UPDATED] * 2
+    told.cancel()
+    desk.audience.watching("a", "r://1", desk.watcher.watched[0][2], True)
+    assert len(told.messages) == 3
+
+
 @pytest.mark.parametrize("kind", sorted(KINDS))
 @on_loop
 async def test_a_subscription_hears_only_what_it_asked_for(kind: str) -> None:
