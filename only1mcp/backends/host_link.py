@@ -11,10 +11,11 @@ import orjson
 
 from only1mcp._speedups import scan
 from only1mcp.backends.call import Cancel, Outgoing, ReplySink
-from only1mcp.errors import BackendLost, BackendUnreachable, Only1MCPError
-from only1mcp.links.frames import Kind
+from only1mcp.errors import BackendLost, BackendUnreachable, InvalidParams, Only1MCPError
+from only1mcp.links.frames import Kind, fits
 from only1mcp.links.link import Link, connect
 from only1mcp.links.wire import CallFrame, decode_failure, decode_numbered, encode_numbered
+from only1mcp.protocol import jsonrpc
 from only1mcp.registry.catalogue import Catalogue
 from only1mcp.tasks import Tasks
 
@@ -54,8 +55,12 @@ class HostLink:
             int(outgoing.features), outgoing.session, outgoing.level,
             outgoing.token.decode() if outgoing.token is not None else None, outgoing.own,
         )  # fmt: skip
+        payload = frame.encode()
+        if not fits(payload):
+            sink.on_failure(InvalidParams(f"parameters of {len(payload)} bytes are too large"))
+            return lambda: None
         self._sinks[token] = sink
-        if self._link is None or not self._link.send(Kind.CALL, token, frame.encode()):
+        if self._link is None or not self._link.send(Kind.CALL, token, payload):
             loop = asyncio.get_running_loop()
             timer = loop.call_later(PATIENCE_S, self._give_up, token)
             self._unsent[token] = (frame, timer)
@@ -129,8 +134,12 @@ class HostLink:
                 sink.on_failure(decode_failure(payload))
 
     def _respond(self, token: int, number: int, member: bytes) -> None:
-        if self._link is not None:
-            self._link.send(Kind.RESPOND, token, encode_numbered(number, member))
+        if self._link is None:
+            return
+        if not fits(numbered := encode_numbered(number, member)):
+            error = InvalidParams(f"the client's answer of {len(member)} bytes is too large")
+            numbered = encode_numbered(number, jsonrpc.error_member(error))
+        self._link.send(Kind.RESPOND, token, numbered)
 
     def _take_event(self, payload: bytes) -> None:
         event = orjson.loads(payload)

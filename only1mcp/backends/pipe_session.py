@@ -28,6 +28,8 @@ from only1mcp.errors import (
 )
 from only1mcp.protocol import jsonrpc
 from only1mcp.protocol.client_features import Feature
+from only1mcp.protocol.glimpse import glimpse
+from only1mcp.protocol.lines import SkippedLine
 from only1mcp.protocol.log_levels import LEVELS
 from only1mcp.protocol.progress import token_of
 from only1mcp.protocol.raw_object import fields
@@ -197,6 +199,20 @@ class PipeSession:
             self._ask(message)
         elif message.method is not None:
             self._notice(message)
+
+    def on_skipped(self, line: SkippedLine) -> None:
+        """End the one call or question that a message was about that is too large to be held."""
+        about = glimpse(line.head, line.tail)
+        text = f"server {self._name} sent a message of {line.size} bytes, which is too large"
+        _log.warning(text, extra={"server": self._name, "detail": repr(line.head[:200])})
+        error = BackendProtocolError(text)
+        if about.id and about.method:
+            self._write(jsonrpc.response(about.id, jsonrpc.error_member(error)))
+            return
+        waiting = self._calls.take(about.id)
+        if waiting is not None:
+            waiting.sink.on_failure(error)
+            self._questions.ended(waiting.sink)
 
     def _ask(self, message: Envelope) -> None:
         """Put the server's question to the one client that it can concern."""

@@ -13,6 +13,7 @@ from only1mcp.backends.pipe_session import PipeSession, shake_hands
 from only1mcp.errors import BackendUnreachable
 from only1mcp.host.environment import child_environment
 from only1mcp.protocol.client_features import Feature
+from only1mcp.protocol.lines import SkippedLine
 from only1mcp.registry.server import Server
 from only1mcp.transports.channel import Channel, ChannelObserver
 from only1mcp.transports.legacy_sse import LegacySseChannel
@@ -88,6 +89,10 @@ class Connection:
     def on_line(self, message: bytes) -> None:
         """Take one message of the server."""
         self.session.on_line(message)
+
+    def on_skipped(self, line: SkippedLine) -> None:
+        """Take what is left of a message that was too large."""
+        self.session.on_skipped(line)
 
     def on_stderr(self, line: bytes) -> None:
         """Log a line of the child's standard error; a flood is cut."""

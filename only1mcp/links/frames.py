@@ -46,8 +46,19 @@ class FrameError(ValueError):
     """The bytes are no frame of ours."""
 
 
+def fits(payload: bytes) -> bool:
+    """Say whether a frame can carry this."""
+    return len(payload) <= MAX_PAYLOAD_BYTES
+
+
 def encode(kind: Kind, token: int, payload: bytes) -> bytes:
-    """Write one frame."""
+    """Write one frame.
+
+    Raises:
+        FrameError: it is too large; whoever read it would close the link.
+    """
+    if not fits(payload):
+        raise FrameError(f"a payload of {len(payload)} bytes")
     return _HEAD.pack(len(payload), kind, token) + payload
 
 

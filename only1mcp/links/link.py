@@ -1,6 +1,7 @@
 """One end of a link, on an event loop."""
 
 import asyncio
+import logging
 import os
 import socket
 import struct
@@ -10,6 +11,7 @@ from typing import cast
 
 from only1mcp.links.frames import FrameError, FrameReader, Kind, encode
 
+_log = logging.getLogger(__name__)
 OnFrame = Callable[["Link", Kind, int, bytes], None]
 OnLink = Callable[["Link"], None]
 
@@ -53,10 +55,18 @@ class Link(asyncio.Protocol):
         self._on_close(self)
 
     def send(self, kind: Kind, token: int = 0, payload: bytes = b"") -> bool:
-        """Send a frame; False when the link is closed and nothing was sent."""
+        """Send a frame; False when nothing was sent: the link is closed, or the frame too large.
+
+        Whoever has somebody to tell of the latter asks `fits` first.
+        """
         if self._transport is None or self._transport.is_closing():
             return False
-        self._transport.write(encode(kind, token, payload))
+        try:
+            frame = encode(kind, token, payload)
+        except FrameError as error:
+            _log.error("not sent over a link: %s of kind %s", error, kind.name)
+            return False
+        self._transport.write(frame)
         return True
 
     def close(self) -> None:

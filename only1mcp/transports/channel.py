@@ -7,6 +7,8 @@ whoever keeps a session on one of them need not know which it is.
 import asyncio
 from typing import Protocol
 
+from only1mcp.protocol.lines import SkippedLine
+
 MAX_MESSAGE_BYTES = 16 * 1024 * 1024
 """What one message of a server may hold."""
 MAX_UNSENT_BYTES = 32 * 1024 * 1024
@@ -18,6 +20,9 @@ class ChannelObserver(Protocol):
 
     def on_line(self, message: bytes) -> None:
         """Take one message, whole."""
+
+    def on_skipped(self, line: SkippedLine) -> None:
+        """Take what is left of a message that was too large to be held."""
 
     def on_stderr(self, line: bytes) -> None:
         """Take one line of standard error; only a child has one."""

@@ -15,11 +15,13 @@ from pathlib import Path
 from typing import cast
 
 from only1mcp.errors import BackendUnreachable
-from only1mcp.protocol.lines import LineReader, LineTooLong
+from only1mcp.protocol.lines import LineReader, LineSkipper, LineTooLong, SkippedLine
 from only1mcp.sandbox import launcher
 from only1mcp.transports.channel import MAX_MESSAGE_BYTES, MAX_UNSENT_BYTES, ChannelObserver
 
 MAX_LINE_BYTES = MAX_MESSAGE_BYTES
+MAX_SKIPPED_BYTES = 16 * MAX_MESSAGE_BYTES
+"""A line that goes on after that has no end; the child is ended."""
 _STDERR_LINE_BYTES = 16 * 1024
 DRAIN_S = 0.5
 """How long the output of a child that ended is read on while somebody else holds it open."""
@@ -34,7 +36,7 @@ class ChildProcess:
         self._process = process
         self._observer = observer
         self._stdin: asyncio.WriteTransport | None = None
-        self._outputs: set[_Pipe] = set()
+        self._outputs: set[_Output] = set()
         """The pipes that are still open at the child's end."""
         self._pidfd = os.pidfd_open(process.pid)
         self._fault: str | None = None
@@ -74,8 +76,8 @@ class ChildProcess:
     async def _connect(self) -> None:
         loop = asyncio.get_running_loop()
         process = self._process
-        out = _Pipe(LineReader(MAX_LINE_BYTES), self._observer.on_line, self._ended, self._overlong)
-        err = _Pipe(LineReader(_STDERR_LINE_BYTES), self._observer.on_stderr, self._ended, None)
+        out = _Messages(LineSkipper(MAX_LINE_BYTES), self._observer, self._ended, self._overlong)
+        err = _Pipe(LineReader(_STDERR_LINE_BYTES), self._observer.on_stderr, self._ended)
         self._outputs |= {out, err}
         await loop.connect_read_pipe(lambda: out, process.stdout)
         await loop.connect_read_pipe(lambda: err, process.stderr)
@@ -118,7 +120,7 @@ class ChildProcess:
             os.killpg(self.pid, number)
 
     def _overlong(self) -> None:
-        self._fault = f"a line of more than {MAX_LINE_BYTES} bytes"
+        self._fault = f"a line of more than {MAX_SKIPPED_BYTES} bytes"
         self.kill()
 
     def _reap(self) -> None:
@@ -139,7 +141,7 @@ class ChildProcess:
         for output in list(self._outputs):
             output.close()
 
-    def _ended(self, output: "_Pipe") -> None:
+    def _ended(self, output: "_Output") -> None:
         self._outputs.discard(output)
         self._report()
 
@@ -153,17 +155,11 @@ class ChildProcess:
         self._observer.on_exit(self._reason)
 
 
-class _Pipe(asyncio.Protocol):
-    """Reads lines from one of the child's pipes."""
+class _Output(asyncio.Protocol):
+    """Reads one of the child's pipes."""
 
-    def __init__(
-        self, reader: LineReader, on_line: Callable[[bytes], None],
-        on_end: Callable[["_Pipe"], None], on_overlong: Callable[[], None] | None,
-    ) -> None:  # fmt: skip
-        self._reader = reader
-        self._on_line = on_line
+    def __init__(self, on_end: Callable[["_Output"], None]) -> None:
         self._on_end = on_end
-        self._on_overlong = on_overlong
         self._transport: asyncio.ReadTransport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -177,16 +173,48 @@ class _Pipe(asyncio.Protocol):
         if self._transport is not None:
             self._transport.close()
 
+
+class _Pipe(_Output):
+    """Reads lines of text; of one that is too long the beginning is dropped."""
+
+    def __init__(
+        self, reader: LineReader, on_line: Callable[[bytes], None],
+        on_end: Callable[[_Output], None],
+    ) -> None:  # fmt: skip
+        super().__init__(on_end)
+        self._reader = reader
+        self._on_line = on_line
+
     def data_received(self, data: bytes) -> None:
         try:
             lines = self._reader.feed(data)
         except LineTooLong as error:
             lines = error.before
-            if self._on_overlong is not None:
-                self.close()
-                self._on_overlong()
         for line in lines:
             self._on_line(line)
+
+
+class _Messages(_Output):
+    """Reads messages; one that is too large is told of, one without an end is not borne."""
+
+    def __init__(
+        self, reader: LineSkipper, observer: ChannelObserver, on_end: Callable[[_Output], None],
+        on_endless: Callable[[], None],
+    ) -> None:  # fmt: skip
+        super().__init__(on_end)
+        self._reader = reader
+        self._observer = observer
+        self._on_endless = on_endless
+
+    def data_received(self, data: bytes) -> None:
+        for line in self._reader.feed(data):
+            if isinstance(line, SkippedLine):
+                self._observer.on_skipped(line)
+            else:
+                self._observer.on_line(line)
+        if self._reader.skipped_bytes > MAX_SKIPPED_BYTES:
+            self.close()
+            self._on_endless()
 
 
 def one_line(message: bytes) -> bytes:

@@ -207,7 +207,8 @@ class _Remote:
     def answer(self, answer: Answer, event_id: str | None = None) -> None:
         self._on_end()
         head = orjson.dumps([answer.status, answer.session_id, event_id])
-        self._link.send(Kind.ANSWER, self._token, head + b"\n" + answer.body)
+        if not self._link.send(Kind.ANSWER, self._token, head + b"\n" + answer.body):
+            self._link.send(Kind.FAILED, self._token)
 
     def end(self) -> None:
         self._on_end()

@@ -13,10 +13,17 @@ import pytest
 from only1mcp.backends import host_link
 from only1mcp.backends.call import FutureSink, Outgoing
 from only1mcp.backends.host_link import HostLink, LinkedBackend
-from only1mcp.errors import BackendLost, BackendTimeout, BackendUnreachable, ParseError
+from only1mcp.errors import (
+    BackendLost,
+    BackendTimeout,
+    BackendUnreachable,
+    InvalidParams,
+    ParseError,
+)
+from only1mcp.links import frames
 from only1mcp.links.frames import Kind
 from only1mcp.links.link import Link, serve
-from only1mcp.links.wire import CallFrame, encode_failure, encode_numbered
+from only1mcp.links.wire import CallFrame, decode_numbered, encode_failure, encode_numbered
 from only1mcp.protocol.client_features import Feature
 from only1mcp.protocol.versions import Era
 from only1mcp.registry.catalogue import Catalogue
@@ -252,6 +259,25 @@ async def test_messages_and_questions_reach_the_call_they_belong_to() -> None:
         link.send(Kind.MESSAGE, token, NOTICE)
         await eventually(lambda: second.heard, "the reply")
         assert (first.messages, first.questions, first.heard) == ([], [], [])
+
+
+@on_loop
+async def test_what_is_too_large_for_the_link_costs_one_call(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Or the answer to one question; the link and the other calls live on."""
+    monkeypatch.setattr(frames, "MAX_PAYLOAD_BYTES", 150)
+    async with worker() as subject:
+        with pytest.raises(InvalidParams, match="bytes are too large"):
+            await subject.ask(Outgoing("tools/call", b'"%b"' % bytes(200), Era.MODERN)).wait(30.0)
+        sink = Sink()
+        subject.backend.call(CALL, sink)
+        link, _, token, _ = await subject.received(1)
+        link.send(Kind.ASK, token, encode_numbered(1, QUESTION))
+        await eventually(lambda: sink.questions, "the question")
+        sink.questions[0][1](b'"result":"%b"' % bytes(200))
+        *_, answer = await subject.received(2)
+        assert b"is too large" in decode_numbered(answer)[1]
 
 
 @on_loop

@@ -48,6 +48,14 @@ def test_a_frame_larger_than_any_of_ours_is_refused_by_its_head() -> None:
         FrameReader().feed(head)
 
 
+def test_what_no_frame_can_carry_is_not_written() -> None:
+    """Its reader would close the link, with all the calls on it."""
+    largest = bytes(MAX_PAYLOAD_BYTES)
+    assert len(encode(Kind.EVENT, 1, largest)) == HEAD_BYTES + MAX_PAYLOAD_BYTES
+    with pytest.raises(FrameError, match="a payload of 67108865 bytes"):
+        encode(Kind.EVENT, 1, largest + b"x")
+
+
 @pytest.mark.parametrize("kind", [0, max(Kind) + 1, 255])
 def test_a_frame_of_a_kind_that_is_not_ours_is_refused(kind: int) -> None:
     """Both ends are of one release, so it is no frame."""

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from only1mcp.links import frames
 from only1mcp.links.frames import Kind
 from only1mcp.links.link import Link, connect, peer_uid, serve
 from tests.support.loop import eventually, on_loop
@@ -62,6 +63,19 @@ async def test_frames_go_both_ways_in_order() -> None:
         assert ours.opened[0].send(Kind.EVENT)
         await eventually(lambda: theirs.frames, "the event")
         assert theirs.frames == [(Kind.EVENT, 0, b"")]
+        link.close()
+
+
+@on_loop
+async def test_a_frame_that_is_too_large_is_not_sent(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever would read it closed the link, with all that is on it."""
+    monkeypatch.setattr(frames, "MAX_PAYLOAD_BYTES", 10)
+    async with served() as (path, ours):
+        link = await connect(path, End().make)
+        assert not link.send(Kind.CALL, 1, bytes(11))
+        assert link.send(Kind.CALL, 2, bytes(10))
+        await eventually(lambda: ours.frames, "the other frame")
+        assert (ours.frames, link.opened) == ([(Kind.CALL, 2, bytes(10))], True)
         link.close()
 
 

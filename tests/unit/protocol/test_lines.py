@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from only1mcp.protocol.lines import LineReader, LineTooLong
+from only1mcp.protocol.lines import LineReader, LineSkipper, LineTooLong, SkippedLine
 
 
 def feed_all(reader: LineReader, pieces: list[bytes]) -> list[bytes]:
@@ -51,3 +51,36 @@ def test_after_an_overlong_line_the_reader_starts_anew() -> None:
     with pytest.raises(LineTooLong):
         reader.feed(b"x" * 1000)
     assert reader.feed(b"tail\nnext\n") == [b"tail", b"next"]
+
+
+@given(st.lists(st.integers(0, 30), max_size=8), st.lists(st.integers(1, 200), max_size=8))
+def test_long_lines_are_skipped_wherever_the_chunks_break(
+    sizes: list[int], cuts: list[int]
+) -> None:
+    """The others come as they are, in order; no byte of a long one is read as a line."""
+    text = b"".join(b"%c" % (97 + n) * size + b"\n" for n, size in enumerate(sizes))
+    skipper, found, at = LineSkipper(10), [], 0
+    for cut in [*cuts, *[1] * len(text)]:
+        found += skipper.feed(text[at : at + cut])
+        at += cut
+    assert skipper.skipped_bytes == 0
+    seen = [
+        (line.size, line.head, line.tail) if isinstance(line, SkippedLine) else line
+        for line in found
+    ]
+    wholes = [b"%c" % (97 + n) * size for n, size in enumerate(sizes) if size]
+    assert len(seen) == len(wholes)
+    for got, whole in zip(seen, wholes, strict=True):
+        assert got in (whole, (len(whole), whole, whole))
+        assert len(whole) > 10 or got == whole
+
+
+def test_a_line_that_goes_on_is_measured_and_not_held() -> None:
+    """Whoever reads may give it up."""
+    skipper = LineSkipper(10)
+    for _ in range(100):
+        assert skipper.feed(b"x" * 1000) == []
+    assert skipper.skipped_bytes == 100_000
+    *_, line = skipper.feed(b"end\nnext\n")[:1]
+    assert isinstance(line, SkippedLine)
+    assert (len(line.head), len(line.tail), line.tail[-3:]) == (4096, 4096, b"end")

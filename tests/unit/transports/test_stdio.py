@@ -225,14 +225,27 @@ print(helper.pid, flush=True)
 
 
 @on_loop
-async def test_an_over_long_line_ends_the_child(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Rather than the gateway's memory; the reason says so."""
+async def test_of_an_over_long_line_both_ends_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The lines around it come as ever."""
     monkeypatch.setattr(stdio, "MAX_LINE_BYTES", 1000)
+    code = "print('fine'); print('a' + 200_000 * 'x' + 'z'); print('after'); input()"
+    async with child(code) as (_, heard):
+        await eventually(lambda: len(heard.lines) == 2, "the lines")
+    assert heard.lines == [b"fine", b"after"]
+    (line,) = heard.skipped
+    assert (line.head[:2], line.tail[-2:], line.size) == (b"ax", b"xz", 200_002)
+
+
+@on_loop
+async def test_a_line_without_an_end_ends_the_child(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody reads for ever; the reason says so."""
+    monkeypatch.setattr(stdio, "MAX_LINE_BYTES", 1000)
+    monkeypatch.setattr(stdio, "MAX_SKIPPED_BYTES", 10_000)
     code = "import sys\nprint('fine')\nwhile True: sys.stdout.write('x' * 5000)"
     async with child(code) as (_, heard):
         await eventually(lambda: heard.exits, "its exit")
     assert heard.lines == [b"fine"]
-    assert heard.exits == ["a line of more than 1000 bytes"]
+    assert heard.exits == ["a line of more than 10000 bytes"]
 
 
 @on_loop
