@@ -13,7 +13,8 @@ cdef class Front:
     cdef object inner           # aiohttp's door, once the connection is its
     cdef bytes pending          # what came and was not used yet
     cdef readonly bint is_busy
-    cdef bint paused
+    cdef readonly bint paused
+    cdef Py_ssize_t held        # bytes of the request, as far as the lane counts them
     cdef double active
     cdef bytes host             # the Host header that was found good last
     cdef Call call
@@ -21,6 +22,7 @@ cdef class Front:
     cdef object timer
 
     cdef int feed(self, bytes data) except -1
+    cdef bint hold(self, Py_ssize_t size)
     cdef int keep(self, bytes data) except -1
     cdef int stop_timer(self) except -1
     cdef int hand_over(self, bytes data) except -1

@@ -39,6 +39,9 @@ cdef class Front:
     def connection_lost(self, exc):
         self.lane.fronts.discard(self)
         self.stop_timer()
+        self.hold(0)
+        if self.paused:
+            self.lane.helper.resumed(self.transport)
         self.transport = None
         self.lane.helper.closed(self)
         cdef Call call = self.call
@@ -56,9 +59,12 @@ cdef class Front:
 
     def pause_writing(self):
         self.paused = True
+        if self.transport is not None:
+            self.lane.helper.paused(self)
 
     def resume_writing(self):
         self.paused = False
+        self.lane.helper.resumed(self.transport)
         self.go_on()
 
     def data_received(self, bytes data not None):
@@ -85,14 +91,27 @@ cdef class Front:
             return self.hand_over(data) if size > self.lane.max_header else self.keep(data)
         if size < head.size + head.length:
             return self.hand_over(data) if size > PATIENCE_BYTES else self.keep(data)
+        if not self.hold(head.length):  # the other door says so
+            return self.hand_over(data)
         self.stop_timer()
         if size > head.size + head.length:
             self.pending = data[head.size + head.length:]
         self.take(raw, &head, data[head.size:head.size + head.length], data)
         return 0
 
+    cdef bint hold(self, Py_ssize_t size):
+        """Count bytes of a request until it is answered; False when there is no room for them."""
+        cdef Lane lane = self.lane
+        if size > self.held and lane.held + size - self.held > lane.max_held:
+            return False
+        lane.held += size - self.held
+        self.held = size
+        return True
+
     cdef int keep(self, bytes data) except -1:
         """Wait for the rest of a request, for some time."""
+        if not self.hold(PyBytes_GET_SIZE(data)):
+            return self.hand_over(data)
         self.pending = data
         if self.timer is None:
             self.timer = self.lane.helper.wait(self)
@@ -107,6 +126,7 @@ cdef class Front:
     cdef int hand_over(self, bytes data) except -1:
         """Give the connection, and what has come on it, to aiohttp's door for good."""
         self.stop_timer()
+        self.hold(0)
         transport, self.transport = self.transport, None
         self.lane.fronts.discard(self)
         self.lane.helper.closed(self)
@@ -260,6 +280,7 @@ cdef class Front:
             announced: whether the answer said that the connection closes, if it is to close.
         """
         self.is_busy = False
+        self.hold(0)
         self.active = now()
         self.call = None
         self.cancel = None

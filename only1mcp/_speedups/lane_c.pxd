@@ -20,6 +20,8 @@ cdef class Lane:
     cdef readonly dict sessions
     cdef readonly dict hosts
     cdef readonly set fronts
+    cdef public Py_ssize_t held         # bytes of bodies that came in and are not answered yet
+    cdef public Py_ssize_t max_held
     cdef readonly set calls
     cdef readonly list pools
     cdef public bint draining

@@ -49,6 +49,11 @@ class LimitsSection(Section):
 
     max_body: Size = Field(4 * 2**20, le=MAX_BODY, description="Largest request body.")
     max_header: Size = Field(32 * 2**10, description="Largest request head, all headers together.")
+    max_buffered: Size = Field(
+        64 * 2**20,
+        description="Request bodies that one worker holds, all clients together, and likewise "
+        "answers that clients have not read; never less than twice max_body.",
+    )
     max_connections: int = Field(10_000, ge=1, description="Client connections at a time.")
     header_timeout: Duration = Field(10.0, description="Time for a request to come in.")
     idle_timeout: Duration = Field(

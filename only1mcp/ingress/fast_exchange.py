@@ -72,6 +72,8 @@ class FastExchange:
             transport.abort()
             return
         self._front.write(b"%x\r\n%b\r\n" % (len(data), data))
+        if self._front.paused:
+            self._lane.helper.paused(self._front)
 
     def _ping(self) -> None:
         if not self._ended and self._front.transport is not None:

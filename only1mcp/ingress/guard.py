@@ -11,6 +11,7 @@ from http import HTTPStatus
 from typing import Protocol, cast
 
 from only1mcp.errors import ClientError
+from only1mcp.ingress.held import Held
 from only1mcp.ingress.http1 import Framer, Refused, Stage
 from only1mcp.ingress.limits import Limits
 from only1mcp.protocol import jsonrpc
@@ -22,9 +23,10 @@ LINGER_S = 1.0
 
 
 class Connections:
-    """Counts a worker's connections against its bound."""
+    """Counts a worker's connections against its bound, and has what it holds for them counted."""
 
-    def __init__(self, limit: int) -> None:
+    def __init__(self, limit: int, held: Held | None = None) -> None:
+        self.held = held or Held()
         self.limit = limit
         self.open = 0
 
@@ -148,6 +150,8 @@ class Guard(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Let the parser know."""
         self._stop_timer()
+        if self._transport is not None:
+            self._connections.held.resumed(self._transport)
         if self._inner is not None:
             self._connections.open -= 1
             self._inner.connection_lost(exc)
@@ -159,11 +163,15 @@ class Guard(asyncio.Protocol):
 
     def pause_writing(self) -> None:
         """Pass backpressure on."""
+        if self._transport is not None:
+            self._connections.held.paused(self._transport)
         if self._inner is not None:
             self._inner.pause_writing()
 
     def resume_writing(self) -> None:
         """Pass the end of backpressure on."""
+        if self._transport is not None:
+            self._connections.held.resumed(self._transport)
         if self._inner is not None:
             self._inner.resume_writing()
 

@@ -8,13 +8,14 @@ from aiohttp import web
 
 from only1mcp.errors import ClientError, Forbidden, Only1MCPError
 from only1mcp.ingress.cors import GRANTED, allowed, granted
+from only1mcp.ingress.held import Held
 from only1mcp.ingress.http_exchange import HttpExchange, respond
 from only1mcp.ingress.http_request import (
     EVENT_STREAM,
     JSON,
+    body_of,
     check_accepts,
     check_sends_json,
-    read_body,
     with_headers,
 )
 from only1mcp.ingress.origin import OriginCheck
@@ -44,13 +45,15 @@ class HttpDoor:
         service: answers them.
         origins: says who may speak at all.
         others: the paths of other doors, each with the methods that it knows.
+        held: bounds the bodies.
     """
 
     def __init__(
         self, service: Service, origins: OriginCheck,
-        others: Mapping[str, Mapping[str, Handler]] | None = None,
+        others: Mapping[str, Mapping[str, Handler]] | None = None, held: Held | None = None,
     ) -> None:  # fmt: skip
         self._service = service
+        self._held = held or Held()
         self._origins = origins
         self.draining = False
         """Set while the worker stops: each response closes its connection."""
@@ -73,6 +76,8 @@ class HttpDoor:
             response = await self._route(request)
         except Only1MCPError as error:
             response = _json(error.http_status, jsonrpc.error_from(None, error))
+            if error.http_status == 503:
+                response.headers["Retry-After"] = "1"
         if GRANTED in request and not response.prepared:
             response.headers.update(request[GRANTED])
         if self.draining or "websocket" in request.headers.get("Upgrade", "").lower():
@@ -107,9 +112,10 @@ class HttpDoor:
     async def _post(self, request: web.BaseRequest) -> web.StreamResponse:
         check_sends_json(request)
         check_accepts(request, JSON, EVENT_STREAM)
-        inbound = with_headers(request, await read_body(request))
-        exchange = HttpExchange()
-        return await respond(request, exchange, self._service.handle(inbound, exchange))
+        async with body_of(request, self._held) as body:
+            inbound = with_headers(request, body)
+            exchange = HttpExchange()
+            return await respond(request, exchange, self._service.handle(inbound, exchange))
 
     async def _stream(self, request: web.BaseRequest) -> web.StreamResponse:
         """Open a stream on which a legacy session hears what belongs to no request of its own."""

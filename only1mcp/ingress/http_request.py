@@ -1,8 +1,12 @@
 """What the doors check and read of an HTTP request."""
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
 from aiohttp import web
 
 from only1mcp.errors import NotAcceptable, UnsupportedMediaType
+from only1mcp.ingress.held import Held
 from only1mcp.protocol.headers import McpHeaders
 from only1mcp.proxy.exchange import Request
 
@@ -40,11 +44,30 @@ def check_accepts(request: web.BaseRequest, *wanted: str) -> None:
             )
 
 
-async def read_body(request: web.BaseRequest) -> bytes:
-    """Read the whole body; `request.read` has a limit of its own, below that of the guard."""
+@asynccontextmanager
+async def body_of(request: web.BaseRequest, held: Held) -> AsyncIterator[bytes]:
+    """Read the whole body; it counts as held for the time of the block.
+
+    `request.read` has a limit of its own, below that of the guard.
+
+    Raises:
+        Overloaded: the worker holds too much already; none or not all of the body was read.
+    """
+    announced = request.content_length or 0
+    held.check(announced, announced)
     if request.headers.get("Expect", "").lower() == "100-continue" and request.transport:
         request.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-    return await request.content.read()
+    pieces, size = [], 0
+    try:
+        async for piece in request.content.iter_any():
+            held.take(len(piece), max(announced, size + len(piece)))
+            size += len(piece)
+            pieces.append(piece)
+        body = b"".join(pieces)
+        pieces.clear()
+        yield body
+    finally:
+        held.give(size)
 
 
 def with_headers(request: web.BaseRequest, body: bytes) -> Request:

@@ -14,12 +14,13 @@ from only1mcp.backends.call import Cancel
 from only1mcp.errors import SessionNotFound
 from only1mcp.ingress.channels import Channels
 from only1mcp.ingress.duplex import Duplex
+from only1mcp.ingress.held import Held
 from only1mcp.ingress.http_exchange import HttpExchange, respond
 from only1mcp.ingress.http_request import (
     EVENT_STREAM,
+    body_of,
     check_accepts,
     check_sends_json,
-    read_body,
 )
 from only1mcp.ingress.service import McpService
 from only1mcp.protocol import jsonrpc
@@ -46,7 +47,10 @@ class Posts(Protocol):
 class SseDoor:
     """The streams of one worker."""
 
-    def __init__(self, service: McpService, channels: Channels, posts: Posts) -> None:
+    def __init__(
+        self, service: McpService, channels: Channels, posts: Posts, held: Held | None = None
+    ) -> None:
+        self._held = held or Held()
         self._service = service
         self._channels = channels
         self._posts = posts
@@ -78,9 +82,14 @@ class SseDoor:
             UnsupportedMediaType: the message is not declared as JSON.
         """
         check_sends_json(request)
-        body = await read_body(request)
         name = request.rel_url.query.get(_PARAMETER, "")
-        inbound = Request(McpHeaders(), body, request.remote or "", channel=name)
+        async with body_of(request, self._held) as body:
+            inbound = Request(McpHeaders(), body, request.remote or "", channel=name)
+            return await self._post(request, inbound, name)
+
+    async def _post(
+        self, request: web.BaseRequest, inbound: Request, name: str
+    ) -> web.StreamResponse:
         exchange = HttpExchange()
         address = name.rpartition("-")[0]
         if address == self._posts.address:

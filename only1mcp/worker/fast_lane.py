@@ -85,6 +85,8 @@ class FastLane:
             loop, self, context.metrics.row, memoryview(array("d", BUCKETS_S)), shared.memory.epoch,
             around.limits.max_header, around.limits.max_body,
         )  # fmt: skip
+        self.lane.max_held = around.limits.max_buffered
+        around.connections.held.bodies = self.lane
         self._plans.carry(self.lane, shared.settings)
         around.parts.edition.on_change = self.lane.forget
         around.pipeline.inbox.cancel_carried = self._cancel
@@ -150,6 +152,14 @@ class FastLane:
         """Count a connection that has gone, or that the guard counts from now on."""
         del front
         self._around.connections.open -= 1
+
+    def paused(self, front: Any) -> None:
+        """Count what a client leaves unread."""
+        self._around.connections.held.paused(front.transport)
+
+    def resumed(self, transport: Any) -> None:
+        """Learn that a client has read on, or has gone."""
+        self._around.connections.held.resumed(transport)
 
     def hand_over(self, transport: Any, data: bytes) -> None:
         """Give a connection to aiohttp's door for good."""

@@ -18,6 +18,7 @@ from only1mcp.health.manager import HealthReporter
 from only1mcp.ingress import sse_door, websocket_door
 from only1mcp.ingress.channels import Channels
 from only1mcp.ingress.guard import Connections, Guard
+from only1mcp.ingress.held import Held
 from only1mcp.ingress.http_door import Handler, HttpDoor
 from only1mcp.ingress.http_parser import HttpServer
 from only1mcp.ingress.origin import OriginCheck
@@ -177,14 +178,14 @@ def build(context: Context) -> Graph:
     events.on_ended = pipeline.end_session
     service = _make_service(context, pipeline, edition, _make_end(ended, marks, link))
     channels = Channels()
-    sse = SseDoor(service, channels, peers)
+    connections = _make_connections(settings)
+    sse = SseDoor(service, channels, peers, connections.held)
     origins = OriginCheck((*settings.allowed_hosts, settings.host), settings.allowed_origins)
     service.follow(settings)
-    door = _make_door(settings, service, channels, sse, origins)
-    share = -(-settings.limits.max_connections // settings.workers)
+    door = _make_door(settings, service, channels, sse, origins, connections.held)
     graph = Graph(
         door, _make_http(door, settings), edition, link, backends, reporter, tasks, client,
-        Connections(share), channels, context, audience, peers, pipeline, sse, settings, parts,
+        connections, channels, context, audience, peers, pipeline, sse, settings, parts,
         origins, recorder, service,
     )  # fmt: skip
     if Lane is not None:
@@ -233,6 +234,12 @@ def make_backend(
     return HttpBackend(server, outfit.client, outfit.tasks, virtual_nodes, heritage)
 
 
+def _make_connections(settings: Settings) -> Connections:
+    """Bound what clients may have of one worker."""
+    share = -(-settings.limits.max_connections // settings.workers)
+    return Connections(share, Held(settings.limits.max_buffered))
+
+
 def _make_http(door: HttpDoor, settings: Settings) -> HttpServer:
     """Make aiohttp's server for the door."""
     limits = settings.limits
@@ -254,7 +261,7 @@ def _make_lane(graph: Graph) -> FastLane:
 
 def _make_door(
     settings: Settings, service: WorkerService, channels: Channels, sse: SseDoor,
-    origins: OriginCheck,
+    origins: OriginCheck, held: Held,
 ) -> HttpDoor:  # fmt: skip
     """Open the ways in that are wanted."""
     others: dict[str, dict[str, Handler]] = {}
@@ -264,4 +271,4 @@ def _make_door(
     if settings.sse:
         others[sse_door.STREAM_PATH] = {"GET": sse.open}
         others[sse_door.POST_PATH] = {"POST": sse.post}
-    return HttpDoor(service, origins, others)
+    return HttpDoor(service, origins, others, held)

@@ -24,9 +24,11 @@ from tests.support.wire import Wire
 
 _LIST = modern_request("tools/list", "x", modern("tools/list"))
 _ODD_ENDS = [
-    b"GET / HTTP/1.1\r\n\r\n", b"\x16\x03\x01\x02\x00\x01", b"POST /mcp HTTP/1.1\r\nHost: a\n\n",
+    b"GET / HTTP/1.1\r\n\r\n", b"\x16\x03\x01\x02\x00\x01\r\n\r\n",
+    b"POST /mcp HTTP/1.1\r\nHost: a\n\n",
     b"POST /mcp HTTP/1.1\r\nHost: localhost\r\nX: " + b"y" * 40_000,
-    b"POST /mcp HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\nTransfer-Encoding: chunked",
+    b"POST /mcp HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\nTransfer-Encoding: chunked"
+    b"\r\n\r\n",
 ]  # fmt: skip
 _PATIENCE_S = 60.0
 
@@ -77,7 +79,7 @@ class Hammer:
         try:
             async with (
                 raw.open() as url,
-                lane_worker(url, self._era, header_timeout="500ms") as worker,
+                lane_worker(url, self._era) as worker,
             ):
                 async with asyncio.TaskGroup() as group:
                     for _ in range(clients):

@@ -121,7 +121,7 @@ class MoodyServer:
             except TimeoutError:  # nobody needs this connection any more
                 return
             if not came.body or came.message["method"] != "tools/call":
-                await self._greet(peer, came)
+                await greet(peer, came)
                 continue
             mood, text = self._mood(came)
             self.calls += 1
@@ -143,16 +143,6 @@ class MoodyServer:
         body = result(came.id, f"{word} " + "x" * size)
         return self.rng.choice(makes)(self.rng, body), word
 
-    async def _greet(self, peer: Peer, came: Came) -> None:
-        """Answer what is not the test's business."""
-        if came.body and came.message["method"] == "initialize":
-            body = {"jsonrpc": "2.0", "id": came.id, "result": _GREETING}
-            await peer.send(whole(json.dumps(body).encode(), b"Mcp-Session-Id: one"))
-        elif came.line.startswith("GET"):
-            await peer.send(b"HTTP/1.1 405 No\r\nContent-Length: 0\r\n\r\n")
-        else:
-            await peer.send(b"HTTP/1.1 202 Accepted\r\nContent-Length: 0\r\n\r\n")
-
     async def _dribble(self, peer: Peer, data: bytes) -> None:
         """Send bytes in pieces, and let others come in between."""
         for piece in pieces_of(self.rng, data):
@@ -161,6 +151,17 @@ class MoodyServer:
             await peer.send(piece)
             for _ in range(self.rng.randrange(3)):
                 await asyncio.sleep(0)
+
+
+async def greet(peer: Peer, came: Came) -> None:
+    """Answer what is no call."""
+    if came.body and came.message["method"] == "initialize":
+        body = {"jsonrpc": "2.0", "id": came.id, "result": _GREETING}
+        await peer.send(whole(json.dumps(body).encode(), b"Mcp-Session-Id: one"))
+    elif came.line.startswith("GET"):
+        await peer.send(b"HTTP/1.1 405 No\r\nContent-Length: 0\r\n\r\n")
+    else:
+        await peer.send(b"HTTP/1.1 202 Accepted\r\nContent-Length: 0\r\n\r\n")
 
 
 def pieces_of(rng: random.Random, data: bytes) -> list[bytes]:

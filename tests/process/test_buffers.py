@@ -1,0 +1,107 @@
+"""Bodies that many clients send and never finish: a worker holds so much of them, and no more."""
+
+import contextlib
+import http.client
+import json
+import select
+import socket
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from tests.support.counting_backend import CountingBackend
+from tests.support.gateway import Gateway
+from tests.support.mcp_client import META, McpClient, modern_headers
+from tests.support.waiting import wait_until
+from tests.support.zoo import zoo
+
+KIB, MIB = 1024, 1024 * 1024
+
+
+def _request(size: int, text: str) -> bytes:
+    """Write a call with a body of this size, head and all."""
+    params = {"name": "a__echo", "arguments": {"text": text, "more": ""}, "_meta": META}
+    message = {"jsonrpc": "2.0", "id": text, "method": "tools/call", "params": params}
+    params["arguments"]["more"] = "x" * (size - len(json.dumps(message)))  # type: ignore[index]
+    body = json.dumps(message)
+    said = {**modern_headers("tools/call", "a__echo"), "Content-Length": str(len(body))}
+    lines = "".join(f"{name}: {value}\r\n" for name, value in said.items())
+    return f"POST /mcp HTTP/1.1\r\nHost: localhost\r\n{lines}\r\n{body}".encode()
+
+
+def _send(connection: socket.socket, data: bytes) -> None:
+    with contextlib.suppress(ConnectionError):  # refused in the middle
+        connection.sendall(data)
+
+
+def _read(connection: socket.socket) -> tuple[http.client.HTTPResponse, dict[str, object]]:
+    response = http.client.HTTPResponse(connection)
+    response.begin()
+    return response, json.loads(response.read())
+
+
+def _refused(connections: list[socket.socket]) -> list[socket.socket]:
+    """Return those on which an answer stands."""
+    return select.select(connections, [], [], 0)[0]
+
+
+def _rss(gateway: Gateway) -> int:
+    (worker,) = gateway.pids("worker")
+    lines = Path(f"/proc/{worker}/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("VmRSS:")) * KIB
+
+
+@pytest.mark.parametrize("pure", [False, True], ids=["compiled", "pure"])
+@pytest.mark.parametrize("size", [60 * KIB, 300 * KIB], ids=["lane", "aiohttp"])
+def test_bodies_beyond_the_bound_are_refused_and_the_others_served(pure: bool, size: int) -> None:
+    """With 503, a time to come back, and a hint; then there is room again."""
+    count = 20
+    limits = {"max_body": size, "max_buffered": 10 * size, "header_timeout": "60s"}
+    with CountingBackend("modern") as backend, ExitStack() as stack:
+        config = zoo({"id": "a", "transport": "http", "url": backend.url}, limits=limits)
+        gateway = stack.enter_context(Gateway(config, pure=pure))
+        requests = {
+            stack.enter_context(socket.create_connection(("127.0.0.1", gateway.port), 20)):
+            _request(size, f"text {number}") for number in range(count)
+        }  # fmt: skip
+        connections = list(requests)
+        for connection, request in requests.items():
+            _send(connection, request[:-10])
+        refused = wait_until(
+            lambda: found if len(found := _refused(connections)) >= count - 10 else None, "refusals"
+        )
+        for connection in refused:
+            response, message = _read(connection)
+            assert (response.status, response.getheader("Retry-After")) == (503, "1")
+            assert message["error"]["code"] == 32004  # type: ignore[index]
+            assert "`proxy.limits.max_buffered`" in message["error"]["message"]  # type: ignore[index]
+        served = [one for one in connections if one not in refused]
+        assert served
+        for connection in served:
+            _send(connection, requests[connection][-10:])
+            response, message = _read(connection)
+            assert (response.status, "result" in message) == (200, True)
+        with McpClient(gateway.port) as client:
+            assert client.call("a__echo", text="y" * (size // 2)) == "y" * (size // 2)
+
+
+@pytest.mark.parametrize("pure", [False, True], ids=["compiled", "pure"])
+def test_bodies_that_are_never_finished_do_not_fill_the_memory(pure: bool) -> None:
+    """However many clients send them; calls of others go on."""
+    limits = {"max_buffered": "16MiB", "header_timeout": "60s"}
+    with CountingBackend("modern") as backend, ExitStack() as stack:
+        config = zoo({"id": "a", "transport": "http", "url": backend.url}, limits=limits)
+        gateway = stack.enter_context(Gateway(config, pure=pure))
+        with McpClient(gateway.port) as client:
+            assert client.call("a__echo", text="warm") == "warm"
+        before = _rss(gateway)
+        connections = []
+        for number in range(60):
+            connection = socket.create_connection(("127.0.0.1", gateway.port), 20)
+            connections.append(stack.enter_context(connection))
+            _send(connection, _request(4 * MIB, f"text {number}")[:-10])
+        wait_until(lambda: len(_refused(connections)) >= 56, "refusals")
+        assert _rss(gateway) - before < 64 * MIB
+        with McpClient(gateway.port) as client:
+            assert client.call("a__echo", text="on") == "on"
