@@ -20,14 +20,8 @@ async def _serve() -> None:
     await asyncio.get_running_loop().connect_read_pipe(
         lambda: asyncio.StreamReaderProtocol(reader), sys.stdin
     )
-    try:
-        generator = Generator(Plan(**json.loads(await reader.readline())))
-        await generator.prepare()
-    except CannotMeasure as error:
-        _say({"code": error.code, "problem": str(error), "hint": error.hint})
-        return
-    _say("ready")
-    start = await reader.readline()
+    generator = Generator(Plan(**json.loads(await reader.readline())))
+    start = await _get_ready(reader, generator)
     if not start:
         return
     async with asyncio.TaskGroup() as group:
@@ -35,6 +29,30 @@ async def _serve() -> None:
         report = await generator.run(json.loads(start))
         watching.cancel()
     _say(report.to_plain())
+
+
+async def _get_ready(reader: asyncio.StreamReader, generator: Generator) -> bytes:
+    """Prepare, and return when to start; nothing if the parent goes, or there is no point."""
+    async with asyncio.TaskGroup() as group:
+        told = group.create_task(reader.readline())
+        preparing = group.create_task(_prepare(generator))
+        await asyncio.wait((told, preparing), return_when=asyncio.FIRST_COMPLETED)
+        if not preparing.done():
+            preparing.cancel()
+        elif not preparing.result():
+            told.cancel()
+            return b""
+    return told.result()
+
+
+async def _prepare(generator: Generator) -> bool:
+    try:
+        await generator.prepare()
+    except CannotMeasure as error:
+        _say({"code": error.code, "problem": str(error), "hint": error.hint})
+        return False
+    _say("ready")
+    return True
 
 
 async def _stop_at_end(reader: asyncio.StreamReader, generator: Generator) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 import uvloop
 
 from only1mcp.benchmark.generator import Generator
-from only1mcp.benchmark.plan import CannotMeasure, Plan
+from only1mcp.benchmark.plan import CannotMeasure, Plan, find_target
 from only1mcp.benchmark.report import Report
 
 _CHILD = [sys.executable, "-m", "only1mcp.benchmark"]
@@ -23,7 +23,7 @@ _LEAD_S = 0.05
 
 
 def measure(plan: Plan, processes: int = 1) -> Report:
-    """Run a plan to its end, or until SIGINT or SIGTERM, with what there is by then.
+    """Run a plan to its end, or until SIGINT, with what there is by then.
 
     Raises:
         CannotMeasure: not even one call goes well.
@@ -34,12 +34,13 @@ def measure(plan: Plan, processes: int = 1) -> Report:
 async def _alone(plan: Plan) -> Report:
     generator = Generator(plan)
     await generator.prepare()
-    with _on_signals(generator.stop):
+    with _on_interrupt(generator.stop):
         return await generator.run(time.monotonic() + _LEAD_S)
 
 
 async def _together(plan: Plan, count: int) -> Report:
     """Give each process an equal share; they take turns, so that the whole rate is even."""
+    find_target(plan.url)  # else each process would refuse for itself
     share = replace(
         plan, rate=plan.rate / count, connections=max(plan.connections // count, 1),
         max_connections=max(plan.max_connections // count, 1),
@@ -59,7 +60,7 @@ async def _together(plan: Plan, count: int) -> Report:
         start = time.monotonic() + _LEAD_S
         for turn, child in enumerate(shares):
             _tell(child, start + turn / plan.rate)
-        with _on_signals(functools.partial(_close_all, shares)):
+        with _on_interrupt(functools.partial(_close_all, shares)):
             reports = [Report.from_plain(await _hear(child)) for child in shares]
     finally:
         _close_all(shares)  # they end with their input
@@ -94,13 +95,10 @@ def _close_all(children: list[asyncio.subprocess.Process]) -> None:
 
 
 @contextlib.contextmanager
-def _on_signals(stop: Callable[[], None]) -> Iterator[None]:
+def _on_interrupt(stop: Callable[[], None]) -> Iterator[None]:
     loop = asyncio.get_running_loop()
-    numbers = (signal.SIGINT, signal.SIGTERM)
-    for number in numbers:
-        loop.add_signal_handler(number, stop)
+    loop.add_signal_handler(signal.SIGINT, stop)
     try:
         yield
     finally:
-        for number in numbers:
-            loop.remove_signal_handler(number)
+        loop.remove_signal_handler(signal.SIGINT)

@@ -3,6 +3,7 @@
 import functools
 import json
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -117,6 +118,33 @@ def test_an_interrupt_prints_what_there_is(gateway: Gateway, processes: str) -> 
     assert data["interrupted"]
     assert data["failures"] == {}
     assert 40 < data["ok"] < 200 * 3600
+
+
+@pytest.mark.parametrize("processes", ["1", "2"])
+def test_an_interrupt_ends_a_run_whose_server_does_not_answer(
+    gateway: Gateway, processes: str
+) -> None:
+    """Before there is anything to print."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        silent.settimeout(20)
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}/mcp"
+        process = subprocess.Popen(
+            [sys.executable, "-m", "only1mcp", "benchmark", url, "--timeout", "3600",
+             "--processes", processes],
+            env=gateway.env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        )  # fmt: skip
+        with process:
+            try:
+                silent.accept()[0].close()
+                herd = Herd.below(process.pid)
+                process.send_signal(signal.SIGINT)
+                printed, said = process.communicate(timeout=20)
+            finally:
+                process.kill()
+    with herd:
+        herd.wait_gone(20)
+    assert (process.returncode, printed) == (130, "")
+    assert "Traceback" not in said
 
 
 def served(gateway: Gateway) -> int:
