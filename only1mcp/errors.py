@@ -45,6 +45,11 @@ class Only1MCPError(Exception):
         """Return the message with what only an operator may see."""
         return f"{self} ({self.detail})" if self.detail else str(self)
 
+    @property
+    def headers(self) -> tuple[tuple[str, str], ...]:
+        """HTTP headers of the answer besides the usual ones."""
+        return ()
+
 
 class ClientError(Only1MCPError):
     """The caller can fix it."""
@@ -126,6 +131,53 @@ class Forbidden(ClientError):
     code = -32600
     http_status = 403
     reason = "forbidden"
+
+
+class Unauthenticated(ClientError):
+    """The request has no credentials that we know (RFC 6750, section 3)."""
+
+    code = -32600
+    http_status = 401
+    legacy_status = 401
+    reason = "unauthenticated"
+
+    def __init__(self, message: str, *, hint: str, was_sent: bool) -> None:
+        super().__init__(message, hint=hint)
+        self._was_sent = was_sent
+
+    @property
+    def headers(self) -> tuple[tuple[str, str], ...]:
+        """The challenge; it names an error only if there were credentials at all."""
+        error = ', error="invalid_token"' if self._was_sent else ""
+        return (("WWW-Authenticate", f'Bearer realm="only1mcp"{error}'),)
+
+
+class InsufficientScope(Forbidden):
+    """The credentials are good, yet not for this."""
+
+    reason = "insufficient_scope"
+
+    @property
+    def headers(self) -> tuple[tuple[str, str], ...]:
+        """The challenge (RFC 6750, section 3.1)."""
+        return (("WWW-Authenticate", 'Bearer realm="only1mcp", error="insufficient_scope"'),)
+
+
+class RateLimited(ClientError):
+    """The caller has used up its rate. A legacy SDK would take 429 for the connection's end."""
+
+    code = 32007
+    http_status = 429
+    reason = "rate_limited"
+
+    def __init__(self, message: str, wait_s: int) -> None:
+        super().__init__(message, hint=f"try again in {wait_s} s", data={"retryAfter": wait_s})
+        self._wait_s = wait_s
+
+    @property
+    def headers(self) -> tuple[tuple[str, str], ...]:
+        """When to come back (RFC 6585, section 4)."""
+        return (("Retry-After", str(self._wait_s)),)
 
 
 class NotAcceptable(ClientError):

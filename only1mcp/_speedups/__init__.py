@@ -8,29 +8,33 @@ import importlib
 import os
 from typing import TYPE_CHECKING, Any
 
-from only1mcp._speedups import hash_ring_py, json_scan_py
+from only1mcp._speedups import cells_py, hash_ring_py, json_scan_py
 
 _WANT_PURE = os.environ.get("ONLY1MCP_PURE") == "1"
 COMPILED = False
 Lane: Any = None
 """The fast lane; None where everything goes through aiohttp and pure Python."""
+Caller: Any = None
 Plan: Any = None
 Ready: Any = None
 
 if TYPE_CHECKING or _WANT_PURE:
-    _hash_ring, _json_scan = hash_ring_py, json_scan_py
+    _hash_ring, _json_scan, _cells = hash_ring_py, json_scan_py, cells_py
 else:
     try:
+        from only1mcp._speedups import cells_c as _cells
         from only1mcp._speedups import hash_ring_c as _hash_ring
         from only1mcp._speedups import json_scan_c as _json_scan
 
+        Caller = importlib.import_module("only1mcp._speedups.call_c").Caller
         Plan = importlib.import_module("only1mcp._speedups.call_c").Plan
         Ready = importlib.import_module("only1mcp._speedups.call_c").Ready
         Lane = importlib.import_module("only1mcp._speedups.lane_c").Lane
         COMPILED = True
     except ImportError:
-        _hash_ring, _json_scan = hash_ring_py, json_scan_py
+        _hash_ring, _json_scan, _cells = hash_ring_py, json_scan_py, cells_py
 
+Cells = _cells.Cells
 HashRing = _hash_ring.HashRing
 Envelope = _json_scan.Envelope
 scan = _json_scan.scan

@@ -1,5 +1,6 @@
 # Types of calls. The modules of the fast lane know each other: each names its types before it asks
 # for others.
+cdef class Caller
 cdef class Plan
 cdef class Ready
 cdef class Call
@@ -8,6 +9,17 @@ from only1mcp._speedups.front_c cimport Front
 from only1mcp._speedups.json_scan_c cimport Envelope
 from only1mcp._speedups.pool_c cimport Pool
 from only1mcp._speedups.upstream_c cimport Upstream
+
+
+cdef class Caller:
+    cdef readonly object principal
+    cdef readonly object scope
+    cdef Py_ssize_t slot            # counts its requests
+    cdef unsigned long long[::1] cells
+    cdef Py_ssize_t cell
+    cdef unsigned long long interval, capacity
+
+    cdef bint has_token(self, double moment) noexcept
 
 
 cdef class Plan:
@@ -34,6 +46,7 @@ cdef class Ready:
 
 cdef class Call:
     cdef readonly Front front
+    cdef readonly Caller caller
     cdef readonly Plan plan
     cdef readonly Envelope envelope
     cdef readonly bytes upstream_id

@@ -3,6 +3,7 @@
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from libc.string cimport memcpy
 from posix.time cimport CLOCK_MONOTONIC, clock_gettime, timespec
+from only1mcp._speedups.cells cimport o1_take
 from only1mcp._speedups.json_scan_c cimport Envelope
 from only1mcp._speedups.pool_c cimport Pool
 
@@ -39,6 +40,36 @@ cdef Py_ssize_t decimal(unsigned long long number, char *last) noexcept:
         number //= 10
         if not number:
             return size
+
+
+cdef class Caller:
+    """Who sends requests, as far as the lane has to know.
+
+    Args:
+        principal: for log and errors.
+        scope: a number that stands for what exists for them; plans are remembered by it.
+        slot: the metric slot that counts their requests.
+        cells: the buckets of all.
+        bucket: the number of theirs, and the two of its rate; None for no limit.
+    """
+
+    def __init__(self, principal, scope, Py_ssize_t slot, cells, bucket):
+        self.principal = principal
+        self.scope = scope
+        self.slot = slot
+        self.cells = cells
+        self.cell = -1
+        if bucket is not None:
+            self.cell, self.interval, self.capacity = bucket
+            if not 0 <= self.cell < self.cells.shape[0]:
+                raise IndexError(self.cell)
+
+    cdef bint has_token(self, double moment) noexcept:
+        """Take a token for one call; False when there is none."""
+        if self.cell < 0:
+            return True
+        return not o1_take(&self.cells[self.cell], <unsigned long long>(moment * 1e9),
+                           self.interval, self.capacity)
 
 
 cdef class Plan:

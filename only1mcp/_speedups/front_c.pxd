@@ -1,7 +1,7 @@
 # Types of clients' connections.
 cdef class Front
 
-from only1mcp._speedups.call_c cimport Call, Plan
+from only1mcp._speedups.call_c cimport Call, Caller, Plan
 from only1mcp._speedups.http_head cimport RequestHead
 from only1mcp._speedups.json_scan_c cimport Envelope
 from only1mcp._speedups.lane_c cimport Lane
@@ -17,6 +17,9 @@ cdef class Front:
     cdef Py_ssize_t held        # bytes of the request, as far as the lane counts them
     cdef double active
     cdef bytes host             # the Host header that was found good last
+    cdef bytes authorization    # the header that was found good last
+    cdef Caller caller          # whose it is
+    cdef unsigned long long stamp       # of the lane, when that was found
     cdef Call call
     cdef object cancel          # of a message on the common way
     cdef object timer
@@ -28,8 +31,10 @@ cdef class Front:
     cdef int hand_over(self, bytes data) except -1
     cdef int take(self, const unsigned char *raw, RequestHead *head, bytes body,
                   bytes data) except -1
+    cdef Caller caller_of(self, const unsigned char *raw, RequestHead *head)
     cdef Plan plan_for(self, const unsigned char *raw, RequestHead *head, Envelope envelope,
-                       bytes version, bytes session)
+                       bytes version, bytes session, Caller caller)
     cdef bint answer_ready(self, const unsigned char *raw, RequestHead *head, Envelope envelope,
-                           bytes version, bytes session) except -1
-    cdef int start(self, Plan plan, Envelope envelope, bytes version, bytes session) except -1
+                           bytes version, bytes session, Caller caller) except -1
+    cdef int start(self, Plan plan, Envelope envelope, bytes version, bytes session,
+                   Caller caller) except -1

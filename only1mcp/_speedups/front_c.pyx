@@ -10,10 +10,12 @@ cdef extern from "Python.h":
     bint PyUnicode_IS_ASCII(str text)
     const char *PyUnicode_AsUTF8AndSize(str text, Py_ssize_t *size) except NULL
 
-from only1mcp._speedups.call_c cimport Call, Plan, Ready, now, request_bytes, result_bytes
+from only1mcp._speedups.call_c cimport (
+    Call, Caller, Plan, Ready, now, request_bytes, result_bytes,
+)
 from only1mcp._speedups.http_head cimport (
-    HAS_METHOD, HAS_NAME, HAS_SESSION, HAS_VERSION, OTHER, RECOGNISED, RequestHead, Span,
-    read_request,
+    HAS_AUTHORIZATION, HAS_METHOD, HAS_NAME, HAS_SESSION, HAS_VERSION, OTHER, RECOGNISED,
+    RequestHead, Span, read_request,
 )
 from only1mcp._speedups.json_scan_c cimport Envelope, scan
 from only1mcp._speedups.lane_c cimport LONGEST_KEY, Lane
@@ -153,12 +155,17 @@ cdef class Front:
         cdef bytes session = cut(raw, &head.session) if head.seen & HAS_SESSION else None
         cdef Envelope envelope = None
         cdef Plan plan = None
+        cdef Caller caller
         if self.host is None or not equal(raw + head.host.start, size, self.host):
             host = cut(raw, &head.host)
             if host not in lane.hosts and not lane.helper.knows_host(host):
                 self.pending = None
                 return self.hand_over(data)
             self.host = host
+        caller = lane.anyone if lane.anyone is not None else self.caller_of(raw, head)
+        if caller is None:  # the door says what is missing
+            self.pending = None
+            return self.hand_over(data)
         self.is_busy = True
         self.active = now()
         try:
@@ -166,20 +173,41 @@ cdef class Front:
         except Exception:  # the common way finds it again, and says what is wrong
             pass
         if envelope is not None and envelope.kind == 1 and is_simple(envelope):
-            plan = self.plan_for(raw, head, envelope, version, session)
-            if plan is None and self.answer_ready(raw, head, envelope, version, session):
-                return 0
+            plan = self.plan_for(raw, head, envelope, version, session, caller)
+            if plan is None:
+                if self.answer_ready(raw, head, envelope, version, session, caller):
+                    return 0
+            elif not caller.has_token(self.active):  # the common way says when there will be one
+                plan = None
         if plan is None:
             method = cut(raw, &head.method) if head.seen & HAS_METHOD else None
             name = cut(raw, &head.name) if head.seen & HAS_NAME else None
-            self.cancel = lane.helper.handle(self, version, method, name, session, body)
+            self.cancel = lane.helper.handle(
+                self, caller, version, method, name, session, body)
             if not self.is_busy:
                 self.cancel = None
             return 0
-        return self.start(plan, envelope, version, session)
+        return self.start(plan, envelope, version, session, caller)
+
+    cdef Caller caller_of(self, const unsigned char *raw, RequestHead *head):
+        """Return who sent a request; None for nobody that we know."""
+        cdef Lane lane = self.lane
+        cdef const unsigned char *sent = raw + head.authorization.start
+        cdef Py_ssize_t size = head.authorization.end - head.authorization.start
+        if not head.seen & HAS_AUTHORIZATION:
+            return None
+        cdef unsigned long long stamp = lane.revoked[0] + lane.edition  # neither ever falls
+        if self.caller is not None and self.stamp == stamp:
+            if is_secret(sent, size, self.authorization):
+                return self.caller
+        cdef bytes header = cut(raw, &head.authorization)
+        cdef Caller caller = lane.helper.caller(header)
+        if caller is not None:
+            self.caller, self.authorization, self.stamp = caller, header, stamp
+        return caller
 
     cdef Plan plan_for(self, const unsigned char *raw, RequestHead *head, Envelope envelope,
-                       bytes version, bytes session):
+                       bytes version, bytes session, Caller caller):
         """Return how a request travels; None when it takes the common way."""
         cdef Lane lane = self.lane
         cdef str target = envelope.uri if envelope.method == "resources/read" else envelope.name
@@ -194,13 +222,13 @@ cdef class Front:
         elif session is None:
             return None
         else:
-            caps = lane.session_of(session, version)
+            caps = lane.session_of(session, version, caller)
             if caps is None or b'"task"' in envelope.body:  # it may ask for a task
                 return None
-        key = (envelope.version_start > 0, envelope.method, target, caps)
+        key = (envelope.version_start > 0, envelope.method, target, caps, caller.scope)
         found = lane.plans.get(key)
         if found is None:
-            found = lane.helper.plan(envelope, caps)
+            found = lane.helper.plan(envelope, caps, caller)
             lane.remember(key, found)
         if not found:
             return None
@@ -211,7 +239,7 @@ cdef class Front:
         return plan
 
     cdef bint answer_ready(self, const unsigned char *raw, RequestHead *head, Envelope envelope,
-                           bytes version, bytes session) except -1:
+                           bytes version, bytes session, Caller caller) except -1:
         """Answer from ready-made bytes: a list, a greeting; False when there are none."""
         cdef Lane lane = self.lane
         cdef Ready ready
@@ -227,13 +255,15 @@ cdef class Front:
                 return False
             caps = envelope.body[envelope.capabilities_start:envelope.capabilities_end]
         else:
-            caps = lane.session_of(session, version) if session is not None else None
+            if session is None:
+                return False
+            caps = lane.session_of(session, version, caller)
             if caps is None:
                 return False
-        key = (envelope.version_start > 0, envelope.method, None, caps)
+        key = (envelope.version_start > 0, envelope.method, None, caps, caller.scope)
         found = lane.plans.get(key)
         if found is None:
-            found = lane.helper.ready(envelope, caps)
+            found = lane.helper.ready(envelope, caps, caller)
             lane.remember(key, found)
         if not found:
             return False
@@ -242,13 +272,15 @@ cdef class Front:
             PyBytes_AS_STRING(ready.result), PyBytes_GET_SIZE(ready.result),
             PyBytes_GET_SIZE(ready.result), envelope.id, lane.draining,
         ))
-        lane.count_ready(ready, now() - self.active)
+        lane.count_ready(ready, caller, now() - self.active)
         self.done()
         return True
 
-    cdef int start(self, Plan plan, Envelope envelope, bytes version, bytes session) except -1:
+    cdef int start(self, Plan plan, Envelope envelope, bytes version, bytes session,
+                   Caller caller) except -1:
         cdef Call call = Call.__new__(Call)
         call.front = self
+        call.caller = caller
         call.plan = plan
         call.envelope = envelope
         call.version = version
@@ -341,6 +373,18 @@ cdef bint says(const unsigned char *data, Py_ssize_t size, str text) except -1:
         return False
     found = PyUnicode_AsUTF8AndSize(text, &length)
     return size == length and memcmp(data, found, size) == 0
+
+
+cdef bint is_secret(const unsigned char *data, Py_ssize_t size, bytes secret):
+    """Compare with a secret, in a time that says nothing of where they differ."""
+    cdef const unsigned char *known = <const unsigned char *>PyBytes_AS_STRING(secret)
+    cdef unsigned char differs = 0
+    cdef Py_ssize_t i
+    if size != PyBytes_GET_SIZE(secret):
+        return False
+    for i in range(size):
+        differs |= data[i] ^ known[i]
+    return not differs
 
 
 cdef bint equal(const unsigned char *data, Py_ssize_t size, bytes text):

@@ -23,6 +23,7 @@ cdef struct RequestHead:
     Span method
     Span name
     Span session
+    Span authorization
 
 
 cdef struct ResponseHead:
@@ -167,6 +168,7 @@ cdef inline int note_field(RequestHead *h, const unsigned char *d, const unsigne
             return OTHER
     elif same(name, size, b"authorization", 13):
         bit = HAS_AUTHORIZATION
+        h.authorization = value[0]
     else:
         bit = idle_bit(name, size)
     if bit == 0 or h.seen & bit:

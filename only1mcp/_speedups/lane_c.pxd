@@ -5,7 +5,7 @@ cdef enum:
 
 cdef class Lane
 
-from only1mcp._speedups.call_c cimport Call, Plan, Ready
+from only1mcp._speedups.call_c cimport Call, Caller, Plan, Ready
 
 
 cdef class Lane:
@@ -16,6 +16,9 @@ cdef class Lane:
     cdef Py_ssize_t max_header, max_body
     cdef unsigned long long[::1] epoch
     cdef unsigned long long epoch_seen
+    cdef unsigned long long[::1] revoked
+    cdef public Caller anyone       # None where everybody needs credentials
+    cdef public unsigned long long edition      # grows when other keys are in force
     cdef readonly dict plans
     cdef readonly dict sessions
     cdef readonly dict hosts
@@ -29,7 +32,7 @@ cdef class Lane:
 
     cdef int remember(self, tuple key, plan) except -1
     cdef int give_up(self, Call call, str kind) except -1
-    cdef bytes session_of(self, bytes session, bytes version)
-    cdef int count(self, Plan plan, double seconds) except -1
+    cdef bytes session_of(self, bytes session, bytes version, Caller caller)
+    cdef int count(self, Call call, double seconds) except -1
     cdef int observe(self, Py_ssize_t at, double seconds) except -1
-    cdef int count_ready(self, Ready ready, double seconds) except -1
+    cdef int count_ready(self, Ready ready, Caller caller, double seconds) except -1

@@ -9,7 +9,7 @@ Nothing here awaits. Python code is called only for what is rare: `Lane.helper` 
 each such case (see `only1mcp.worker.fast_lane`).
 """
 
-from only1mcp._speedups.call_c cimport Call, Plan, Ready, now
+from only1mcp._speedups.call_c cimport Call, Caller, Plan, Ready, now
 from only1mcp._speedups.front_c cimport Front
 from only1mcp._speedups.pool_c cimport Pool, drop_upstream
 
@@ -22,11 +22,15 @@ cdef class Lane:
         row: the worker's metric slots.
         bounds: upper bounds of the histogram's buckets, in seconds.
         epoch: one word, which changes whenever a legacy session is ended or changed.
+        revoked: one word, which changes whenever credentials stop being good.
+        anyone: who calls where nobody needs credentials; else None.
         max_header, max_body: sizes in bytes.
     """
 
-    def __init__(self, loop, helper, row, bounds, epoch, Py_ssize_t max_header,
-                 Py_ssize_t max_body):
+    def __init__(self, loop, helper, row, bounds, epoch, revoked, Caller anyone,
+                 Py_ssize_t max_header, Py_ssize_t max_body):
+        self.revoked = revoked
+        self.anyone = anyone
         self.epoch = epoch
         self.epoch_seen = 0
         self.loop = loop
@@ -130,31 +134,35 @@ cdef class Lane:
             self.plans[key] = plan
         return 0
 
-    cdef bytes session_of(self, bytes session, bytes version):
+    cdef bytes session_of(self, bytes session, bytes version, Caller caller):
         """Return the features key of a legacy session that may take the lane; or None."""
+        cdef tuple key = (session, version, caller)
         if len(session) > LONGEST_KEY or version is not None and len(version) > LONGEST_KEY:
             return None
         if self.epoch[0] != self.epoch_seen:  # a session was ended, or wants other log messages
             self.epoch_seen = self.epoch[0]
             self.sessions.clear()
-        found = self.sessions.get((session, version))
+        found = self.sessions.get(key)
         if found is None:
-            found = self.helper.session(session, version)
+            found = self.helper.session(session, version, caller)
             if len(self.sessions) >= MANY_PLANS:
                 self.sessions.clear()
-            self.sessions[session, version] = found or b""
+            self.sessions[key] = found or b""
         return found or None
 
-    cdef int count(self, Plan plan, double seconds) except -1:
+    cdef int count(self, Call call, double seconds) except -1:
         """Count a call that went well."""
+        cdef Plan plan = call.plan
+        self.row[call.caller.slot] += 1
         self.row[plan.slots[0]] += 1
         self.row[plan.slots[2]] += 1
         self.observe(plan.slots[1], seconds)
         self.observe(plan.slots[3], seconds)
         return 0
 
-    cdef int count_ready(self, Ready ready, double seconds) except -1:
+    cdef int count_ready(self, Ready ready, Caller caller, double seconds) except -1:
         """Count an answer from ready-made bytes."""
+        self.row[caller.slot] += 1
         self.row[ready.slots[0]] += 1
         self.observe(ready.slots[1], seconds)
         return 0

@@ -258,7 +258,7 @@ cdef class Upstream:
         lane.calls.discard(call)
         if (call.exchange is None and reply.result_end and not plan.hinted
                 and (not plan.modern or reply.result_type not in (None, "task"))):
-            lane.count(plan, now() - call.began)
+            lane.count(call, now() - call.began)
             if lane.log_budget > 0:
                 lane.log_budget -= 1
                 lane.helper.log(call)

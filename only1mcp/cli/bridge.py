@@ -16,6 +16,7 @@ import click
 
 from only1mcp._speedups import BATCH, NOTIFICATION, REQUEST, Envelope, scan
 from only1mcp.cli.gateway import endpoint
+from only1mcp.cli.keys import key_option, read_key
 from only1mcp.cli.output import port_option, say, url_option
 from only1mcp.cli.pipes import Output, read_lines
 from only1mcp.cli.remote import Remote
@@ -36,12 +37,15 @@ _LISTEN = "subscriptions/listen"
 @click.argument("target", required=False, metavar="[URL]")
 @url_option
 @port_option
-def connect_command(target: str | None, url: str | None, port: int | None) -> None:
+@key_option
+def connect_command(
+    target: str | None, url: str | None, port: int | None, key_file: str | None
+) -> None:
     """Speak MCP on stdin and stdout, for clients that only do that."""
-    raise SystemExit(asyncio.run(carry(endpoint(target or url, port))))
+    raise SystemExit(asyncio.run(carry(endpoint(target or url, port), key=read_key(key_file))))
 
 
-async def carry(url: str, gone: "asyncio.Future[int] | None" = None) -> int:
+async def carry(url: str, gone: "asyncio.Future[int] | None" = None, key: str | None = None) -> int:
     """Carry messages until the input ends, a signal comes or `gone` is set; returns the code."""
     loop = asyncio.get_running_loop()
     stopping: asyncio.Future[int] = loop.create_future() if gone is None else gone
@@ -54,7 +58,7 @@ async def carry(url: str, gone: "asyncio.Future[int] | None" = None) -> int:
         loop.add_signal_handler(number, stop, 128 + number)
     output = Output(lambda: stop(0))
     tasks = Tasks()
-    async with Remote(url) as remote:
+    async with Remote(url, key) as remote:
         bridge = Bridge(remote, output.write)
         reading = tasks.spawn(_read(bridge, output))
         first: set[asyncio.Future[Any]] = {reading, stopping}

@@ -90,6 +90,9 @@ def show_config(config_path: str | None, as_json: bool) -> None:
 def redacted(config: "ConfigFile") -> dict[str, Any]:
     """Return a configuration as it could stand in a file, without what may be secret."""
     plain: dict[str, Any] = config.model_dump(mode="json", by_alias=True, exclude_none=True)
+    for key in plain["auth"]["keys"]:
+        if "hash" in key:
+            key["hash"] = _REDACTED
     for server in (*plain["servers"], *plain["mcpServers"].values()):
         for place in (server, *server.get("instances", ())):
             if "url" in place:

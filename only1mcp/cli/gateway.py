@@ -110,8 +110,9 @@ class McpClient:
         Failure: the URL is none of HTTP.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, key: str | None = None) -> None:
         self._url = url
+        self._key = key
         self._last_id = 0
         try:
             self._parts = urlsplit(url)
@@ -138,6 +139,8 @@ class McpClient:
         headers = {"Content-Type": "application/json", "Mcp-Method": method,
                    "Accept": "application/json, text/event-stream",
                    "MCP-Protocol-Version": MODERN}  # fmt: skip
+        if self._key is not None:
+            headers["Authorization"] = f"Bearer {self._key}"
         if name is not None:
             from only1mcp.protocol.headers import encode_value
 

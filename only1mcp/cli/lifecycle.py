@@ -12,9 +12,11 @@ import click
 
 from only1mcp.cli.banner import announce
 from only1mcp.cli.gateway import find_instance
+from only1mcp.cli.keys import KEY_VARIABLE, key_option, read_key
 from only1mcp.cli.output import (
     CONFLICT,
     UNEXPECTED,
+    USAGE,
     Failure,
     config_option,
     json_option,
@@ -47,12 +49,13 @@ _VARIABLES = {
 @click.option("--log-level", type=click.Choice(["debug", "info", "warning", "error"]))
 @click.option("--log-format", type=click.Choice(["auto", "text", "json"]))
 @click.option("--stdio", is_flag=True, help="Speak MCP on stdin and stdout, and end with stdin.")
+@key_option
 @click.option(
     "--allow-unauthenticated", is_flag=True,
     help="Listen beyond loopback although nobody has to authenticate.",
 )  # fmt: skip
 def start_command(
-    config_path: str | None, demo: bool, no_demo: bool, stdio: bool,
+    config_path: str | None, demo: bool, no_demo: bool, stdio: bool, key_file: str | None,
     **options: str | int | bool | None,
 ) -> None:  # fmt: skip
     """Run the gateway in the foreground.
@@ -64,6 +67,7 @@ def start_command(
         raise click.UsageError("--demo and --no-demo exclude each other")
     if stdio and options["port"] is None:
         options["port"] = 0
+    key = read_key(key_file) if stdio else None
     environment = _environment(options)
     path = None if demo else _config_path(config_path, environment)
     if path is None and not demo and (no_demo or os.environ.get("ONLY1MCP_DEMO") == "0"):
@@ -73,7 +77,12 @@ def start_command(
         raise SystemExit(_run(settings, path, environment, announce))
     from only1mcp.cli.stdio import serve
 
-    raise SystemExit(serve(lambda on_ready: _run(settings, path, environment, on_ready)))
+    if settings.keys and key is None:
+        raise Failure(
+            "NO_KEY", "the configuration asks for a key", f"set {KEY_VARIABLE}, or --key-file",
+            exit_code=USAGE,
+        )  # fmt: skip
+    raise SystemExit(serve(lambda on_ready: _run(settings, path, environment, on_ready), key))
 
 
 def _environment(options: Mapping[str, str | int | bool | None]) -> dict[str, str]:

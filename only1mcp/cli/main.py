@@ -23,6 +23,7 @@ _COMMANDS = {
     "benchmark": ("benchmark", "Send calls at a fixed rate, and show how long they take."),
     "doctor": ("check", "Look for what keeps the gateway from working."),
     "connect": ("bridge", "Speak MCP on stdin and stdout, for clients that only do that."),
+    "keys": ("keys", "Make keys for those who use the gateway."),
     "init": ("configuration", "Print a configuration to begin with."),
     "validate": ("configuration", "Check a configuration."),
     "config": ("configuration", "Show the configuration in use, or its JSON Schema."),

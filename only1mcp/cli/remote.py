@@ -36,9 +36,14 @@ class _Position:
 
 
 class Remote:
-    """One client's view of an endpoint, for the time of an `async with` block."""
+    """One client's view of an endpoint, for the time of an `async with` block.
 
-    def __init__(self, url: str) -> None:
+    Args:
+        url: the endpoint.
+        key: sent with every request; None for none.
+    """
+
+    def __init__(self, url: str, key: str | None = None) -> None:
         self.url = url
         trace = aiohttp.TraceConfig()
         trace.on_request_chunk_sent.append(_tell_sent)
@@ -46,6 +51,7 @@ class Remote:
             connector=aiohttp.TCPConnector(limit=0), cookie_jar=aiohttp.DummyCookieJar(),
             timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_S),
             trace_configs=[trace],
+            headers={} if key is None else {"Authorization": f"Bearer {key}"},
         )  # fmt: skip
         self._session: str | None = None
         self._version: str | None = None

@@ -29,11 +29,12 @@ _MAX_URL_BYTES = 4096
 _STDIN, _STDOUT, _STDERR = range(3)
 
 
-def serve(run: Callable[[OnReady], int]) -> int:
+def serve(run: Callable[[OnReady], int], key: str | None) -> int:
     """Serve until standard input ends; returns the exit code.
 
     Args:
         run: is the gateway; calls back once that serves, and returns its exit code.
+        key: the client's, if the gateway asks for one.
     """
     ready, tell = os.pipe()
     lifeline, lifeline_end = os.pipe()
@@ -46,13 +47,13 @@ def serve(run: Callable[[OnReady], int]) -> int:
     os.close(lifeline)
     try:
         url = os.read(ready, _MAX_URL_BYTES).decode()  # nothing when the gateway did not start
-        code = asyncio.run(_bridge(url, gateway)) if url else None
+        code = asyncio.run(_bridge(url, gateway, key)) if url else None
     finally:
         ended = _end(gateway)
     return ended if code is None else code
 
 
-async def _bridge(url: str, gateway: int) -> int:
+async def _bridge(url: str, gateway: int, key: str | None) -> int:
     """Carry messages while the gateway lives."""
     loop = asyncio.get_running_loop()
     gone: asyncio.Future[int] = loop.create_future()
@@ -65,7 +66,7 @@ async def _bridge(url: str, gateway: int) -> int:
 
     handle = os.pidfd_open(gateway)
     loop.add_reader(handle, lost)
-    return await carry(url, gone)
+    return await carry(url, gone, key)
 
 
 def _be_gateway(run: Callable[[OnReady], int], tell: int, lifeline: int) -> NoReturn:

@@ -6,6 +6,7 @@ from typing import Any
 import click
 
 from only1mcp.cli.gateway import McpClient, endpoint
+from only1mcp.cli.keys import key_option, read_key
 from only1mcp.cli.output import (
     USAGE,
     Failure,
@@ -27,10 +28,11 @@ def tools_command() -> None:
 @tools_command.command("list")
 @url_option
 @port_option
+@key_option
 @json_option
-def list_tools(url: str | None, port: int | None, as_json: bool) -> None:
+def list_tools(url: str | None, port: int | None, key_file: str | None, as_json: bool) -> None:
     """List all tools."""
-    tools = McpClient(endpoint(url, port)).list_all("tools/list", "tools")
+    tools = McpClient(endpoint(url, port), read_key(key_file)).list_all("tools/list", "tools")
     if as_json:
         print_json("tools", tools)
         return
@@ -44,17 +46,18 @@ def list_tools(url: str | None, port: int | None, as_json: bool) -> None:
 @click.option("--args", "arguments", default="{}", help="Arguments as a JSON object.")
 @url_option
 @port_option
+@key_option
 @json_option
 def call_tool(
     name: str, pairs: tuple[str, ...], arguments: str, url: str | None, port: int | None,
-    as_json: bool,
+    key_file: str | None, as_json: bool,
 ) -> None:  # fmt: skip
     """Call one tool and print what it says.
 
     A value that is JSON is passed as such, anything else as text.
     """
     params = {"name": name, "arguments": _arguments(arguments, pairs)}
-    result = McpClient(endpoint(url, port)).request("tools/call", params, name)
+    result = McpClient(endpoint(url, port), read_key(key_file)).request("tools/call", params, name)
     if as_json:
         print_json("tool-result", result)
     else:

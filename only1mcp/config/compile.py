@@ -8,6 +8,8 @@ from pathlib import Path
 
 from pydantic import SecretStr
 
+from only1mcp.auth.principal import Key
+from only1mcp.config.access import compile_keys, default_rate
 from only1mcp.config.overrides import override_paths
 from only1mcp.config.passing import header_problem, program_problems, split_address
 from only1mcp.config.positions import Document, dotted
@@ -40,6 +42,7 @@ def compile_settings(
     """
     compiler = _Compiler(config, document, environment)
     servers = compiler.servers()
+    keys = compiler.keys()
     compiler.check_exposure()
     if compiler.problems:
         raise ConfigInvalid(compiler.problems)
@@ -59,6 +62,8 @@ def compile_settings(
         allowed_hosts=tuple(proxy.allowed_hosts),
         allowed_origins=tuple(proxy.allowed_origins),
         servers=tuple(servers),
+        keys=keys,
+        rate=default_rate(proxy.rate_limit),
         source=document.file,
     )
 
@@ -101,13 +106,20 @@ class _Compiler:
             file, place = variable, NOWHERE
         self.problems.append(Problem(file, place, dotted(path), what, hint))
 
+    def keys(self) -> tuple[Key, ...]:
+        """Compile all keys, in order."""
+        config = self._config
+        ids = [*(server.id for server in config.servers), *map(server_id, config.mcp_servers)]
+        return compile_keys(config.auth.keys, ids, self._environment, self._problem)
+
     def check_exposure(self) -> None:
         """Refuse to be reachable from elsewhere while nobody has to authenticate."""
         proxy = self._config.proxy
-        if not proxy.allow_unauthenticated and not is_loopback(proxy.host):
+        is_guarded = bool(self._config.auth.keys) or proxy.allow_unauthenticated
+        if not is_guarded and not is_loopback(proxy.host):
             self._problem(
                 ("proxy", "host"), f"{proxy.host} is reachable from other machines",
-                "listen on 127.0.0.1, or set proxy.allow_unauthenticated: true",
+                "set auth.keys, listen on 127.0.0.1, or set proxy.allow_unauthenticated: true",
             )  # fmt: skip
 
     def servers(self) -> list[Server]:

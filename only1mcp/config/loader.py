@@ -17,6 +17,7 @@ from only1mcp.config.problems import NOWHERE, ConfigInvalid, Place, Problem
 from only1mcp.config.schema import (
     ANY_URL_PATTERN,
     HOST_PATTERN,
+    KEY_HASH_PATTERN,
     ORIGIN_PATTERN,
     URL_PATTERN,
     ConfigFile,
@@ -29,6 +30,7 @@ _PATTERN_HINTS = {
     URL_PATTERN: "write an address as http://127.0.0.1:9000/mcp",
     ANY_URL_PATTERN: "write an address as http://127.0.0.1:9000/mcp",
     HOST_PATTERN: "write a host without a port, as gateway.example.com",
+    KEY_HASH_PATTERN: "write sha256: and 64 hexadecimal digits, as `only1mcp keys new` prints them",
     ORIGIN_PATTERN: "write an origin as https://app.example.com",
 }
 

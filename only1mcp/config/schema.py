@@ -28,6 +28,9 @@ HOST_PATTERN = r"^([A-Za-z0-9._-]+|\[?[0-9A-Fa-f.]*:[0-9A-Fa-f.]*:[0-9A-Fa-f:.]*
 HostName = Annotated[str, StringConstraints(pattern=HOST_PATTERN)]
 ORIGIN_PATTERN = r"^[A-Za-z][A-Za-z0-9+.-]*://[^\s/?#*]+/?$"
 Origin = Annotated[str, StringConstraints(pattern=ORIGIN_PATTERN)]
+KEY_HASH_PATTERN = r"^sha256:[0-9a-f]{64}$"
+KeyHash = Annotated[str, StringConstraints(pattern=KEY_HASH_PATTERN)]
+Pattern = Annotated[str, StringConstraints(min_length=1, max_length=256)]
 Algorithm = Literal["round_robin", "consistent_hash"]
 Version = Annotated[
     Literal["1.0", "1"], BeforeValidator(str), WithJsonSchema({"enum": ["1.0", "1", 1]})
@@ -85,6 +88,46 @@ class HealthSection(Section):
     )
 
 
+class RateSection(Section):
+    """How much a caller may ask: a bucket of tokens that fills evenly."""
+
+    requests: int = Field(60, ge=1, le=1_000_000_000, description="So many requests")
+    per: Duration = Field(60.0, description="in so long a time.")
+    burst: int | None = Field(
+        None, ge=1, le=1_000_000_000, description="How many at once; as many as requests."
+    )
+
+
+class DefaultRateSection(RateSection):
+    """The rate of callers that have none of their own."""
+
+    enabled: bool = Field(False, description="Whether there is one.")
+
+
+class KeySection(Section):
+    """One key, and what its owner may reach. `only1mcp keys new` makes one."""
+
+    id: ServerId = Field(description="Names the owner in logs and metrics.")
+    hash: KeyHash | None = Field(None, description="sha256: and the key's SHA-256.")
+    key_env: str | None = Field(
+        None, min_length=1, description="Environment variable that holds the key, read at start."
+    )
+    servers: list[Pattern] = Field(
+        ["*"], description="Ids of the servers that exist for it; * stands for any text."
+    )
+    tools: list[Pattern] = Field(
+        ["*"], description="Names of the tools that exist for it, of those servers."
+    )
+    admin: bool = Field(False, description="Whether it may read metrics and the admin API.")
+    rate_limit: RateSection | None = Field(None, description="Instead of proxy.rate_limit.")
+
+
+class AccessSection(Section):
+    """Who may use the gateway; with any key, nobody without one."""
+
+    keys: list[KeySection] = Field([], max_length=1000, description="One for each owner.")
+
+
 class ProxySection(Section):
     """The gateway itself."""
 
@@ -106,6 +149,7 @@ class ProxySection(Section):
     limits: LimitsSection = LimitsSection()
     routing: RoutingSection = RoutingSection()
     health: HealthSection = HealthSection()
+    rate_limit: DefaultRateSection = DefaultRateSection()
 
 
 class LogSection(Section):
@@ -200,6 +244,7 @@ class ConfigFile(Section):
 
     version: Version = Field("1.0", description="Of this format.")
     proxy: ProxySection = ProxySection()
+    auth: AccessSection = AccessSection()
     log: LogSection = LogSection()
     stdio: StdioSection = StdioSection()
     servers: list[ServerSection] = Field([], description="The servers behind the endpoint.")

@@ -3,8 +3,10 @@
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+from only1mcp.auth.principal import ANONYMOUS, Key
 from only1mcp.ingress.limits import Limits
 from only1mcp.registry.server import Server
+from only1mcp.resilience.limiter import Rate
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +27,10 @@ class Settings:
     allowed_origins: tuple[str, ...]
     """Web origins that are served besides our own."""
     servers: tuple[Server, ...]
+    keys: tuple[Key, ...] = ()
+    """Who may call; none where anyone may."""
+    rate: Rate | None = None
+    """Of those who have none of their own."""
     websocket: bool = False
     """Whether /ws is open."""
     sse: bool = False
@@ -37,6 +43,8 @@ class Settings:
     """Grows with every reload that changed something."""
     slots: tuple[str, ...] = ()
     """Ids of servers by their slots in shared memory; those that were removed keep theirs."""
+    client_slots: tuple[str, ...] = ()
+    """The same of principals, whose slots begin with the second."""
 
     @property
     def slot_of(self) -> dict[str, int]:
@@ -49,8 +57,24 @@ class Settings:
         """Number these settings, and give each server a slot; it keeps one that it had before."""
         known = before.slots if before is not None else ()
         new = [server.id for server in self.servers if server.id not in known]
+        clients = before.client_slots if before is not None else ()
+        others = [key.id for key in self.keys if key.id not in clients]
         number = before.number + 1 if before is not None else 1
-        return replace(self, number=number, slots=(*known, *new))
+        return replace(self, number=number, slots=(*known, *new), client_slots=(*clients, *others))
+
+    @property
+    def client_places(self) -> dict[str, int]:
+        """Where in shared memory each principal is counted; the first place is anyone's."""
+        known = self.client_slots or [key.id for key in self.keys]
+        places = {client_id: slot for slot, client_id in enumerate(known, 1)}
+        return {key.id: places[key.id] for key in self.keys}
+
+    @property
+    def client_ids(self) -> tuple[str, ...]:
+        """What metrics call those who are counted apart, by place; nothing for who is no more."""
+        places = self.client_places
+        names = {slot: client_id for client_id, slot in places.items()} or {0: ANONYMOUS}
+        return tuple(names.get(slot, "") for slot in range(max(names) + 1))
 
     def to_plain(self) -> dict[str, Any]:
         """Give the settings a form that JSON can carry between processes."""
@@ -66,6 +90,18 @@ class Settings:
                 "allowed_hosts": tuple(plain["allowed_hosts"]),
                 "allowed_origins": tuple(plain["allowed_origins"]),
                 "slots": tuple(plain["slots"]),
+                "client_slots": tuple(plain["client_slots"]),
+                "keys": tuple(_key(key) for key in plain["keys"]),
+                "rate": _rate(plain["rate"]),
                 "servers": tuple(Server.from_plain(server) for server in plain["servers"]),
             }
         )
+
+
+def _key(plain: dict[str, Any]) -> Key:
+    patterns = {name: tuple(plain[name]) for name in ("servers", "tools")}
+    return Key(**{**plain, **patterns, "rate": _rate(plain["rate"])})
+
+
+def _rate(plain: dict[str, Any] | None) -> Rate | None:
+    return None if plain is None else Rate(**plain)

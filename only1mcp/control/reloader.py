@@ -15,6 +15,7 @@ from only1mcp.config.fixed import RESTART, fixed_problems, with_port_kept
 from only1mcp.config.problems import NOWHERE, ConfigInvalid, Problem
 from only1mcp.config.settings import Settings
 from only1mcp.control.outcome import Outcome, Stopwatch, differences, refused
+from only1mcp.memory.layout import CELLS
 from only1mcp.memory.processes import State, read_processes
 from only1mcp.process.context import Shared, Source
 
@@ -91,6 +92,9 @@ class Reloader:
     def _room(self, new: Settings) -> list[Problem]:
         """Refuse more servers than shared memory has slots for."""
         room = self._shared.memory.layout.servers
+        if len(new.client_slots) >= CELLS:
+            what = f"there is room for {CELLS - 1} keys in the life of a gateway"
+            return [Problem(new.source, NOWHERE, "auth.keys", what, RESTART)]
         if len(new.slots) <= room:
             return []
         what = f"there is room for {room} servers in the life of a gateway"

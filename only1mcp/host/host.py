@@ -216,7 +216,8 @@ class Host:
         if is_new and Era.LEGACY in catalogue.eras and server is not None:
             self._tasks.spawn(self._variants.relearn(server))
         if kinds - differs:  # of differences the workers tell, each of what it has shown
-            self._broadcast(orjson.dumps({"changed": sorted(kinds - differs)}))
+            event = {"changed": sorted(kinds - differs), "server": catalogue.server_id}
+            self._broadcast(orjson.dumps(event))
 
     def _on_variant(self, features: Feature, catalogue: Catalogue) -> None:
         self._broadcast(_variant_event(features, catalogue))
@@ -225,12 +226,13 @@ class Host:
         server = self._roster.current(server_id)
         holders = server.watches.holders(uri) if server is not None else set()
         serials = [holder for holder in holders if isinstance(holder, int)]
-        event = {"updated": uri, "params": params.decode(), "sessions": serials}
+        event = {
+            "updated": uri, "params": params.decode(), "sessions": serials, "server": server_id,
+        }  # fmt: skip
         self._broadcast(orjson.dumps(event))
 
     def _on_logged(self, server_id: str, params: bytes) -> None:
-        del server_id
-        self._broadcast(orjson.dumps({"logged": params.decode()}))
+        self._broadcast(orjson.dumps({"logged": params.decode(), "server": server_id}))
 
     def _on_task(self, server_id: str, task_id: str, params: bytes) -> None:
         self._broadcast(orjson.dumps({"task": [server_id, task_id], "params": params.decode()}))

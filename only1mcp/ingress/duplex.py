@@ -12,6 +12,7 @@ from collections.abc import Callable
 import orjson
 
 from only1mcp._speedups import BATCH, REQUEST, Envelope, scan
+from only1mcp.auth.principal import ANYONE, Principal
 from only1mcp.backends.call import Cancel
 from only1mcp.errors import InvalidRequest, Only1MCPError, Overloaded
 from only1mcp.ingress.service import McpService
@@ -37,11 +38,14 @@ class Duplex:
         write: takes each message for the client.
         client: the peer's address, for logs.
         name: names the channel.
+        principal: who opened it; all that it brings is theirs.
     """
 
     def __init__(
-        self, service: McpService, write: Callable[[bytes], None], client: str, name: str
-    ) -> None:
+        self, service: McpService, write: Callable[[bytes], None], client: str, name: str,
+        principal: Principal = ANYONE,
+    ) -> None:  # fmt: skip
+        self.principal = principal
         self._service = service
         self._write = write
         self._client = client
@@ -134,7 +138,7 @@ class Duplex:
             headers = standard_headers(envelope)
         else:
             headers = McpHeaders(version=self._version, session=self._session)
-        return Request(headers, message, self._client, channel=self._name)
+        return Request(headers, message, self._client, channel=self._name, principal=self.principal)
 
     def _cancel(self, cancelled: Envelope) -> None:
         """Stop what a notification names; it is not answered any more (utilities/cancellation)."""

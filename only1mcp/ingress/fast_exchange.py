@@ -89,6 +89,8 @@ def whole(answer: Answer, *, closes: bool) -> bytes:
         head += "Content-Type: application/json\r\n"
     if answer.session_id is not None:
         head += f"Mcp-Session-Id: {answer.session_id}\r\n"
+    for name, value in answer.headers:
+        head += f"{name}: {value}\r\n"
     if closes:
         head += "Connection: close\r\n"
     return f"{head}Content-Length: {len(answer.body)}\r\n\r\n".encode() + answer.body

@@ -6,13 +6,15 @@ from collections.abc import Awaitable, Callable, Mapping
 import orjson
 from aiohttp import web
 
-from only1mcp.errors import ClientError, Forbidden, Only1MCPError
+from only1mcp.auth.access import Access
+from only1mcp.errors import ClientError, Forbidden, InsufficientScope, Only1MCPError
 from only1mcp.ingress.cors import GRANTED, allowed, granted
 from only1mcp.ingress.held import Held
 from only1mcp.ingress.http_exchange import HttpExchange, respond
 from only1mcp.ingress.http_request import (
     EVENT_STREAM,
     JSON,
+    PRINCIPAL,
     body_of,
     check_accepts,
     check_sends_json,
@@ -27,6 +29,10 @@ _FORWARDING = ("Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Real-IP", 
 _ASKED = "Access-Control-Request-Method"
 """The header by which a browser asks before it sends what a page wants to send."""
 ADMIN_PREFIX = "/api/v1/admin/"
+PUBLIC = frozenset({"/health", "/livez", "/readyz"})
+"""What needs no credentials."""
+WELL_KNOWN = "/.well-known/"
+"""Where clients look for how to get credentials; that there is nothing must be told to all."""
 Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
 
@@ -44,17 +50,19 @@ class HttpDoor:
     Args:
         service: answers them.
         origins: says who may speak at all.
+        access: says who it is.
         others: the paths of other doors, each with the methods that it knows.
         held: bounds the bodies.
     """
 
     def __init__(
-        self, service: Service, origins: OriginCheck,
+        self, service: Service, origins: OriginCheck, access: Access,
         others: Mapping[str, Mapping[str, Handler]] | None = None, held: Held | None = None,
     ) -> None:  # fmt: skip
         self._service = service
         self._held = held or Held()
         self._origins = origins
+        self._access = access
         self.draining = False
         """Set while the worker stops: each response closes its connection."""
         self._plain: dict[str, Handler] = {
@@ -76,6 +84,7 @@ class HttpDoor:
             response = await self._route(request)
         except Only1MCPError as error:
             response = _json(error.http_status, jsonrpc.error_from(None, error))
+            response.headers.update(error.headers)
             if error.http_status == 503:
                 response.headers["Retry-After"] = "1"
         if GRANTED in request and not response.prepared:
@@ -93,6 +102,17 @@ class HttpDoor:
             self._origins.check_origin(origin)
         else:
             self._origins.check(request.headers.get("Host", ""), origin)
+        if not self._is_public(request):
+            sent = request.headers.getall("Authorization", [])
+            request[PRINCIPAL] = self._access.admit(sent)
+
+    def _is_public(self, request: web.BaseRequest) -> bool:
+        """Say whether a request needs no credentials: a probe, or what comes before them."""
+        path = request.rel_url.raw_path
+        is_preflight = (
+            request.method == "OPTIONS" and GRANTED in request and _ASKED in request.headers
+        )
+        return path in PUBLIC or path.startswith(WELL_KNOWN) or is_preflight
 
     async def _route(self, request: web.BaseRequest) -> web.StreamResponse:
         path = request.rel_url.raw_path
@@ -146,15 +166,24 @@ class HttpDoor:
         return web.Response(status=503, text="draining\n" if self.draining else "starting\n")
 
     async def _metrics(self, request: web.BaseRequest) -> web.StreamResponse:
-        del request
+        self._must_be_admin(request)
         return web.Response(
             body=self._service.metrics(),
             headers={"Content-Type": "text/plain; version=0.0.4; charset=utf-8"},
         )
 
+    def _must_be_admin(self, request: web.BaseRequest) -> None:
+        """Refuse keys that may only use servers: what is told here is about all of them."""
+        if not (self._access.is_open or request[PRINCIPAL].is_admin):
+            raise InsufficientScope("this key is not an administrator's", hint="set admin: true")
+
     async def _admin(self, request: web.BaseRequest) -> web.StreamResponse:
-        """Without authentication the admin API answers reads, to direct callers on this host."""
-        if not _is_loopback(request.remote) or any(name in request.headers for name in _FORWARDING):
+        """Answer administrators; where there are none, direct callers on this host."""
+        self._must_be_admin(request)
+        is_near = _is_loopback(request.remote) and not any(
+            name in request.headers for name in _FORWARDING
+        )
+        if self._access.is_open and not is_near:
             raise Forbidden("the admin API answers direct callers on this host only")
         status, body = await self._service.admin(request.rel_url.raw_path)
         return _json(status, body)

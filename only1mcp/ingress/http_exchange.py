@@ -140,7 +140,7 @@ async def respond(
 def _whole(answer: Answer | None) -> web.Response:
     if answer is None or not answer.body:
         return web.Response(status=202 if answer is None else answer.status)
-    headers = {"Content-Type": "application/json"}
+    headers = {"Content-Type": "application/json", **dict(answer.headers)}
     if answer.session_id is not None:
         headers["Mcp-Session-Id"] = answer.session_id
     return web.Response(status=answer.status, body=answer.body, headers=headers)

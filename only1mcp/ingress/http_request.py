@@ -5,11 +5,14 @@ from contextlib import asynccontextmanager
 
 from aiohttp import web
 
+from only1mcp.auth.principal import Principal
 from only1mcp.errors import NotAcceptable, UnsupportedMediaType
 from only1mcp.ingress.held import Held
 from only1mcp.protocol.headers import McpHeaders
 from only1mcp.proxy.exchange import Request
 
+PRINCIPAL = web.RequestKey("principal", Principal)
+"""Under this name a request says who sent it."""
 JSON, EVENT_STREAM = "application/json", "text/event-stream"
 _MCP = ("Mcp-Protocol-Version", "Mcp-Method", "Mcp-Name", "Mcp-Session-Id")
 
@@ -83,4 +86,6 @@ def with_headers(request: web.BaseRequest, body: bytes) -> Request:
         if name[:10].lower() == "mcp-param-":
             params.setdefault(name.lower(), []).append(value)
     last_event_id = request.headers.get("Last-Event-ID")
-    return Request(headers, body, request.remote or "", params, last_event_id)
+    return Request(
+        headers, body, request.remote or "", params, last_event_id, principal=request[PRINCIPAL]
+    )

@@ -18,6 +18,7 @@ from only1mcp.ingress.held import Held
 from only1mcp.ingress.http_exchange import HttpExchange, respond
 from only1mcp.ingress.http_request import (
     EVENT_STREAM,
+    PRINCIPAL,
     body_of,
     check_accepts,
     check_sends_json,
@@ -66,7 +67,8 @@ class SseDoor:
         name = f"{self._posts.address}-{secrets.token_hex(16)}"
         exchange = HttpExchange(MAX_UNSENT_BYTES)
         exchange.tell("endpoint", f"{POST_PATH}?{_PARAMETER}={name}".encode())
-        duplex = Duplex(self._service, exchange.send, request.remote or "", name)
+        client, principal = request.remote or "", request[PRINCIPAL]
+        duplex = Duplex(self._service, exchange.send, client, name, principal)
         self._streams[name] = duplex
         self._channels.add(duplex, exchange.end)
         try:
@@ -83,8 +85,9 @@ class SseDoor:
         """
         check_sends_json(request)
         name = request.rel_url.query.get(_PARAMETER, "")
+        client, principal = request.remote or "", request[PRINCIPAL]
         async with body_of(request, self._held) as body:
-            inbound = Request(McpHeaders(), body, request.remote or "", channel=name)
+            inbound = Request(McpHeaders(), body, client, channel=name, principal=principal)
             return await self._post(request, inbound, name)
 
     async def _post(
@@ -100,7 +103,7 @@ class SseDoor:
     def take(self, request: Request, exchange: Exchange) -> Cancel:
         """Take a message for one of our own streams; what it leads to goes there."""
         duplex = self._streams.get(request.channel or "")
-        if duplex is None:
+        if duplex is None or duplex.principal != request.principal:
             exchange.answer(_unknown())
         else:
             exchange.answer(Answer(202, b""))

@@ -11,6 +11,7 @@ from aiohttp import WSCloseCode, WSMsgType, web
 from only1mcp.errors import InvalidRequest
 from only1mcp.ingress.channels import Channels
 from only1mcp.ingress.duplex import Duplex
+from only1mcp.ingress.http_request import PRINCIPAL
 from only1mcp.ingress.service import McpService
 from only1mcp.transports.remote_channel import Outbox
 
@@ -57,7 +58,7 @@ class WebSocketDoor:
             if not outbox.put(message) and request.transport is not None:
                 request.transport.abort()  # the client does not read
 
-        duplex = Duplex(self._service, write, request.remote or "", PATH)
+        duplex = Duplex(self._service, write, request.remote or "", PATH, request[PRINCIPAL])
         self._channels.add(duplex, outbox.close)
         try:
             async with asyncio.TaskGroup() as group:

@@ -8,6 +8,8 @@ ROLES = ("supervisor", "control", "host", "demo")
 ENDED_SLOTS = 32_768
 MARK_SLOTS = 32_768
 MARK_WORDS = 4
+CELLS = 1024
+"""Callers that are counted apart, in the life of a gateway."""
 PROCESS_WORDS = 5
 
 
@@ -54,6 +56,10 @@ class SharedMemory:
         """One word, which grows whenever something is noted of a session."""
         self.reloads: memoryview[int] = _map(2 * WORD)
         """How many reloads have ended, and how many of them changed nothing for a mistake."""
+        self.revoked: memoryview[int] = _map(WORD)
+        """One word, which grows whenever credentials stop being good before their time."""
+        self.cells: memoryview[int] = _map(CELLS * WORD)
+        """Buckets of tokens, one for each caller; a reload neither fills nor empties them."""
 
     def section(self, start: int, length: int) -> "memoryview[int]":
         """Return a view of some words; writes are seen by every process."""

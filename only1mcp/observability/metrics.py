@@ -21,7 +21,7 @@ from only1mcp import __version__
 from only1mcp._speedups import ACCEL
 from only1mcp.errors import Only1MCPError
 from only1mcp.memory.health_words import Health, HealthWords
-from only1mcp.memory.layout import SharedMemory
+from only1mcp.memory.layout import CELLS, SharedMemory
 from only1mcp.memory.processes import ProcessRow, State, read_processes
 from only1mcp.protocol.methods import METHOD_LABELS
 
@@ -40,6 +40,7 @@ STATUSES = ("ok", "error", *sorted({"cancelled", *_reasons(Only1MCPError)}))
 """Values of the `status` label: a result, the backend's own error, and our failures by reason."""
 _STATUS_INDEX = {status: index for index, status in enumerate(STATUSES)}
 _SERVER_SLOTS = len(STATUSES) + _HISTOGRAM + 2
+_CLIENT_SLOTS = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +51,8 @@ class MetricsPlan:
     """By their slots."""
     removed: frozenset[str] = frozenset()
     """Those that are not configured any more; should they come back, they go on counting."""
+    client_ids: tuple[str, ...] = ()
+    """Who is counted apart, by place: as many as configuration names, whoever calls."""
 
     @property
     def durations(self) -> int:
@@ -57,14 +60,23 @@ class MetricsPlan:
         return len(METHOD_LABELS) * len(STATUSES)
 
     @property
+    def clients(self) -> int:
+        """First slot of the clients: requests, and those beyond their rate."""
+        return self.durations + len(METHOD_LABELS) * _HISTOGRAM
+
+    @property
     def servers(self) -> int:
         """First slot of the servers: outcomes, latency, tools, restarts."""
-        return self.durations + len(METHOD_LABELS) * _HISTOGRAM
+        return self.clients + CELLS * _CLIENT_SLOTS
 
     @property
     def size(self) -> int:
         """Slots in a row."""
         return self.servers + len(self.server_ids) * _SERVER_SLOTS
+
+    def client(self, number: int) -> int:
+        """First slot of one client."""
+        return self.clients + number * _CLIENT_SLOTS
 
     def fast_slots(self, method_index: int, server_index: int) -> tuple[int, int, int, int]:
         """Return where a call that went well is counted: both outcomes, each with its histogram."""
@@ -104,6 +116,14 @@ class MetricsWriter:
         at = self._plan.durations + method_index * _HISTOGRAM
         _observe(row, at, seconds)
         row[at + _HISTOGRAM - 1] += int(seconds * 1e6)
+
+    def client(self, number: int) -> None:
+        """Count one request of one client."""
+        self._row[self._plan.client(number)] += 1
+
+    def exceeded(self, number: int) -> None:
+        """Count one request that was beyond its client's rate."""
+        self._row[self._plan.client(number) + 1] += 1
 
     def upstream(self, server_index: int, status: str, seconds: float) -> None:
         """Count one call to a server."""
@@ -155,6 +175,7 @@ class MetricsReader:
         totals = self.totals()
         yield from self._requests(totals)
         yield from self._upstreams(totals)
+        yield from self._clients(totals)
         yield from self._reloads()
         yield from self._processes()
 
@@ -211,6 +232,22 @@ class MetricsReader:
         reloads.add_metric(["ok"], ended - failed)
         reloads.add_metric(["failed"], failed)
         yield reloads
+
+    def _clients(self, totals: Sequence[int]) -> Iterator[Metric]:
+        requests = CounterMetricFamily(
+            "only1mcp_client_requests", "Requests of one client.", labels=["client_id"]
+        )
+        exceeded = CounterMetricFamily(
+            "only1mcp_rate_limit_exceeded", "Requests beyond their client's rate.",
+            labels=["client_id"],
+        )  # fmt: skip
+        for number, client_id in enumerate(self._plan.client_ids):
+            if not client_id:
+                continue
+            at = self._plan.client(number)
+            requests.add_metric([client_id], totals[at])
+            exceeded.add_metric([client_id], totals[at + 1])
+        yield from (requests, exceeded)
 
     def _processes(self) -> Iterator[Metric]:
         build = InfoMetricFamily("only1mcp_build", "What runs here.")

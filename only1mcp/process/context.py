@@ -92,4 +92,5 @@ class Context:
 def plan_of(settings: Settings) -> MetricsPlan:
     """Return which metric slots are whose."""
     known = tuple(server.id for server in settings.servers)
-    return MetricsPlan(settings.slots or known, frozenset(settings.slots) - frozenset(known))
+    removed = frozenset(settings.slots) - frozenset(known)
+    return MetricsPlan(settings.slots or known, removed, settings.client_ids)

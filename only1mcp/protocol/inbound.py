@@ -28,6 +28,8 @@ class Inbound:
     era: Era
     method: Method | None
     """The row of the method table; None for notifications and responses."""
+    principal: str = ""
+    """The id of who sent it, which binds what outlives the request: tasks, tickets."""
 
 
 def classify(envelope: Envelope, headers: McpHeaders) -> Inbound:

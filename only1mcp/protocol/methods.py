@@ -36,6 +36,8 @@ class Method:
     """Whether running it twice does no harm."""
     waits: bool = False
     """Whether its answer may take as long as it likes."""
+    is_limited: bool = False
+    """Whether it counts against its sender's rate: servers have work with it."""
     index: int = 0
     """The row's number, for metric slots."""
 
@@ -54,10 +56,10 @@ _ROWS = [
     Method("resources/list", Kind.LIST, _BOTH, result_key="resources"),
     Method("resources/templates/list", Kind.LIST, _BOTH, result_key="resourceTemplates"),
     Method("prompts/list", Kind.LIST, _BOTH, result_key="prompts"),
-    Method("tools/call", Kind.TARGET, _BOTH, target="name", safe=False),
-    Method("resources/read", Kind.TARGET, _BOTH, target="uri"),
-    Method("prompts/get", Kind.TARGET, _BOTH, target="name"),
-    Method("completion/complete", Kind.TARGET, _BOTH, target="ref"),
+    Method("tools/call", Kind.TARGET, _BOTH, target="name", safe=False, is_limited=True),
+    Method("resources/read", Kind.TARGET, _BOTH, target="uri", is_limited=True),
+    Method("prompts/get", Kind.TARGET, _BOTH, target="name", is_limited=True),
+    Method("completion/complete", Kind.TARGET, _BOTH, target="ref", is_limited=True),
     Method("resources/subscribe", Kind.TARGET, _LEGACY, target="uri"),
     Method("resources/unsubscribe", Kind.TARGET, _LEGACY, target="uri"),
     Method("tasks/get", Kind.TASK, _BOTH, target="taskId"),

@@ -22,7 +22,7 @@ def failure(request_id: bytes | None, error: Only1MCPError, client: Era) -> Answ
     """Answer with a failure of ours; without an id, what came was no request."""
     in_band = client is Era.LEGACY and request_id is not None
     status = error.legacy_status if in_band else error.http_status
-    return Answer(status, jsonrpc.error_from(request_id, error))
+    return Answer(status, jsonrpc.error_from(request_id, error), headers=error.headers)
 
 
 def relay(

@@ -14,8 +14,9 @@ from typing import Protocol
 import orjson
 
 from only1mcp._speedups import Envelope, elements, members
+from only1mcp.auth.principal import ANYONE, Principal
 from only1mcp.backends.call import NOTHING, Cancel
-from only1mcp.errors import InvalidParams, Only1MCPError, Overloaded
+from only1mcp.errors import InvalidParams, Only1MCPError, Overloaded, Unauthenticated
 from only1mcp.memory.session_marks import SessionMarks
 from only1mcp.protocol import jsonrpc
 from only1mcp.protocol.client_features import Feature
@@ -70,6 +71,8 @@ class _Listener:
 
     number: int
     exchange: Exchange
+    principal: Principal
+    """Who listens: of what does not exist for them they hear nothing."""
     session: Session | None = None
     subscription: bytes = b""
     """The id of a modern `subscriptions/listen`, as JSON."""
@@ -104,16 +107,20 @@ class Audience:
         self._listeners: set[_Listener] = set()
         self._closed = False
 
-    def follow(self, session: Session, exchange: Exchange, *, instead: bool = False) -> Cancel:
+    def follow(
+        self, session: Session, exchange: Exchange, principal: Principal = ANYONE, *,
+        instead: bool = False,
+    ) -> Cancel:  # fmt: skip
         """Open the stream of a legacy session; it is the session's one from now on.
 
         Args:
             session: whose.
             exchange: where it goes.
+            principal: who follows it.
             instead: whether it replaces one that was lost, with whatever that had to tell.
         """
         listener = self._add(
-            _Listener(next(self._numbers), exchange, session, features=session.features)
+            _Listener(next(self._numbers), exchange, principal, session, features=session.features)
         )
         self._marks.set_stream(session.serial, session.expires, listener.number, self._wall())
         exchange.open()
@@ -123,7 +130,7 @@ class Audience:
             self.close()
         return lambda: self._remove(listener)
 
-    def listen(self, inbound: Inbound, exchange: Exchange) -> Cancel:
+    def listen(self, inbound: Inbound, exchange: Exchange, principal: Principal = ANYONE) -> Cancel:
         """Open the stream of a modern subscription (2026-07-28, basic/patterns/subscriptions).
 
         Raises:
@@ -131,7 +138,7 @@ class Audience:
             Overloaded: there are too many streams.
         """
         kinds, uris, task_ids = _wanted(inbound.envelope)
-        snapshot = self._edition.current
+        snapshot = self._edition.view(NOTHING, principal.grant)
         tasks = honoured_tasks(inbound, task_ids, snapshot, self._task_ids)
         owners: dict[str, str] = {}
         for uri in uris:
@@ -142,7 +149,7 @@ class Audience:
         request_id = inbound.envelope.id or b"null"
         listener = self._add(
             _Listener(
-                next(self._numbers), exchange, None, request_id, kinds, owners, tasks,
+                next(self._numbers), exchange, principal, None, request_id, kinds, owners, tasks,
                 client_features(inbound, None),
             )
         )  # fmt: skip
@@ -212,32 +219,38 @@ class Audience:
             self._watch(listener)
 
     def changed(
-        self, kinds: frozenset[str], concerns: Callable[[Feature], bool] = lambda _: True
-    ) -> None:
-        """Tell who wants to know that lists have changed, of clients that it concerns."""
+        self, kinds: frozenset[str], server_id: str | None = "",
+        concerns: Callable[[Feature], bool] = lambda _: True,
+    ) -> None:  # fmt: skip
+        """Tell who wants to know that a server's lists have changed, of clients that it concerns.
+
+        Here and below an empty name is for those alone for whom everything exists; none is for all.
+        """
         for kind in sorted(kinds):
             method = f"notifications/{kind}/list_changed"
-            for listener in self._current():
+            for listener in self._current(server_id):
                 if kind in listener.kinds and concerns(listener.features):
                     _tell(listener, method, b"")
 
-    def updated(self, uri: str, params: bytes, serials: frozenset[int]) -> None:
+    def updated(
+        self, uri: str, params: bytes, serials: frozenset[int], server_id: str = ""
+    ) -> None:
         """Tell who watches a resource that it was updated."""
-        for listener in self._current():
+        for listener in self._current(server_id):
             session = listener.session
             if _watches(listener, uri) if session is None else session.serial in serials:
                 _tell(listener, "notifications/resources/updated", params)
 
     def task_changed(self, server_id: str, task_id: str, params: bytes) -> None:
         """Tell who watches a task of 2026-07-28 what its server says of it."""
-        for listener in self._current():
+        for listener in self._current(server_id):
             ours = listener.tasks.get((server_id, task_id))
             if ours is not None:
                 _tell(listener, CHANGED, with_field(params, "taskId", orjson.dumps(ours)))
 
     def said(self, server_id: str, serial: int, message: Envelope) -> None:
         """Tell a legacy session what a server said on the session's own connection."""
-        for listener in self._current():
+        for listener in self._current(server_id):
             session = listener.session
             if session is not None and session.serial == serial:
                 level = self._marks.level(serial) or 0
@@ -245,22 +258,35 @@ class Audience:
                 if notice is not None:
                     listener.exchange.send(notice)
 
-    def logged(self, params: bytes) -> None:
+    def logged(self, params: bytes, server_id: str = "") -> None:
         """Pass on a log message that belongs to no call; modern clients do not hear of such."""
         severity = level_of(params)
-        for listener in self._current():
+        for listener in self._current(server_id):
             session = listener.session
             if session is not None and severity >= (self._marks.level(session.serial) or 0):
                 _tell(listener, "notifications/message", params)
 
-    def _current(self) -> list[_Listener]:
-        """Return the listeners, without legacy streams that have a successor elsewhere."""
+    def _current(self, server_id: str | None) -> list[_Listener]:
+        """Return who may hear of a server, without streams that have a successor elsewhere."""
         for listener in list(self._listeners):
             session = listener.session
             if session is not None and self._marks.stream(session.serial) != listener.number:
                 self._remove(listener)
                 listener.exchange.end()
-        return list(self._listeners)
+        return [
+            one for one in self._listeners
+            if server_id is None or one.principal.grant.allows_server(server_id)
+        ]  # fmt: skip
+
+    def admit_again(self, check: Callable[[Principal], Principal]) -> None:
+        """Look again who may listen, and to what: other keys are in force."""
+        for listener in list(self._listeners):
+            try:
+                listener.principal = check(listener.principal)
+            except Unauthenticated:
+                self._remove(listener)
+                listener.exchange.end()
+        self.changed(KINDS, None)
 
     def close(self) -> None:
         """End all streams properly, and those that are still opened: the worker stops."""

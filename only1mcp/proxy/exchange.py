@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from only1mcp.auth.principal import ANYONE, Principal
 from only1mcp.protocol.headers import McpHeaders
 
 
@@ -24,6 +25,10 @@ class Request:
     channel: str | None = None
     """The two-way channel that it came on, if it was one: there are no headers then to compare with
     the body, and nobody comes back for what a broken connection lost."""
+    principal: Principal = ANYONE
+    """Who sent it; the pipeline lets nobody pass whom the doors should not have let in."""
+    is_charged: bool = False
+    """Whether its sender's rate was charged for it already."""
 
 
 @dataclass(slots=True)
@@ -34,6 +39,8 @@ class Answer:
     body: bytes
     session_id: str | None = None
     """Set in answer to `initialize`."""
+    headers: tuple[tuple[str, str], ...] = ()
+    """HTTP headers besides the usual ones."""
 
 
 class Exchange(Protocol):

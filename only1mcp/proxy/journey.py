@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from only1mcp._speedups import REQUEST, Envelope
+from only1mcp.auth.principal import ANYONE, Principal
 from only1mcp.backends.call import Cancel
 from only1mcp.errors import Only1MCPError
 from only1mcp.protocol.inbound import claimed_era
@@ -27,6 +28,7 @@ class Outcome:
     status: str
     seconds: float
     detail: str | None = None
+    principal: Principal = ANYONE
 
 
 class Journey:
@@ -116,6 +118,7 @@ class Journey:
                 status=status,
                 seconds=self._clock() - self._began,
                 detail=detail,
+                principal=self.request.principal,
             )
         )
 

@@ -87,7 +87,7 @@ def discover(snapshot: Snapshot) -> bytes:
 
 
 def initialize(
-    envelope: Envelope, snapshot: Snapshot, sealer: SessionSealer, now: int
+    envelope: Envelope, snapshot: Snapshot, sealer: SessionSealer, now: int, principal: str = ""
 ) -> tuple[bytes, Session]:
     """Open a legacy session: returns the result and the session to seal.
 
@@ -102,7 +102,7 @@ def initialize(
     own = params.get("capabilities", b"{}")
     if not own.startswith(b"{"):
         raise InvalidParams("params.capabilities must be an object")
-    session = sealer.create(version, own, params.get("clientInfo", b""), now)
+    session = sealer.create(version, own, params.get("clientInfo", b""), now, principal)
     result: dict[str, Any] = {
         "protocolVersion": version,
         "capabilities": capabilities(snapshot),

@@ -122,7 +122,7 @@ def digest(inbound: Inbound) -> str:
     """Return what stays the same from one request of a call to the next, as a fingerprint."""
     envelope = inbound.envelope
     body: bytes = envelope.body
-    found = hashlib.sha256((envelope.method or "").encode())
+    found = hashlib.sha256(f"{inbound.principal} {envelope.method or ''}".encode())
     if envelope.params_end:
         for key, start, end in sorted(members(body, envelope.params_start)):
             if key not in _NOT_PART:

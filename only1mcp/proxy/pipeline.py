@@ -9,7 +9,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from only1mcp._speedups import scan
-from only1mcp.backends.call import Cancel
+from only1mcp.auth.access import Access
+from only1mcp.backends.call import NOTHING, Cancel
 from only1mcp.errors import (
     InvalidRequest,
     MethodNotFound,
@@ -40,7 +41,8 @@ from only1mcp.proxy.replay import Replays
 from only1mcp.proxy.task_list import TaskList
 from only1mcp.proxy.task_routing import route_task, runs_as_task
 from only1mcp.registry.edition import Edition
-from only1mcp.registry.snapshot import Snapshot
+from only1mcp.registry.snapshot import Scope, Snapshot
+from only1mcp.resilience.limiter import Limiter
 from only1mcp.routing.router import Route, route
 from only1mcp.sessions.session import Session, SessionSealer
 
@@ -75,6 +77,8 @@ class Parts:
     record: Callable[[Outcome], None]
     """Takes the end of every request."""
     clock: Clock
+    access: Access
+    limiter: Limiter
 
 
 class Pipeline:
@@ -93,9 +97,11 @@ class Pipeline:
         journey = Journey(self._next_id(), clock.monotonic, record, request, exchange)
         try:
             journey.envelope = scan(request.body)
+            request.principal = self._parts.access.check(request.principal)
             inbound = classify(journey.envelope, request.headers)
+            inbound.principal = request.principal.id
             session = self._session(inbound, request)
-            if self._must_wait(inbound, session):
+            if self._must_wait(inbound, session, request.principal.grant):
                 return Later(self.handle, request, exchange).start(self._parts.edition)
             return self._dispatch(journey, inbound, session)
         except Only1MCPError as error:
@@ -111,13 +117,24 @@ class Pipeline:
             return self.inbox.take(journey, inbound, session)
         if inbound.method.name == "tasks/list":
             return self._list_tasks(journey, inbound, session)
+        if inbound.method.is_limited:
+            self._charge(journey.request)
         if inbound.method.kind in (Kind.TARGET, Kind.TASK):
             return self._call(journey, inbound, session)
         if inbound.method.kind is Kind.STREAM:
-            return journey.until(self._parts.audience.listen(inbound, journey.exchange))
-        return journey.finish(self._answer(inbound, session))
+            who = journey.request.principal
+            return journey.until(self._parts.audience.listen(inbound, journey.exchange, who))
+        return journey.finish(self._answer(inbound, session, journey.request.principal.grant))
 
-    def _must_wait(self, inbound: Inbound, session: Session | None) -> bool:
+    def _charge(self, request: Request) -> None:
+        """Count a request against its sender's rate, once however far it travels."""
+        who = request.principal
+        if who.rate is not None and not (request.is_charged or request.forwarded):
+            request.is_charged = True
+            now_s = self._parts.clock.monotonic()
+            self._parts.limiter.charge(who.number, who.rate, now_s)
+
+    def _must_wait(self, inbound: Inbound, session: Session | None, scope: Scope) -> bool:
         """Say whether a message needs what is yet to be found out."""
         if inbound.method is None or inbound.method.name == "ping":
             return False
@@ -127,15 +144,15 @@ class Pipeline:
         features = client_features(inbound, session)
         if features and not learning.knows(str(int(features))):
             return True
-        return not self._parts.edition.settled and self._is_unsettled(inbound)
+        return not self._parts.edition.settled and self._is_unsettled(inbound, scope)
 
-    def _is_unsettled(self, inbound: Inbound) -> bool:
+    def _is_unsettled(self, inbound: Inbound, scope: Scope) -> bool:
         """Say whether a message needs servers that are yet to answer for the first time."""
         assert inbound.method is not None
         if inbound.method.kind is not Kind.TARGET:
             return True
         try:
-            route(inbound, self._parts.edition.current)
+            route(inbound, self._parts.edition.view(NOTHING, scope))
         except UnknownTarget:
             return True
         return False
@@ -151,15 +168,19 @@ class Pipeline:
 
         Raises:
             SessionMissing: it names none.
-            SessionNotFound: the session is unknown, expired or ended.
+            SessionNotFound: the session is unknown, another's, expired or ended.
+            Unauthenticated: nobody has let its sender in.
             InvalidRequest: its version header names no revision that we speak.
         """
         headers, parts = request.headers, self._parts
+        request.principal = parts.access.check(request.principal)
         if headers.session is None:
             raise SessionMissing("the Mcp-Session-Id header is missing", hint="initialize first")
         if headers.version is not None and headers.version not in LEGACY_VERSIONS:
             raise InvalidRequest(f"protocol version {headers.version[:40]!r} is not supported")
         session = parts.sealer.open(headers.session, parts.clock.wall())
+        if session.principal != request.principal.id:
+            raise SessionNotFound("unknown session", hint="initialize again")
         if parts.is_ended(session.serial):
             raise SessionNotFound("the session was ended", hint="initialize again")
         return session
@@ -181,18 +202,19 @@ class Pipeline:
         def anew() -> Cancel:
             stream = self._replays.wrap(session, request, exchange)
             leave = self._parts.audience.follow(
-                session, stream, instead=request.last_event_id is not None
-            )
+                session, stream, request.principal,
+                instead=request.last_event_id is not None,
+            )  # fmt: skip
             return self._replays.keeper(stream, leave)
 
         if request.last_event_id is None:
             return anew()
         return self._replays.resume(session, request, exchange, self._parts.peers, anew)
 
-    def _answer(self, inbound: Inbound, session: Session | None) -> Answer:
+    def _answer(self, inbound: Inbound, session: Session | None, scope: Scope) -> Answer:
         """Answer what needs no backend."""
         envelope, method, parts = inbound.envelope, inbound.method, self._parts
-        snapshot = parts.edition.snapshot(client_features(inbound, session))
+        snapshot = parts.edition.view(client_features(inbound, session), scope)
         assert envelope.id is not None
         assert method is not None
         if method.result_key is not None:
@@ -204,7 +226,9 @@ class Pipeline:
         if method.name == "server/discover":
             return success(envelope.id, local.discover(snapshot))
         if method.name == "initialize":
-            result, opened = local.initialize(envelope, snapshot, parts.sealer, parts.clock.wall())
+            result, opened = local.initialize(
+                envelope, snapshot, parts.sealer, parts.clock.wall(), inbound.principal
+            )
             answer = success(envelope.id, result)
             answer.session_id = parts.sealer.seal(opened)
             return answer
@@ -214,7 +238,8 @@ class Pipeline:
         return success(envelope.id, b"{}")
 
     def _call(self, journey: Journey, inbound: Inbound, session: Session | None) -> Cancel:
-        snapshot = self._parts.edition.snapshot(client_features(inbound, session))
+        scope = journey.request.principal.grant
+        snapshot = self._parts.edition.view(client_features(inbound, session), scope)
         way = self._way(inbound, session, snapshot)
         if journey.request.channel is None:
             check_headers(inbound, way, journey.request.params)
@@ -249,7 +274,8 @@ class Pipeline:
         def answer(page: bytes) -> None:
             journey.finish(success(request_id, page))
 
-        snapshot = self._parts.edition.snapshot(session.features)
+        scope = journey.request.principal.grant
+        snapshot = self._parts.edition.view(session.features, scope)
         tasks = TaskList(inbound, session, snapshot, self._parts.means, answer)
         journey.on_end = tasks.stop
         tasks.start()

@@ -35,6 +35,8 @@ class TaskRef:
     """The legacy session that the task belongs to; 0 for a task of the modern era."""
     place: str = ""
     """The instance that holds the task, of a server with several."""
+    owner: str = ""
+    """The id of who began a task of the modern era."""
 
 
 class TaskIds:

@@ -105,8 +105,10 @@ class TaskRelay:
             raise BackendProtocolError(f"server {self._server_id} began a task without an id")
 
     def _ours(self, theirs: str, instance: str = "") -> str:
-        serial = self._session.serial if self._session is not None else 0
-        return self._ids.seal(TaskRef(self._server_id, theirs, serial, instance))
+        serial, owner = 0, self._inbound.principal
+        if self._session is not None:
+            serial, owner = self._session.serial, ""
+        return self._ids.seal(TaskRef(self._server_id, theirs, serial, instance, owner))
 
     def status(self, message: Envelope) -> bytes | None:
         """Return what a server says of a task of this client; None if it says something else."""

@@ -82,8 +82,8 @@ def _route(inbound: Inbound, session: Session | None, snapshot: Snapshot, ids: T
     if text is None:
         raise InvalidParams("params.taskId must be a string")
     ref = ids.open(text)
-    serial = session.serial if session is not None else 0
-    if ref.serial != serial or ref.server_id not in snapshot.catalogues:
+    whose = (0, inbound.principal) if session is None else (session.serial, "")
+    if (ref.serial, ref.owner) != whose or ref.server_id not in snapshot.catalogues:
         raise unknown_task()
     if choose_leg(inbound.era, ref.server_id, snapshot) is not inbound.era:
         raise unknown_task()  # the server changed its era, and forgot its tasks

@@ -35,6 +35,7 @@ def honoured_tasks(
         with contextlib.suppress(InvalidParams):
             ref = ids.open(ours)
             owner = snapshot.catalogues.get(ref.server_id)
-            if owner is not None and owner.has_task_extension and not (ref.serial or ref.place):
+            is_theirs = (ref.serial, ref.owner) == (0, inbound.principal)
+            if owner is not None and owner.has_task_extension and is_theirs and not ref.place:
                 found[ref.server_id, ref.task_id] = ours
     return found

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from only1mcp.protocol.client_features import Feature
 from only1mcp.registry.catalogue import Catalogue
 from only1mcp.registry.registry import Registry
-from only1mcp.registry.snapshot import Snapshot, build
+from only1mcp.registry.snapshot import Scope, Snapshot, build, restrict
 
 _log = logging.getLogger(__name__)
 NOTHING = Feature(0)
@@ -21,6 +21,7 @@ class Edition:
         self._known: dict[str, Catalogue] = {}
         self._variants: dict[Feature, dict[str, Catalogue]] = {}
         self._snapshots: dict[Feature, Snapshot] = {}
+        self._views: dict[tuple[Feature, Scope], Snapshot] = {}
         self._waiting: list[Callable[[], None]] = []
         self.on_change: Callable[[], None] = _nothing
         """Called after every change."""
@@ -43,6 +44,7 @@ class Edition:
 
     def _rebuild(self) -> None:
         self._snapshots.clear()
+        self._views.clear()
         before = self.current
         self.current = build(
             before.version + 1, self._registry.list(), self._known, self._page_size
@@ -73,6 +75,7 @@ class Edition:
         changed = catalogue.differs(self._offer(catalogue.server_id, features))
         self._variants.setdefault(features, {})[catalogue.server_id] = catalogue
         self._snapshots.pop(features, None)
+        self._views.clear()
         self.on_change()
         return changed
 
@@ -85,8 +88,19 @@ class Edition:
         variant = self._variants.get(features, {}).get(server_id)
         return variant or self._known.get(server_id) or Catalogue(server_id)
 
+    def view(self, features: Feature, scope: Scope) -> Snapshot:
+        """Return what clients with these features see, of what there is for their principal."""
+        whole = self.snapshot(features)
+        if scope.is_everything:
+            return whole
+        key = (features if whole is not self.current else NOTHING, scope)
+        found = self._views.get(key)
+        if found is None:
+            found = self._views[key] = restrict(whole, scope)
+        return found
+
     def snapshot(self, features: Feature) -> Snapshot:
-        """Return what clients with these features see."""
+        """Return what clients with these features see where there is everything for all."""
         variants = self._variants.get(features)
         if not variants:
             return self.current

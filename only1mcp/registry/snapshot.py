@@ -5,8 +5,9 @@ never drop or hijack anything: the first configured keeps the name, the next one
 under its prefixed name, and `collisions` says so.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import orjson
 
@@ -30,6 +31,20 @@ _ANNOTATION = b"x-mcp-header"
 _TASK_SUPPORT = b"taskSupport"
 HINTS = b'"resultType":"complete","ttlMs":0,"cacheScope":"private"'
 """What 2026-07-28 requires of list results (server/utilities/caching)."""
+
+
+class Scope(Protocol):
+    """What exists for one caller; equal ones see the same."""
+
+    @property
+    def is_everything(self) -> bool:
+        """Whether there is nothing that it leaves out."""
+
+    def allows_server(self, server_id: str) -> bool:
+        """Say whether a server exists."""
+
+    def allows_tool(self, server_id: str, name: str) -> bool:
+        """Say whether a tool of a server exists, by the name that clients know it by."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +133,57 @@ def _tool_for(tool: bytes, owner: Catalogue, era: Era, core_tasks: bool) -> byte
     return tool if keeps or _TASK_SUPPORT not in tool else without_task_support(tool)
 
 
+def restrict(whole: Snapshot, scope: Scope) -> Snapshot:
+    """Return what there is for a caller: lists, and with them all that can be called.
+
+    Names are those of the whole, or an allow-list would mean another tool than the one it names. A
+    resource that two servers have is the first one's that the caller may reach.
+    """
+    catalogues = {
+        key: one for key, one in whole.catalogues.items() if scope.allows_server(key)
+    }  # fmt: skip
+    tools = _within(whole, whole.tools, "tools", scope.allows_tool)
+    prompts = _within(
+        whole, whole.prompts, "prompts", lambda server_id, _: scope.allows_server(server_id)
+    )
+    resources = _Resources()
+    for server_id, catalogue in catalogues.items():
+        for item in catalogue.resources:
+            resources.add(server_id, item)
+        for item in catalogue.templates:
+            resources.add_template(server_id, item)
+    return Snapshot(
+        version=whole.version,
+        catalogues=catalogues,
+        lists={
+            "tools": tuple(raw for _, raw in tools.values()),
+            "prompts": tuple(raw for _, raw in prompts.values()),
+            "resources": tuple(resources.raws),
+            "resourceTemplates": tuple(resources.template_raws),
+        },
+        tools={name: target for name, (target, _) in tools.items()},
+        prompts={name: target for name, (target, _) in prompts.items()},
+        resources=resources.index,
+        templates=tuple(resources.templates),
+        collisions=(),
+        page_size=whole.page_size,
+        unlisted={
+            prefix: key for prefix, key in whole.unlisted.items() if scope.allows_server(key)
+        },
+    )
+
+
+def _within(
+    whole: Snapshot, index: Mapping[str, Target], key: str, allows: Callable[[str, str], bool]
+) -> dict[str, tuple[Target, bytes]]:
+    """Return the tools or prompts that are allowed, each with its place in the list."""
+    return {
+        name: (target, raw)
+        for (name, target), raw in zip(index.items(), whole.lists[key], strict=True)
+        if allows(target.server_id, name)
+    }
+
+
 class _Names:
     """Gives each tool or prompt of every server a name of its own."""
 
@@ -178,25 +244,25 @@ class _Resources:
         self.collisions: list[str] = []
         self._template_owners: dict[str, str] = {}
 
-    def add(self, server: Server, item: Item) -> None:
+    def add(self, server_id: str, item: Item) -> None:
         owner = self.index.get(item.key)
         if owner is None:
-            self.index[item.key] = server.id
+            self.index[item.key] = server_id
             self.raws.append(item.raw)
         else:
             self.collisions.append(
-                f"resource {item.key!r} of {server.id!r} is hidden: {owner!r} has the URI"
+                f"resource {item.key!r} of {server_id!r} is hidden: {owner!r} has the URI"
             )
 
-    def add_template(self, server: Server, item: Item) -> None:
+    def add_template(self, server_id: str, item: Item) -> None:
         owner = self._template_owners.get(item.key)
-        self.templates.append((item.key, compile_template(item.key), server.id))
+        self.templates.append((item.key, compile_template(item.key), server_id))
         if owner is None:
-            self._template_owners[item.key] = server.id
+            self._template_owners[item.key] = server_id
             self.template_raws.append(item.raw)
         else:
             self.collisions.append(
-                f"template {item.key!r} of {server.id!r} is listed as {owner!r} has it, "
+                f"template {item.key!r} of {server_id!r} is listed as {owner!r} has it, "
                 f"which is asked first"
             )
 
@@ -215,9 +281,9 @@ def build(
         for item in catalogue.prompts:
             prompts.add(server, item)
         for item in catalogue.resources:
-            resources.add(server, item)
+            resources.add(server.id, item)
         for item in catalogue.templates:
-            resources.add_template(server, item)
+            resources.add_template(server.id, item)
     return Snapshot(
         version=version,
         catalogues=catalogues,

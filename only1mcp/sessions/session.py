@@ -39,6 +39,8 @@ class Session:
     """The client's capabilities, as its own JSON."""
     client_info: bytes
     """The client's name and version, as its own JSON; may be empty."""
+    principal: str = ""
+    """The id of who opened it; nobody else may use it."""
     features: Feature = field(init=False)
     """What servers may ask of the client, as `capabilities` say."""
 
@@ -63,7 +65,9 @@ class SessionSealer:
         self._cipher = AESGCM(key)
         self._opened: OrderedDict[str, Session] = OrderedDict()
 
-    def create(self, version: str, capabilities: bytes, client_info: bytes, now: int) -> Session:
+    def create(
+        self, version: str, capabilities: bytes, client_info: bytes, now: int, principal: str = ""
+    ) -> Session:
         """Make a new session.
 
         Raises:
@@ -74,13 +78,13 @@ class SessionSealer:
                 f"capabilities and clientInfo together pass {MAX_CLIENT_BYTES} bytes"
             )
         serial = int.from_bytes(os.urandom(8)) | 1
-        return Session(serial, now, version, capabilities, client_info)
+        return Session(serial, now, version, capabilities, client_info, principal)
 
     def seal(self, session: Session) -> str:
         """Return the id that carries the session."""
         plain = orjson.dumps(
             [session.serial, session.created, session.version,
-             session.capabilities.decode(), session.client_info.decode()]
+             session.capabilities.decode(), session.client_info.decode(), session.principal]
         )  # fmt: skip
         nonce = os.urandom(_NONCE_BYTES)
         sealed = nonce + self._cipher.encrypt(nonce, plain, _KEY_ID)
@@ -112,8 +116,8 @@ class SessionSealer:
             plain = orjson.loads(self._cipher.decrypt(nonce, secret, key_id.encode()))
         except (InvalidTag, ValueError) as error:
             raise SessionNotFound("unknown session", hint="initialize again") from error
-        serial, created, version, capabilities, client_info = plain
-        return Session(serial, created, version, capabilities.encode(), client_info.encode())
+        serial, created, version, capabilities, client_info, *rest = plain
+        return Session(serial, created, version, capabilities.encode(), client_info.encode(), *rest)
 
 
 def _encode(sealed: bytes) -> str:

@@ -40,30 +40,36 @@ class Events:
         """Take what a server offers; who has seen another list of its hears of that."""
         edition, server_id = self._edition, catalogue.server_id
         changed = edition.update(catalogue)
-        self._changed(changed, lambda features: not edition.has_variant(features, server_id))
+        self._changed(
+            changed, server_id, lambda features: not edition.has_variant(features, server_id)
+        )
 
     def _offer_some(self, wanted: Feature, catalogue: Catalogue) -> None:
         """The same of what it offers clients with certain features, found out after the rest."""
         changed = self._edition.update_variant(wanted, catalogue)
-        self._changed(changed, lambda features: features == wanted)
+        self._changed(changed, catalogue.server_id, lambda features: features == wanted)
 
-    def _changed(self, kinds: frozenset[str], concerns: Callable[[Feature], bool]) -> None:
+    def _changed(
+        self, kinds: frozenset[str], server_id: str, concerns: Callable[[Feature], bool]
+    ) -> None:
         """Tell of changed lists; before all is known for the first time nobody has seen any."""
         if self.audience is not None and self._edition.settled:
-            self.audience.changed(kinds, concerns)
+            self.audience.changed(kinds, server_id, concerns)
 
     @staticmethod
     def _tell(audience: Audience, event: dict[str, Any]) -> None:
         """Tell who listens."""
         if "changed" in event:
-            audience.changed(frozenset(event["changed"]))
+            audience.changed(frozenset(event["changed"]), event.get("server", ""))
         elif "updated" in event:
             serials = frozenset(event["sessions"])
-            audience.updated(event["updated"], event["params"].encode(), serials)
+            audience.updated(
+                event["updated"], event["params"].encode(), serials, event.get("server", "")
+            )
         elif "watching" in event:
             audience.watching(*event["watching"])
         elif "logged" in event:
-            audience.logged(event["logged"].encode())
+            audience.logged(event["logged"].encode(), event.get("server", ""))
         elif "task" in event:
             server_id, task_id = event["task"]
             audience.task_changed(server_id, task_id, event["params"].encode())

@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from only1mcp._speedups import NOTIFICATION, Envelope, Lane
+from only1mcp._speedups import NOTIFICATION, Caller, Envelope, Lane
+from only1mcp.auth.grant import Grant
+from only1mcp.auth.principal import Principal
 from only1mcp.backends.call import Cancel, refusal
 from only1mcp.backends.http_rules import check_id, message_of
 from only1mcp.config.settings import Settings
@@ -20,6 +22,7 @@ from only1mcp.errors import (
     Cancelled,
     Forbidden,
     Only1MCPError,
+    Unauthenticated,
 )
 from only1mcp.ingress.fast_exchange import FastExchange, whole
 from only1mcp.ingress.guard import Connections, Guard
@@ -80,10 +83,12 @@ class FastLane:
         self._ticks = 0
         self._plans = Plans(around.parts, context.shared.metrics_plan)
         shared = context.shared
+        self._callers: dict[str, Any] = {}
+        self._scopes: dict[Grant, int] = {}
         loop = asyncio.get_running_loop()
         self.lane = Lane(
             loop, self, context.metrics.row, memoryview(array("d", BUCKETS_S)), shared.memory.epoch,
-            around.limits.max_header, around.limits.max_body,
+            shared.memory.revoked, self._anyone(), around.limits.max_header, around.limits.max_body,
         )  # fmt: skip
         self.lane.max_held = around.limits.max_buffered
         around.connections.held.bodies = self.lane
@@ -111,6 +116,10 @@ class FastLane:
         for pool in self._plans.carry(self.lane, settings):
             self._around.tasks.spawn(self._retire(pool))
         self.lane.hosts.clear()
+        self._callers.clear()
+        self.lane.anyone = self._anyone()
+        self.lane.edition += 1
+        self.lane.sessions.clear()
         self.lane.forget()
 
     def is_used(self, session: object) -> bool:
@@ -186,42 +195,71 @@ class FastLane:
 
     # Requests.
 
+    def caller(self, header: bytes) -> Any:
+        """Return who sends this Authorization header; None for nobody that we know."""
+        try:
+            return self._caller_for(self._parts.access.admit([header.decode("latin-1")]))
+        except Unauthenticated:
+            return None
+
+    def _anyone(self) -> Any:
+        """Return who calls where nobody needs credentials; None where they do."""
+        access = self._parts.access
+        return self._caller_for(access.anyone) if access.is_open else None
+
+    def _caller_for(self, principal: Principal) -> Any:
+        """Return the one caller of a principal."""
+        found = self._callers.get(principal.id)
+        if found is None:
+            shared, rate = self._context.shared, principal.rate
+            bucket = rate and (principal.number, rate.interval_ns, rate.capacity_ns)
+            found = self._callers[principal.id] = Caller(
+                principal, self._scopes.setdefault(principal.grant, len(self._scopes)),
+                shared.metrics_plan.client(principal.number),
+                shared.memory.cells, bucket,
+            )  # fmt: skip
+        return found
+
     def handle(
-        self, front: Any, version: bytes | None, method: bytes | None, name: bytes | None,
-        session: bytes | None, body: bytes,
+        self, front: Any, caller: Any, version: bytes | None, method: bytes | None,
+        name: bytes | None, session: bytes | None, body: bytes,
     ) -> Cancel:  # fmt: skip
         """Take a message the common way."""
-        texts = [
-            None if raw is None else raw.decode("latin-1")
-            for raw in (version, method, name, session)
-        ]
+        headers = McpHeaders(_text(version), _text(method), _text(name), _text(session))
+        return self._handle(front, caller, headers, body)
+
+    def _handle(
+        self, front: Any, caller: Any, headers: McpHeaders, body: bytes, *,
+        is_charged: bool = False,
+    ) -> Cancel:  # fmt: skip
         peer = front.transport.get_extra_info("peername") if front.transport is not None else None
         request = Request(
-            McpHeaders(texts[0], texts[1], texts[2], texts[3]), body, str(peer[0]) if peer else ""
-        )
-        exchange = FastExchange(front, self.lane)
-        return self._around.pipeline.handle(request, exchange)
+            headers, body, str(peer[0]) if peer else "", principal=caller.principal,
+            is_charged=is_charged,
+        )  # fmt: skip
+        return self._around.pipeline.handle(request, FastExchange(front, self.lane))
 
-    def session(self, session: bytes, version: bytes | None) -> bytes | None:
+    def session(self, session: bytes, version: bytes | None, caller: Any) -> bytes | None:
         """Return what stands for the features of a legacy session; None for the common way."""
         if version is not None and version.decode("latin-1") not in LEGACY_VERSIONS:
             return None
         headers = McpHeaders(session=session.decode("latin-1"))
         try:
-            opened = self._around.pipeline.open_session(Request(headers, b"", ""))
+            request = Request(headers, b"", "", principal=caller.principal)
+            opened = self._around.pipeline.open_session(request)
         except Only1MCPError:
             return None
         if opened.features or self._parts.marks.level(opened.serial) is not None:
             return None
         return LEGACY_WITH_TASKS if opened.knows_tasks else LEGACY
 
-    def plan(self, envelope: Envelope, features: bytes) -> Any:
+    def plan(self, envelope: Envelope, features: bytes, caller: Any) -> Any:
         """Return the plan for calls like this one, if the lane can carry them."""
-        return self._plans.plan(envelope, features)
+        return self._plans.plan(envelope, features, caller.principal.grant)
 
-    def ready(self, envelope: Envelope, features: bytes) -> Any:
+    def ready(self, envelope: Envelope, features: bytes, caller: Any) -> Any:
         """Return the ready-made answer to requests like this one, if there is one."""
-        return self._plans.ready(envelope, features)
+        return self._plans.ready(envelope, features, caller.principal.grant)
 
     def connect(self, pool: Any, connect: Callable[[Any], Awaitable[None]], upstream: Any) -> None:
         """Open one more connection to a server."""
@@ -307,10 +345,11 @@ class FastLane:
     def _go_common(self, call: Any) -> None:
         """Send a call again the common way."""
         _, target, _ = call.plan.about
-        method, name = call.envelope.method.encode(), encode_value(target).encode()
-        call.front.go_common(
-            self.handle(call.front, call.version, method, name, call.session, call.envelope.body)
+        headers = McpHeaders(
+            _text(call.version), call.envelope.method, encode_value(target), _text(call.session)
         )
+        front, body = call.front, call.envelope.body
+        front.go_common(self._handle(front, call.caller, headers, body, is_charged=True))
 
     def fail(self, call: Any, kind: str, error: Exception | None) -> None:
         """Answer a call that got no answer."""
@@ -379,5 +418,9 @@ class FastLane:
         name = f"{self._context.name}-f{call.upstream_id.decode()}"
         return Outcome(
             name, METHODS[method].index, method, target, server_id, str(peer[0]) if peer else "",
-            status, self._parts.clock.monotonic() - call.began, detail,
+            status, self._parts.clock.monotonic() - call.began, detail, call.caller.principal,
         )  # fmt: skip
+
+
+def _text(raw: bytes | None) -> str | None:
+    return None if raw is None else raw.decode("latin-1")

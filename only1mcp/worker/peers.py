@@ -10,6 +10,7 @@ from typing import Any
 
 import orjson
 
+from only1mcp.auth.access import Access
 from only1mcp.backends.call import Cancel
 from only1mcp.errors import Only1MCPError
 from only1mcp.links.frames import Kind
@@ -29,7 +30,10 @@ class WorkerPeers:
     A worker's address is the number of its edition and its own, as `2.0`.
     """
 
-    def __init__(self, directory: Path, index: int, others: int, tasks: Tasks) -> None:
+    def __init__(
+        self, directory: Path, index: int, others: int, tasks: Tasks, access: Access
+    ) -> None:
+        self._access = access
         self.address = f"{directory.name.removeprefix('g')}.{index}"
         self._directory = directory
         self._others = [
@@ -148,8 +152,9 @@ class WorkerPeers:
             return
         del self._waiting[token]
         if kind is Kind.ANSWER:
-            (status, session_id, event_id), body = _decode(payload)
-            exchange.answer(Answer(status, body, session_id), event_id)
+            (status, session_id, event_id, headers), body = _decode(payload)
+            pairs = tuple((name, value) for name, value in headers)
+            exchange.answer(Answer(status, body, session_id, pairs), event_id)
         elif kind is Kind.FAILED:
             entry[2]()
         else:
@@ -167,19 +172,17 @@ class WorkerPeers:
             cancel = self._served.pop((link, token), None)
             if cancel is not None:
                 cancel()
-        elif kind is Kind.POST:
-            assert self._post is not None
-            self._serve(link, token, _decode_request(payload), self._post)
-        elif kind is Kind.FORWARD:
-            request = _decode_request(payload)
-            handle = self._handle if request.body else self._stream
-            assert handle is not None
-            self._serve(link, token, request, handle)
+        elif kind in (Kind.POST, Kind.FORWARD):
+            self._serve(link, kind, token, payload)
 
-    def _serve(self, link: Link, token: int, request: Request, handle: Handle) -> None:
+    def _serve(self, link: Link, kind: Kind, token: int, payload: bytes) -> None:
         exchange = _Remote(link, token, lambda: self._served.pop((link, token), None))
         self._served[link, token] = _nothing
         try:
+            request = _decode_request(payload, self._access)
+            forwarded = self._handle if request.body else self._stream
+            handle = self._post if kind is Kind.POST else forwarded
+            assert handle is not None
             cancel = handle(request, exchange)
         except Only1MCPError as error:
             _log.info("a forwarded request was refused: %s", error)
@@ -206,7 +209,7 @@ class _Remote:
 
     def answer(self, answer: Answer, event_id: str | None = None) -> None:
         self._on_end()
-        head = orjson.dumps([answer.status, answer.session_id, event_id])
+        head = orjson.dumps([answer.status, answer.session_id, event_id, answer.headers])
         if not self._link.send(Kind.ANSWER, self._token, head + b"\n" + answer.body):
             self._link.send(Kind.FAILED, self._token)
 
@@ -235,16 +238,20 @@ def _encode(request: Request) -> bytes:
     headers = request.headers
     head = orjson.dumps(
         [headers.version, headers.method, headers.name, headers.session, headers.repeated,
-         request.client, request.params, request.last_event_id, request.channel]
+         request.client, request.params, request.last_event_id, request.channel,
+         request.principal.id]
     )  # fmt: skip
     return head + b"\n" + request.body
 
 
-def _decode_request(payload: bytes) -> Request:
+def _decode_request(payload: bytes, access: Access) -> Request:
     head, body = _decode(payload)
-    version, method, name, session, repeated, client, params, last, channel = head
+    version, method, name, session, repeated, client, params, last, channel, principal_id = head
     headers = McpHeaders(version, method, name, session, tuple(repeated))
-    return Request(headers, body, client, params, last, forwarded=True, channel=channel)
+    return Request(
+        headers, body, client, params, last, forwarded=True, channel=channel,
+        principal=access.forwarded(principal_id),
+    )  # fmt: skip
 
 
 def _decode(payload: bytes) -> tuple[Any, bytes]:

@@ -27,6 +27,7 @@ from only1mcp.proxy.learning import LEGACY as LEARNED_LEGACY
 from only1mcp.proxy.outbound import choose_leg
 from only1mcp.proxy.pipeline import Parts
 from only1mcp.registry.server import Server
+from only1mcp.registry.snapshot import Scope
 from only1mcp.routing.router import Route, route
 
 METHODS_CARRIED = frozenset({"tools/call", "prompts/get", "resources/read"})
@@ -89,7 +90,7 @@ class Plans:
         for carried in self._carried.values():
             carried.pool.close()
 
-    def plan(self, envelope: Envelope, features: bytes) -> Any:
+    def plan(self, envelope: Envelope, features: bytes, scope: Scope) -> Any:
         """Return the plan for calls like this one; False when they take the common way.
 
         None stands for the common way too, until more is known.
@@ -100,7 +101,7 @@ class Plans:
         era, known = _read(features)
         if not self._is_known(era, known):
             return None
-        snapshot = self._parts.edition.snapshot(known)
+        snapshot = self._parts.edition.view(known, scope)
         try:
             way = route(Inbound(envelope, era, method), snapshot)
         except Only1MCPError:
@@ -115,7 +116,7 @@ class Plans:
             return False
         return self._write(carried, way, method.name, era)
 
-    def ready(self, envelope: Envelope, features: bytes) -> Any:
+    def ready(self, envelope: Envelope, features: bytes, scope: Scope) -> Any:
         """Return the answer to requests like this one; False when it is not the same for all.
 
         None says that it may be later.
@@ -126,7 +127,7 @@ class Plans:
             return False
         if not self._is_known(era, known):
             return None
-        snapshot = self._parts.edition.snapshot(known)
+        snapshot = self._parts.edition.view(known, scope)
         if method.result_key is not None:
             has_tasks = features == LEGACY_WITH_TASKS
             result = local.list_page(

@@ -46,6 +46,7 @@ class Recorder:
     def record(self, outcome: Outcome) -> None:
         """Count and log the end of one request."""
         self._metrics.request(outcome.method_index, outcome.status, outcome.seconds)
+        self._metrics.client(outcome.principal.number)
         self.log(outcome)
 
     def log(self, outcome: Outcome) -> None:
@@ -59,6 +60,7 @@ class Recorder:
                 extra={
                     "request_id": outcome.request_id, "server": outcome.server_id,
                     "tool": outcome.target, "outcome": outcome.status, "client": outcome.client,
+                    "principal": outcome.principal.id or None,
                     "duration_ms": round(outcome.seconds * 1e3, 2), "detail": outcome.detail,
                 },
             )  # fmt: skip

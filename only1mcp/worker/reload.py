@@ -34,9 +34,12 @@ def follow(graph: Graph, settings: Settings) -> None:
     graph.recorder.follow(settings.slots)
     graph.service.follow(settings)
     come = graph.parts.edition.follow(Registry(settings.servers), settings.page_size)
+    graph.parts.access.follow(settings.keys, settings.rate, settings.client_places)
     if graph.lane is not None:
         graph.lane.follow(settings)
-    graph.audience.changed(come)
+    graph.audience.changed(come, None)
+    if (before.keys, before.rate) != (settings.keys, settings.rate):
+        graph.audience.admit_again(graph.parts.access.check)
     for server in before.servers:
         backend = old[server.id]
         if isinstance(backend, HttpBackend) and backends.get(server.id) is not backend:

@@ -9,7 +9,8 @@ from datetime import UTC, datetime
 
 import aiohttp
 
-from only1mcp._speedups import Lane
+from only1mcp._speedups import Cells, Lane
+from only1mcp.auth.access import Access
 from only1mcp.backends.call import Backend
 from only1mcp.backends.host_link import HostLink, LinkedBackend
 from only1mcp.backends.http_backend import HttpBackend
@@ -39,6 +40,7 @@ from only1mcp.proxy.task_ids import TaskIds
 from only1mcp.registry.edition import Edition
 from only1mcp.registry.registry import Registry
 from only1mcp.registry.server import Server
+from only1mcp.resilience.limiter import Limiter
 from only1mcp.sessions.session import Session, SessionSealer
 from only1mcp.tasks import Tasks
 from only1mcp.transports.streamable_http import make_client
@@ -142,13 +144,13 @@ def build(context: Context) -> Graph:
     )
     learning = Learning(lambda topic: link.note({"learn": topic}), edition.tell_waiting)
     events.audience, events.learning = audience, learning
-    peers = WorkerPeers(shared.runtime_dir.path, context.index, settings.workers, tasks)
+    access = _make_access(context)
+    peers = WorkerPeers(shared.runtime_dir.path, context.index, settings.workers, tasks, access)
     outfit = Outfit(client, tasks, link)
     backends = {
         server.id: make_backend(server, outfit, settings.virtual_nodes)
         for server in settings.servers
     }
-    hosted = {server.id: LinkedBackend(server.id, link) for server in settings.servers}
     reporter = HealthReporter(context.name, shared.runtime_dir.board_socket, shared.board_key)
     recorder = Recorder(context.metrics, shared.metrics_plan.server_ids, reporter)
     ended = EndedSessions(shared.memory, shared.ended_lock)
@@ -157,7 +159,7 @@ def build(context: Context) -> Graph:
         learning=learning,
         means=Means(
             backends=backends,
-            hosted=hosted,
+            hosted={server.id: LinkedBackend(server.id, link) for server in settings.servers},
             timeouts_s={server.id: server.timeout_s for server in settings.servers},
             asks=Asks(peers.address),
             parking=Parking(peers.address, shared.session_key),
@@ -173,6 +175,10 @@ def build(context: Context) -> Graph:
         on_roots_changed=lambda serial: link.note({"roots": serial}),
         record=recorder.record,
         clock=Clock(time.monotonic, wall_seconds),
+        access=access,
+        limiter=Limiter(
+            Cells(shared.memory.cells, shared.ended_lock).take, context.metrics.exceeded
+        ),
     )
     pipeline = Pipeline(parts, context.name)
     events.on_ended = pipeline.end_session
@@ -182,7 +188,7 @@ def build(context: Context) -> Graph:
     sse = SseDoor(service, channels, peers, connections.held)
     origins = OriginCheck((*settings.allowed_hosts, settings.host), settings.allowed_origins)
     service.follow(settings)
-    door = _make_door(settings, service, channels, sse, origins, connections.held)
+    door = _make_door(settings, service, channels, sse, origins, access, connections.held)
     graph = Graph(
         door, _make_http(door, settings), edition, link, backends, reporter, tasks, client,
         connections, channels, context, audience, peers, pipeline, sse, settings, parts,
@@ -191,6 +197,14 @@ def build(context: Context) -> Graph:
     if Lane is not None:
         graph.lane = _make_lane(graph)
     return graph
+
+
+def _make_access(context: Context) -> Access:
+    """Make what lets those in whom the settings name."""
+    settings = context.shared.settings
+    access = Access(context.shared.memory.revoked)
+    access.follow(settings.keys, settings.rate, settings.client_places)
+    return access
 
 
 def _make_tokens(address: str) -> Callable[[], bytes]:
@@ -261,7 +275,7 @@ def _make_lane(graph: Graph) -> FastLane:
 
 def _make_door(
     settings: Settings, service: WorkerService, channels: Channels, sse: SseDoor,
-    origins: OriginCheck, held: Held,
+    origins: OriginCheck, access: Access, held: Held,
 ) -> HttpDoor:  # fmt: skip
     """Open the ways in that are wanted."""
     others: dict[str, dict[str, Handler]] = {}
@@ -271,4 +285,4 @@ def _make_door(
     if settings.sse:
         others[sse_door.STREAM_PATH] = {"GET": sse.open}
         others[sse_door.POST_PATH] = {"POST": sse.post}
-    return HttpDoor(service, origins, others, held)
+    return HttpDoor(service, origins, access, others, held)

@@ -3,6 +3,7 @@
 import json
 from typing import Any
 
+from only1mcp.auth.access import Access
 from only1mcp.memory.ended_sessions import open_lock_file
 from only1mcp.memory.layout import Layout, SharedMemory
 from only1mcp.memory.session_marks import SessionMarks
@@ -19,6 +20,7 @@ from only1mcp.proxy.task_ids import TaskIds
 from only1mcp.registry.catalogue import Catalogue
 from only1mcp.registry.edition import Edition
 from only1mcp.registry.registry import Registry
+from only1mcp.resilience.limiter import Limiter
 from only1mcp.sessions.session import Session, SessionSealer
 from tests.support.catalogues import server
 from tests.support.fake_backend import FakeBackend
@@ -27,6 +29,23 @@ from tests.support.messages import legacy, modern, modern_headers
 from tests.support.told import Told
 
 _TOPICS = (LEGACY, *map(str, range(1, 128)))
+
+
+class Bucket:
+    """Has tokens for all, unless it is told how long to wait for the next."""
+
+    def __init__(self) -> None:
+        self.wait_ns = 0
+        self.charged: list[int] = []
+        """The cells that a token was asked of."""
+        self.exceeded: list[int] = []
+        """The numbers of those who got none."""
+
+    def take(self, cell: int, now: int, interval: int, capacity: int) -> int:
+        """Take a token, if there is to be one."""
+        del now, interval, capacity
+        self.charged.append(cell)
+        return self.wait_ns
 
 
 class Desk:
@@ -38,7 +57,9 @@ class Desk:
     def __init__(
         self, *catalogues: Catalogue, settled: bool = True, timeout_s: float = 60.0,
         page_size: int = 1000, learned: bool = True, address: str = "1.0",
+        access: Access | None = None,
     ) -> None:  # fmt: skip
+        self.bucket = Bucket()
         self.now = 1_000_000
         self.ended: set[int] = set()
         self.outcomes: list[Outcome] = []
@@ -90,6 +111,8 @@ class Desk:
                 on_roots_changed=self.roots_changed.append,
                 record=self.outcomes.append,
                 clock=Clock(self._tick, lambda: self.now),
+                access=access or Access(),
+                limiter=Limiter(self.bucket.take, self.bucket.exceeded.append),
             ),
             "desk",
         )

@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 
 from aiohttp import web
 
+from only1mcp.auth.access import Access
 from only1mcp.backends.call import Cancel
 from only1mcp.errors import SessionNotFound
 from only1mcp.ingress.http_door import HttpDoor
@@ -81,7 +82,7 @@ class Door:
 
     def __init__(self, *origins: str) -> None:
         self.service = FakeService()
-        self.door = HttpDoor(self.service, OriginCheck((), origins))
+        self.door = HttpDoor(self.service, OriginCheck((), origins), Access())
         self.remote: str | None = None
         """What the peer's address is made out to be."""
 

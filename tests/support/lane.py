@@ -12,8 +12,7 @@ from only1mcp.config.loader import load_text
 from only1mcp.links.runtime_dir import RuntimeDir
 from only1mcp.memory.ended_sessions import open_lock_file
 from only1mcp.memory.layout import Layout, SharedMemory
-from only1mcp.observability.metrics import MetricsPlan
-from only1mcp.process.context import Context, Shared
+from only1mcp.process.context import Context, Shared, plan_of
 from only1mcp.protocol.versions import Era
 from only1mcp.proxy.learning import LEGACY
 from only1mcp.proxy.pipeline import Parts
@@ -86,7 +85,7 @@ def _build(directory: Path, url: str, timeout_s: float, limits: dict[str, Any]) 
     config = {"proxy": {"timeout": f"{timeout_s}s", "limits": limits},
               "servers": [{"id": "s", "transport": "http", "url": url}]}  # fmt: skip
     settings = load_text("test.yaml", json.dumps(config), {})
-    plan = MetricsPlan(tuple(server.id for server in settings.servers))
+    plan = plan_of(settings)
     shared = Shared(
         settings=settings, memory=SharedMemory(Layout(1, 1, plan.size)),
         runtime_dir=RuntimeDir(directory), port=0, lifeline=-1, session_key=bytes(32),

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from aiohttp import web
 
+from only1mcp.auth.access import Access
 from only1mcp.backends.call import Cancel
 from only1mcp.ingress import sse_door, websocket_door
 from only1mcp.ingress.channels import Channels
@@ -61,7 +62,7 @@ class Ways:
         self.sse = SseDoor(self.service, self.channels, self.posts)
         socket = WebSocketDoor(self.service, self.channels, limits.max_body)
         self._door = HttpDoor(
-            self.service, OriginCheck((), ()),
+            self.service, OriginCheck((), ()), Access(),
             {
                 websocket_door.PATH: {"GET": socket.open},
                 sse_door.STREAM_PATH: {"GET": self.sse.open},

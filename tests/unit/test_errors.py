@@ -18,6 +18,7 @@ Cancelled                       -32800  200  200  cancelled
 ClientError                     -32603  400  200  client_error
 Forbidden                       -32600  403  200  forbidden
 HeaderMismatch                  -32020  400  200  header_mismatch
+InsufficientScope               -32600  403  200  insufficient_scope
 InvalidParams                   -32602  400  200  invalid_params
 InvalidRequest                  -32600  400  200  invalid_request
 MethodNotFound                  -32601  404  200  method_not_found
@@ -26,9 +27,11 @@ NotAcceptable                   -32600  406  200  not_acceptable
 Only1MCPError                   -32603  500  200  internal
 Overloaded                       32004  503  200  overloaded
 ParseError                      -32700  400  200  parse_error
+RateLimited                      32007  429  200  rate_limited
 RoutingError                    -32603  200  200  routing_error
 SessionMissing                  -32600  400  400  session_missing
 SessionNotFound                 -32600  404  404  session_not_found
+Unauthenticated                 -32600  401  401  unauthenticated
 UnknownTarget                   -32602  200  200  unknown_target
 UnlistedTarget                   32001  200  200  unlisted_target
 UnsupportedMediaType            -32600  415  200  unsupported_media_type

@@ -132,7 +132,7 @@ def test_a_contradiction_in_an_override_is_blamed_on_the_variable() -> None:
     for name in ("ONLY1MCP_HOST", "ONLY1MCP_PROXY__HOST"):
         assert problems_of(text, environment={name: "0.0.0.0"}) == [
             f"{name}: proxy.host: 0.0.0.0 is reachable from other machines. "
-            "listen on 127.0.0.1, or set proxy.allow_unauthenticated: true"
+            "set auth.keys, listen on 127.0.0.1, or set proxy.allow_unauthenticated: true"
         ]
 
 
@@ -162,7 +162,7 @@ def test_other_hosts_are_refused_unless_allowed_in_so_many_words(host: str) -> N
     """Nobody has to authenticate, so nobody from elsewhere may come."""
     assert problems_of(f"proxy:\n  host: '{host}'") == [
         f"c.yaml:2:9: proxy.host: {host} is reachable from other machines. "
-        "listen on 127.0.0.1, or set proxy.allow_unauthenticated: true"
+        "set auth.keys, listen on 127.0.0.1, or set proxy.allow_unauthenticated: true"
     ]
     allowed = f"proxy: {{host: '{host}', allow_unauthenticated: true}}"
     assert settings_of(allowed).host == host

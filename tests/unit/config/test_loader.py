@@ -11,7 +11,7 @@ from tests.support.configuration import problems_of, settings_of
 
 SERVER = "servers:\n  - id: a\n    command: python3\n"
 URL = "servers:\n  - id: a\n    url: http://h/mcp\n"
-AMONG_KNOWN = "known here: log, mcpServers, proxy, servers, stdio, version"
+AMONG_KNOWN = "known here: auth, log, mcpServers, proxy, servers, stdio, version"
 
 PROBLEMS = [
     # text, the one problem

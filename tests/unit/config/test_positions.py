@@ -106,7 +106,8 @@ def test_toml_keys_inside_strings_are_no_keys() -> None:
     """A multi-line string may look like a file of its own."""
     text = 'a = """\n[proxy]\nport = 1\n"""\n[proxy]\nprot = 1\n'
     assert sorted(problems_of(text, "c.toml")) == [
-        "c.toml:1:1: a: unknown key. known here: log, mcpServers, proxy, servers, stdio, version",
+        "c.toml:1:1: a: unknown key. known here: auth, log, mcpServers, proxy, servers, stdio, "
+        "version",
         'c.toml:6:1: proxy.prot: unknown key. Did you mean "port"?',
     ]
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from only1mcp.auth.access import Access
 from only1mcp.backends.call import Cancel
 from only1mcp.errors import InvalidRequest
 from only1mcp.links.frames import Kind
@@ -27,7 +28,7 @@ class Worker:
     def __init__(self, directory: Path, index: int, others: int) -> None:
         self.directory = directory
         self.tasks = Tasks()
-        self.peers = WorkerPeers(directory, index, others, self.tasks)
+        self.peers = WorkerPeers(directory, index, others, self.tasks, Access())
         self.asked: list[tuple[str, Request, Exchange]] = []
         self.cancelled = 0
         self.gone = 0
@@ -255,7 +256,7 @@ async def test_a_worker_that_ends_is_noticed_by_those_who_wait_for_it() -> None:
     async with workers(1) as (one,), player(one) as other:
         answered, ended, first, second = (one.forward("3.7") for _ in range(4))
         frames = await other.received(4)
-        other.links[0].send(Kind.ANSWER, frames[0], b"[200,null,null]\n{}")
+        other.links[0].send(Kind.ANSWER, frames[0], b"[200,null,null,[]]\n{}")
         other.links[0].send(Kind.END, frames[1])
         await eventually(lambda: answered.answers and ended.has_ended, "the answers")
         other.links[0].close()
@@ -316,9 +317,9 @@ async def test_what_is_no_answer_to_anything_is_passed_over() -> None:
         for stranger in (token + 1, 4711):
             other.links[0].send(Kind.OPEN, stranger)
             other.links[0].send(Kind.MESSAGE, stranger, b'"x"\nstranger')
-            other.links[0].send(Kind.ANSWER, stranger, b"[200,null,null]\nstranger")
-        other.links[0].send(Kind.ANSWER, token, b'[201,"s",null]\nx')
-        other.links[0].send(Kind.ANSWER, token, b'[500,"s",null]\ny')
+            other.links[0].send(Kind.ANSWER, stranger, b"[200,null,null,[]]\nstranger")
+        other.links[0].send(Kind.ANSWER, token, b'[201,"s",null,[]]\nx')
+        other.links[0].send(Kind.ANSWER, token, b'[500,"s",null,[]]\ny')
         await eventually(lambda: told.answers, "the answer")
         again = one.forward("3.7")
         other.links[0].send(Kind.END, (await other.received(2))[1])
