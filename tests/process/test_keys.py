@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -16,7 +15,6 @@ from prometheus_client.parser import text_string_to_metric_families
 from tests.support.gateway import Gateway
 from tests.support.keyed import ENV, KEYS, SENT, Caller, keyed
 from tests.support.loop import on_loop
-from tests.support.waiting import wait_until
 
 TIME = ["time__now", "time__convert", "time__diff"]
 WORKERS = 4
@@ -259,28 +257,36 @@ def _refusals_say_when_to_come_back(gateway: Gateway) -> None:
 
 
 def test_a_reload_does_not_fill_buckets_and_a_key_that_is_gone_is_gone() -> None:
-    """The next edition goes on where the last one was."""
+    """Also on connections that were let in before; streams of its owner end."""
     config = keyed(rate_limit={"enabled": True, "requests": 2, "per": "10h"})
-    with Gateway(config, env=ENV) as gateway:
-        with Caller(gateway.port, "ann") as ann:
-            for status in (200, 200, 429):
-                assert ann.modern("tools/call", name="time__now", arguments={})[0] == status
-        config["auth"]["keys"].insert(0, config["auth"]["keys"].pop())
-        config["auth"]["keys"] = [key for key in config["auth"]["keys"] if key["id"] != "tom"]
+    keys = config["auth"]["keys"]
+    with (
+        Gateway(config, env=ENV) as gateway, Caller(gateway.port, "ann") as ann,
+        Caller(gateway.port, "tom") as tom, Caller(gateway.port, "few") as few,
+        Caller(gateway.port, "tom") as listener,
+    ):  # fmt: skip
+        for status in (200, 200, 429):
+            assert ann.modern("tools/call", name="time__now", arguments={})[0] == status
+        assert tom.names() == TIME
+        assert "time__now" not in few.names()
+        listener.initialize()
+        accept = {"Accept": "text/event-stream", **listener.own()}
+        stream, _ = listener.ask("GET", "/mcp", accept)
+        assert stream.status == 200
+        wider = [{**key, "servers": ["*"], "tools": ["*"]} if key["id"] == "few" else key
+                 for key in reversed(keys) if key["id"] != "tom"]  # fmt: skip
+        config["auth"]["keys"] = wider
         gateway.configure(config)
-        _reload(gateway)
-        with Caller(gateway.port, "ann") as ann:
-            assert ann.modern("tools/call", name="time__now", arguments={})[0] == 429
-        with Caller(gateway.port, "tom") as tom:
-            assert tom.ask("POST", "/mcp", SENT, b"{}")[0].status == 401
-
-
-def _reload(gateway: Gateway) -> None:
-    """Read the file again, and wait until nobody runs on the old one."""
-    before = set(gateway.pids("worker"))
-    gateway.send(signal.SIGHUP)
-    wait_until(lambda: not before & set(gateway.pids("worker")), "the next edition")
-    gateway.wait_up()
+        assert gateway.command("reload", "--json", "--port", str(gateway.port))["data"]["ok"]
+        assert ann.modern("tools/call", name="time__now", arguments={})[0] == 429
+        assert tom.ask("POST", "/mcp", SENT, b"{}")[0].status == 401
+        assert "time__now" in few.names()
+        stream.read()  # it has an end
+        config["auth"]["keys"] = keys
+        gateway.configure(config)
+        assert gateway.command("reload", "--json", "--port", str(gateway.port))["data"]["ok"]
+        with Caller(gateway.port, "tom") as again:
+            assert again.names() == TIME
 
 
 def test_commands_send_the_key_that_they_are_given(gateway: Gateway, tmp_path: Path) -> None:
