@@ -141,15 +141,21 @@ class Unauthenticated(ClientError):
     legacy_status = 401
     reason = "unauthenticated"
 
-    def __init__(self, message: str, *, hint: str, was_sent: bool) -> None:
-        super().__init__(message, hint=hint)
-        self._was_sent = was_sent
+    @property
+    def headers(self) -> tuple[tuple[str, str], ...]:
+        """The challenge; without credentials it names no error."""
+        return (("WWW-Authenticate", 'Bearer realm="only1mcp"'),)
+
+
+class InvalidCredentials(Unauthenticated):
+    """The request has credentials, but they are nobody's."""
+
+    reason = "invalid_credentials"
 
     @property
     def headers(self) -> tuple[tuple[str, str], ...]:
-        """The challenge; it names an error only if there were credentials at all."""
-        error = ', error="invalid_token"' if self._was_sent else ""
-        return (("WWW-Authenticate", f'Bearer realm="only1mcp"{error}'),)
+        """The challenge (RFC 6750, section 3.1)."""
+        return (("WWW-Authenticate", 'Bearer realm="only1mcp", error="invalid_token"'),)
 
 
 class InsufficientScope(Forbidden):
@@ -170,14 +176,10 @@ class RateLimited(ClientError):
     http_status = 429
     reason = "rate_limited"
 
-    def __init__(self, message: str, wait_s: int) -> None:
-        super().__init__(message, hint=f"try again in {wait_s} s", data={"retryAfter": wait_s})
-        self._wait_s = wait_s
-
     @property
     def headers(self) -> tuple[tuple[str, str], ...]:
         """When to come back (RFC 6585, section 4)."""
-        return (("Retry-After", str(self._wait_s)),)
+        return (("Retry-After", str((self.data or {}).get("retryAfter", 1))),)
 
 
 class NotAcceptable(ClientError):

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from only1mcp.auth.grant import Grant
 from only1mcp.auth.principal import ANYONE, Key, Principal
-from only1mcp.errors import Unauthenticated
+from only1mcp.errors import InvalidCredentials, Unauthenticated
 from only1mcp.resilience.limiter import Rate
 
 MAX_BYTES = 4096
@@ -78,11 +78,11 @@ class Access:
         if self.is_open:
             return self._anyone
         if not sent:
-            raise Unauthenticated("a key is needed here", hint=_HINT, was_sent=False)
+            raise Unauthenticated("a key is needed here", hint=_HINT)
         match = _BEARER.fullmatch(sent[0]) if len(sent[0]) <= MAX_BYTES else None
         principal = self._owner(match.group(1)) if match is not None and len(sent) == 1 else None
         if principal is None:
-            raise Unauthenticated("the key is not known", hint=_HINT, was_sent=True)
+            raise InvalidCredentials("the key is not known", hint=_HINT)
         return principal
 
     def forwarded(self, principal_id: str) -> Principal:
@@ -101,7 +101,7 @@ class Access:
         """
         known = self._anyone if self.is_open else self._by_id.get(principal.id)
         if known is None or known.id != principal.id:
-            raise Unauthenticated("a key is needed here", hint=_HINT, was_sent=False)
+            raise Unauthenticated("a key is needed here", hint=_HINT)
         return known
 
     def _owner(self, key: str) -> Principal | None:

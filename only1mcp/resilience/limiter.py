@@ -57,7 +57,8 @@ class Limiter:
         wait_ns = self._take(number, int(now_s * SECOND_NS), rate.interval_ns, rate.capacity_ns)
         if wait_ns:
             self._on_exceeded(number)
+            wait_s = -(-wait_ns // SECOND_NS)
             raise RateLimited(
                 f"more than {rate.requests} requests in {rate.per_s:g} s",
-                -(-wait_ns // SECOND_NS),
-            )
+                hint=f"try again in {wait_s} s", data={"retryAfter": wait_s},
+            )  # fmt: skip

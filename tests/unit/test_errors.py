@@ -19,6 +19,7 @@ ClientError                     -32603  400  200  client_error
 Forbidden                       -32600  403  200  forbidden
 HeaderMismatch                  -32020  400  200  header_mismatch
 InsufficientScope               -32600  403  200  insufficient_scope
+InvalidCredentials              -32600  401  401  invalid_credentials
 InvalidParams                   -32602  400  200  invalid_params
 InvalidRequest                  -32600  400  200  invalid_request
 MethodNotFound                  -32601  404  200  method_not_found
