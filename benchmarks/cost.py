@@ -7,6 +7,7 @@ less still.
 """
 
 import argparse
+import hashlib
 import json
 import re
 import statistics
@@ -24,6 +25,13 @@ HEADERS = {
     "Content-Type": "application/json", "Accept": "application/json, text/event-stream",
     "MCP-Protocol-Version": MODERN,
 }  # fmt: skip
+KEY = "o1_benchmark-0123456789abcdefghijklmnopqrstuv"
+GUARDED = {"auth": {"keys": [{
+    "id": "bench", "hash": f"sha256:{hashlib.sha256(KEY.encode()).hexdigest()}",
+    "servers": ["bench"], "tools": ["bench__e*"],
+    "rate_limit": {"requests": 1_000_000_000, "per": "1s"},
+}]}}  # fmt: skip
+"""A key, an allow-list and a rate that is never reached."""
 
 
 @dataclass(slots=True)
@@ -34,6 +42,8 @@ class Target:
     pid: int
     port: int
     tool: str
+    headers: dict[str, str] = field(default_factory=dict)
+    """What it wants besides."""
     costs_us: list[float] = field(default_factory=list)
     rates: list[float] = field(default_factory=list)
 
@@ -46,7 +56,8 @@ def load(target: Target, seconds: int, connections: int, arguments: int) -> None
     }
     params = {"name": target.tool, "arguments": {"text": "x" * arguments}, "_meta": meta}
     body = json.dumps({"jsonrpc": "2.0", "id": 7, "method": "tools/call", "params": params})
-    headers = {**HEADERS, "Mcp-Method": "tools/call", "Mcp-Name": target.tool}
+    headers = {**HEADERS, "Mcp-Method": "tools/call", "Mcp-Name": target.tool,
+               **target.headers}  # fmt: skip
     script = f'wrk.method = "POST"\nwrk.body = [==[{body}]==]\n' + "".join(
         f'wrk.headers["{key}"] = "{value}"\n' for key, value in headers.items()
     )
@@ -75,7 +86,7 @@ def main() -> None:
     parser.add_argument("--result", type=int, default=128, help="bytes of text in each result")
     parser.add_argument("--arguments", type=int, default=32, help="bytes of text in each call")
     options = parser.parse_args()
-    nginx, gateway = free_port(), free_port()
+    nginx, gateway, guarded = free_port(), free_port(), free_port()
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         backend = stack.enter_context(echo_backend(options.result))
@@ -83,11 +94,22 @@ def main() -> None:
         servers = [{"id": "bench", "url": f"http://127.0.0.1:{backend}/mcp"}]
         (folder / "only1mcp.json").write_text(json.dumps({"version": "1.0", "servers": servers}))
         plain = ["nginx", "-c", str(folder / "nginx.conf"), "-p", str(folder)]
-        ours = [*PYTHON, "only1mcp", "start", "--config", str(folder / "only1mcp.json"),
-                "--port", str(gateway), "--workers", "1"]  # fmt: skip
+        (folder / "guarded.json").write_text(json.dumps({"servers": servers, **GUARDED}))
+        ours, closed = (
+            [*PYTHON, "only1mcp", "start", "--config", str(folder / name), "--port", str(port),
+             "--workers", "1"]
+            for name, port in (("only1mcp.json", gateway), ("guarded.json", guarded))
+        )  # fmt: skip
         targets = [
             Target("nginx", stack.enter_context(running(plain, nginx)), nginx, "echo"),
             Target("only1mcp", stack.enter_context(running(ours, gateway)), gateway, "bench__echo"),
+            Target(
+                "with keys",
+                stack.enter_context(running(closed, guarded)),
+                guarded,
+                "bench__echo",
+                {"Authorization": f"Bearer {KEY}"},
+            ),
         ]
         time.sleep(2)  # the lists have been read
         for _ in range(options.rounds):

@@ -3,7 +3,7 @@
 import asyncio
 import json
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -59,15 +59,16 @@ class Worker:
 
 @asynccontextmanager
 async def lane_worker(
-    url: str, era: Era = Era.MODERN, *, timeout_s: float = 30.0, fast: bool = True, **limits: Any
-) -> AsyncIterator[Worker]:
+    url: str, era: Era = Era.MODERN, *, timeout_s: float = 30.0, fast: bool = True,
+    config: Mapping[str, Any] | None = None, **limits: Any,
+) -> AsyncIterator[Worker]:  # fmt: skip
     """Serve on a port of its own; the server `s` at this address has a tool `echo` and more.
 
     Not `fast`, all takes the way over aiohttp and the pipeline.
     """
     loop = asyncio.get_running_loop()
     with tempfile.TemporaryDirectory(prefix="o1-") as directory:
-        graph = _build(Path(directory), url, timeout_s, limits)
+        graph = _build(Path(directory), url, timeout_s, limits, config or {})
         make = graph.make_front if fast else graph.make_guard
         server = await loop.create_server(make, "127.0.0.1", 0)
         worker = Worker(graph, server.sockets[0].getsockname()[1])
@@ -81,9 +82,11 @@ async def lane_worker(
             await eventually(lambda: graph.connections.open == 0, "all clients to be gone")
 
 
-def _build(directory: Path, url: str, timeout_s: float, limits: dict[str, Any]) -> Graph:
+def _build(
+    directory: Path, url: str, timeout_s: float, limits: dict[str, Any], more: Mapping[str, Any]
+) -> Graph:
     config = {"proxy": {"timeout": f"{timeout_s}s", "limits": limits},
-              "servers": [{"id": "s", "transport": "http", "url": url}]}  # fmt: skip
+              "servers": [{"id": "s", "transport": "http", "url": url}], **more}  # fmt: skip
     settings = load_text("test.yaml", json.dumps(config), {})
     plan = plan_of(settings)
     shared = Shared(
