@@ -5,7 +5,7 @@ meaning of each field stands in the pure twin.
 """
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
-from cpython.unicode cimport PyUnicode_DecodeUTF8
+from cpython.unicode cimport PyUnicode_DecodeUTF8, PyUnicode_GET_LENGTH
 from libc.string cimport memchr, memcmp, memset
 from only1mcp._speedups.json_members_c cimport Members, failed, open_object, text_of
 from only1mcp._speedups.json_plain cimport Plain, Span, plain_top
@@ -15,7 +15,11 @@ from only1mcp._speedups.json_members_c import elements, members  # no-cython-lin
 from only1mcp.errors import InvalidRequest, ParseError
 
 REQUEST, NOTIFICATION, RESPONSE, BATCH = 1, 2, 3, 4
+cdef str CALL = "tools/call", NEWEST = "2026-07-28", COMPLETE = "complete"
 MAX_DEPTH = DEPTH_LIMIT
+
+cdef extern from "Python.h":
+    const void *PyUnicode_DATA(str text)
 
 cdef class Envelope:
     """Where the parts of one message stand in its bytes. Spans are byte offsets; 0, 0 is absent."""
@@ -95,7 +99,7 @@ cdef bint note_plain(Envelope envelope, Walk *w, Plain *p) except -1:
         if p.result.end or p.error.end or (p.params.end and data[p.params.start] != 123):
             return False
         envelope.kind = 1 if p.id.end else 2
-        envelope.method = plain_text(w, &p.method)
+        envelope.method = usual_text(w, &p.method, CALL)
         envelope.params_start, envelope.params_end = p.params.start, p.params.end
         if p.name.end:
             envelope.name_start, envelope.name_end = p.name.start, p.name.end
@@ -105,7 +109,7 @@ cdef bint note_plain(Envelope envelope, Walk *w, Plain *p) except -1:
         envelope.meta_start, envelope.meta_end = p.meta.start, p.meta.end
         if p.version.end:
             envelope.version_start = p.version.start
-            envelope.version = plain_text(w, &p.version)
+            envelope.version = usual_text(w, &p.version, NEWEST)
         if p.capabilities.end and data[p.capabilities.start] == 123:
             envelope.capabilities_start = p.capabilities.start
             envelope.capabilities_end = p.capabilities.end
@@ -117,8 +121,17 @@ cdef bint note_plain(Envelope envelope, Walk *w, Plain *p) except -1:
     envelope.result_start, envelope.result_end = p.result.start, p.result.end
     envelope.error_start, envelope.error_end = p.error.start, p.error.end
     if p.result_type.end:
-        envelope.result_type = plain_text(w, &p.result_type)
+        envelope.result_type = usual_text(w, &p.result_type, COMPLETE)
     return True
+
+
+cdef str usual_text(Walk *w, Span *span, str usual):
+    """Decode a string that is nearly always the same, in ASCII; None when it is not a string."""
+    cdef Py_ssize_t size = span.end - span.start - 2
+    if size == PyUnicode_GET_LENGTH(usual) and w.data[span.start] == 34:
+        if memcmp(w.data + span.start + 1, PyUnicode_DATA(usual), size) == 0:
+            return usual
+    return plain_text(w, span)
 
 
 cdef str plain_text(Walk *w, Span *span):
