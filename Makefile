@@ -46,6 +46,8 @@ compare: $(VENV)/.dev
 soak: $(VENV)/.dev
 	$(BIN)/python -m loadtests.nonces --calls $(SOAK_CALLS)
 	$(BIN)/python -m loadtests.sessions --calls 100000 --warm-up 5000 --within 8
+	$(BIN)/python -m loadtests.hammer --seconds 60
+	$(BIN)/python -m loadtests.idle --connections 15000
 
 chaos: $(VENV)/.dev
 	$(BIN)/python -m chaos

@@ -93,6 +93,26 @@ def _bounds(timeout_s: float | None) -> aiohttp.ClientTimeout:
     return aiohttp.ClientTimeout(total=None, sock_connect=connect_s)
 
 
+def _end_with_connection(response: aiohttp.ClientResponse) -> None:
+    """Let a body break off when its connection has gone.
+
+    aiohttp closes a connection on which a body breaks the rules of HTTP, and leaves who reads the
+    body to wait for ever.
+    """
+    content, connection = response.content, response.connection
+    protocol = None if connection is None else connection.protocol
+    closed = None if protocol is None else protocol.closed
+    if closed is None:
+        return
+
+    def end(closed: asyncio.Future[None]) -> None:
+        cause = None if closed.cancelled() else closed.exception()
+        if not content.is_eof() and content.exception() is None:
+            content.set_exception(aiohttp.ClientPayloadError(str(cause or "it breaks the rules")))
+
+    closed.add_done_callback(end)
+
+
 class StreamableHttp:
     """The wire to one URL."""
 
@@ -146,6 +166,7 @@ class StreamableHttp:
                     resume_from=headers.get("Last-Event-ID"),
                 )  # fmt: skip
                 on_open()
+                _end_with_connection(response)
                 await self._read(response, answer, on_event)
                 return answer
 

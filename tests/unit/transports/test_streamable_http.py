@@ -22,6 +22,7 @@ from tests.support.black_hole import black_hole
 from tests.support.http_site import http_site, raw_site
 from tests.support.loop import eventually, on_loop
 from tests.support.ports import free_port
+from tests.support.raw_server import CHUNKED, EVENTS, Peer, RawServer, chunk, event
 
 CALL = b'{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"x"}}'
 RESULT = b'{ "jsonrpc":"2.0","id":1,"result":{"n":1.0} }'
@@ -254,6 +255,23 @@ async def test_a_connection_that_ends_too_soon_is_a_loss(answer: bytes, reset: b
             await post(url)
     assert type(caught.value) in (BackendLost, BackendProtocolError)
     assert caught.value.detail
+
+
+@on_loop
+async def test_a_body_that_breaks_the_rules_of_http_is_a_loss_at_once() -> None:
+    """Although it began well, and nobody is left who could end it."""
+    heard = asyncio.Event()
+
+    async def serve(peer: Peer) -> None:
+        await peer.request()
+        await peer.send(EVENTS + CHUNKED + chunk(event(NOTE)))
+        await heard.wait()
+        await peer.send(b"1\r\nxx\r\n")
+        await peer.ended()
+
+    async with RawServer(serve).open() as url, wire(url) as subject:
+        with pytest.raises(BackendLost):
+            await subject.post(CALL, {}, LONG_S, lambda _: heard.set())
 
 
 @on_loop
