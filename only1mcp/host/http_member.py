@@ -2,8 +2,10 @@
 
 import asyncio
 import contextlib
-from collections.abc import Iterable
+from collections import deque
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
+from typing import TypeVar
 
 import aiohttp
 
@@ -17,14 +19,21 @@ from only1mcp.backends.call import (
 )
 from only1mcp.backends.handshake import Hello
 from only1mcp.backends.http_backend import open_session
+from only1mcp.backends.http_session import HttpSession
 from only1mcp.backends.open_questions import OpenQuestions
-from only1mcp.errors import BackendError, BackendProtocolError, Only1MCPError
+from only1mcp.errors import (
+    BackendError,
+    BackendProtocolError,
+    BackendUnreachable,
+    Only1MCPError,
+)
 from only1mcp.host.pool import NO_TASKS, Tell, untold
 from only1mcp.protocol.client_features import Feature
 from only1mcp.protocol.progress import token_of
 from only1mcp.registry.server import Server
 from only1mcp.tasks import Tasks
 
+T = TypeVar("T")
 STREAM_S = 2.0
 """How long a call waits for the session's own stream: many servers ask their questions there."""
 _PAUSE_S, _LONG_PAUSE_S = 0.1, 2.0
@@ -58,16 +67,28 @@ class _Call:
 
 
 class HttpMember:
-    """Implements `only1mcp.host.pool.Member`."""
+    """Implements `only1mcp.host.pool.Member`; keeps to one instance while that can be reached.
+
+    Args:
+        server: what the session is with.
+        client: for HTTP.
+        features: what the server may ask of the client.
+        tasks: runs what takes time.
+        first: the instance to begin with; the others are tried in their order.
+    """
 
     def __init__(
-        self, server: Server, client: aiohttp.ClientSession, features: Feature, tasks: Tasks
-    ) -> None:
+        self, server: Server, client: aiohttp.ClientSession, features: Feature, tasks: Tasks,
+        first: int = 0,
+    ) -> None:  # fmt: skip
         self.features = features
         self.ended = False
         self.pid = 0
         self._tasks = tasks
-        self._session = open_session(server, client, tasks, server.instances[0].url, features)
+        self._sessions = deque(
+            open_session(server, client, tasks, place.url, features) for place in server.instances
+        )
+        self._sessions.rotate(-first)
         self.tell: Tell = untold
         self._calls: list[_Call] = []
         self._questions = OpenQuestions(self._carriers)
@@ -80,13 +101,18 @@ class HttpMember:
         """Whether calls are under way."""
         return bool(self._calls)
 
+    @property
+    def _session(self) -> HttpSession:
+        """The session with the instance that is used now."""
+        return self._sessions[0]
+
     async def hello(self) -> Hello:
         """Return what the server said when we met.
 
         Raises:
             BackendError: we did not.
         """
-        return await self._session.hello()
+        return await self._reached(lambda session: session.hello())
 
     def call(self, outgoing: Outgoing, sink: ReplySink) -> Cancel:
         """Send a request."""
@@ -111,10 +137,8 @@ class HttpMember:
             await self._session.notify(method)
 
     async def _run(self, call: "_Call") -> None:
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._streaming.wait(), STREAM_S)
         try:
-            reply = await self._request(call)
+            reply = await self._reached(lambda session: self._request(session, call))
         except Only1MCPError as error:
             self._forget(call)
             call.on_failure(error)
@@ -122,11 +146,32 @@ class HttpMember:
         self._forget(call)
         call.on_reply(reply)
 
-    async def _request(self, call: "_Call") -> Envelope:
+    async def _request(self, session: HttpSession, call: "_Call") -> Envelope:
         """Send a request; a server that cannot tell us apart would list the tasks of others."""
-        if call.outgoing.method == "tasks/list" and not self._session.is_exclusive:
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._streaming.wait(), STREAM_S)
+        if call.outgoing.method == "tasks/list" and not session.is_exclusive:
             return scan(NO_TASKS)
-        return await self._session.request(call.outgoing, call)
+        return await session.request(call.outgoing, call)
+
+    async def _reached(self, work: Callable[[HttpSession], Awaitable[T]]) -> T:
+        """Do something at the instance that is used, or at the next one that can be reached."""
+        for _ in range(len(self._sessions) - 1):
+            session = self._session
+            try:
+                return await work(session)
+            except BackendUnreachable:
+                self._leave(session)
+        return await work(self._session)
+
+    def _leave(self, session: HttpSession) -> None:
+        """Go on at the next instance, unless that was done already; nothing ran at this one."""
+        if session is self._session and not self.ended:
+            self._sessions.rotate(-1)
+            self._following.cancel()
+            self._streaming.clear()
+            self._following = self._tasks.spawn(self._follow())
+            self._tasks.spawn(session.close())
 
     def _forget(self, call: "_Call") -> None:
         if call in self._calls:
@@ -134,16 +179,17 @@ class HttpMember:
 
     async def _follow(self) -> None:
         """Hold the session's own stream; a server may have none."""
+        session = self._session
         while True:
             pause_s = _PAUSE_S
             try:
-                await self._session.follow(self._heard, self._questions.put, self._streaming.set)
+                await session.follow(self._heard, self._questions.put, self._streaming.set)
             except BackendProtocolError:
+                self._streaming.set()
                 return
             except BackendError:
                 pause_s = _LONG_PAUSE_S
-            finally:
-                self._streaming.set()
+            self._streaming.set()
             await asyncio.sleep(pause_s)
 
     def _heard(self, message: Envelope) -> None:
@@ -176,4 +222,4 @@ class HttpMember:
         self.ended = True
         self._questions.clear()
         self._following.cancel()
-        await self._session.close()
+        await asyncio.gather(*(session.close() for session in self._sessions))

@@ -25,6 +25,7 @@ from only1mcp.protocol.client_features import Feature
 from only1mcp.protocol.versions import Era
 from only1mcp.registry.catalogue import Catalogue
 from only1mcp.registry.server import Server
+from only1mcp.routing.load_balancer import RoundRobin
 from only1mcp.tasks import Tasks
 
 _log = logging.getLogger(__name__)
@@ -48,6 +49,8 @@ class HttpServer:
         self._sessions = [
             open_session(server, client, tasks, place.url) for place in server.instances
         ]
+        self._instances = RoundRobin(server.instances)
+        """Where the sessions of single clients begin; each then stays where it is."""
         self.pool = Pool(server.id, self._member, MAX_MEMBERS, tasks, observer.on_said)
         self.both_eras = False
         """Whether to find out if a modern server speaks a legacy revision too."""
@@ -103,7 +106,8 @@ class HttpServer:
         self._take(replace(catalogue, eras=self._hello.eras), frozenset())
 
     def _member(self, features: Feature) -> HttpMember:
-        return HttpMember(self.server, self._client, features, self._tasks)
+        first = self._instances.pick(b"")
+        return HttpMember(self.server, self._client, features, self._tasks, first)
 
     async def watch(self, method: str, uri: str, holder: Hashable) -> None:
         """Have a resource watched, or no longer.

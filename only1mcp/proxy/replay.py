@@ -24,6 +24,9 @@ SINCE = "2025-11-25"
 """The first revision whose streams begin with an event id (SEP-1699)."""
 MAX_EVENTS = 256
 MAX_BYTES = 1024 * 1024
+MAX_ENDED = 1000
+MAX_ENDED_BYTES = 16 * 1024 * 1024
+"""Streams of one worker that have ended, and what they hold: clients make as many as they like."""
 _CALL, _SESSION = "c", "s"
 RETAIN_S = 60.0
 """How long a stream waits for its client, and how long an ended one can be read again."""
@@ -48,7 +51,8 @@ class Resumable:
         self._inner: Exchange | None = inner
         self._count = 0
         self._events: deque[tuple[int, bytes]] = deque()
-        self._held = 0
+        self.held = 0
+        """The bytes of its events."""
         self._timer: asyncio.TimerHandle | None = None
 
     def open(self) -> None:
@@ -74,10 +78,9 @@ class Resumable:
             self._inner.answer(answer)
             return
         self._keep(answer.body)
-        self.finished = True
-        if self._inner is not None:
-            self._inner.answer(answer, self._event_id())
-        self._retain()
+        inner = self._finish()
+        if inner is not None:
+            inner.answer(answer, self._event_id())
 
     def end(self) -> None:
         """End without an answer.
@@ -85,12 +88,20 @@ class Resumable:
         A client that is there has heard all: it comes back for a stream that goes on, so this one
         is forgotten.
         """
-        self.finished = True
-        if self._inner is None:
-            self._retain()
-        else:
+        inner = self._finish()
+        if inner is not None:
             self._replays.remove(self)
-            self._inner.end()
+            inner.end()
+
+    def _finish(self) -> Exchange | None:
+        """Keep the events for a while and nothing else; returns the connection, if there is one."""
+        inner, self._inner = self._inner, None
+        self.finished = True
+        self.on_gone = _nothing
+        self._retain()
+        if self.name:
+            self._replays.retire(self)
+        return inner
 
     @property
     def connection(self) -> Exchange | None:
@@ -116,15 +127,16 @@ class Resumable:
         for number, data in missed:
             exchange.send(data, self._event_id(number))
         if self.finished:
+            self._inner = None
             exchange.end()
             self._retain()
 
     def _keep(self, data: bytes) -> None:
         self._count += 1
         self._events.append((self._count, data))
-        self._held += len(data)
-        while len(self._events) > MAX_EVENTS or (self._held > MAX_BYTES and len(self._events) > 1):
-            self._held -= len(self._events.popleft()[1])
+        self.held += len(data)
+        while len(self._events) > MAX_EVENTS or (self.held > MAX_BYTES and len(self._events) > 1):
+            self.held -= len(self._events.popleft()[1])
 
     def _event_id(self, number: int | None = None) -> str:
         return f"{self.name}-{self._count if number is None else number}"
@@ -133,6 +145,11 @@ class Resumable:
         if self._timer is not None:
             self._timer.cancel()
         self._timer = asyncio.get_running_loop().call_later(RETAIN_S, self._expire)
+
+    def forget(self) -> None:
+        """Wait for nothing any more."""
+        if self._timer is not None:
+            self._timer.cancel()
 
     def _expire(self) -> None:
         self._replays.remove(self)
@@ -145,6 +162,9 @@ class Replays:
     def __init__(self, address: str) -> None:
         self._address = address
         self._streams: dict[str, Resumable] = {}
+        self._ended: dict[str, Resumable] = {}
+        """Those of them that have ended, in that order."""
+        self._ended_bytes = 0
 
     def __len__(self) -> int:
         return len(self._streams)
@@ -159,7 +179,8 @@ class Replays:
         """Return what to do when the client's connection breaks: wait for the next, or give up."""
         if not isinstance(stream, Resumable):
             return give_up
-        stream.on_gone = give_up
+        if not stream.finished:
+            stream.on_gone = give_up
         connection = stream.connection
 
         def broken() -> None:
@@ -179,6 +200,18 @@ class Replays:
     def remove(self, stream: Resumable) -> None:
         """Forget a stream."""
         self._streams.pop(stream.name, None)
+        if self._ended.pop(stream.name, None) is not None:
+            self._ended_bytes -= stream.held
+        stream.forget()
+
+    def retire(self, stream: Resumable) -> None:
+        """Note that a stream has ended; of too many, those that did so first are forgotten."""
+        self._ended[stream.name] = stream
+        self._ended_bytes += stream.held
+        while len(self._ended) > 1 and (
+            len(self._ended) > MAX_ENDED or self._ended_bytes > MAX_ENDED_BYTES
+        ):
+            self.remove(next(iter(self._ended.values())))
 
     def resume(
         self, session: Session, request: Request, exchange: Exchange, peers: Peers, anew: Anew

@@ -5,7 +5,7 @@ import json
 from types import TracebackType
 from typing import Any, Self
 
-from tests.support.mcp_client import LEGACY, META, modern_headers
+from tests.support.mcp_client import HEADERS, LEGACY, META, modern_headers
 
 _TIMEOUT_S = 20.0
 
@@ -59,7 +59,7 @@ class EventStream:
     def until(self, method: str) -> dict[str, Any]:
         """Wait for a message of this method; return it."""
         while (message := self.next()) is not None:
-            if message["method"] == method:
+            if message.get("method") == method:
                 return message
         raise AssertionError(f"the stream ended without {method}")
 
@@ -94,4 +94,19 @@ class Subscription(EventStream):
         self._response = self._http.getresponse()
         assert self._response.status == 200, self._response.read()
         self.until("notifications/subscriptions/acknowledged")
+        return self
+
+
+class PostStream(EventStream):
+    """The stream that answers one request of a legacy client."""
+
+    def __init__(self, port: int, session: str, method: str, **params: Any) -> None:
+        super().__init__(port, session)
+        self._body = {"jsonrpc": "2.0", "id": 1, "method": method, "params": params}
+
+    def __enter__(self) -> Self:
+        headers = {**self._headers, **HEADERS}
+        self._http.request("POST", "/mcp", json.dumps(self._body), headers)
+        self._response = self._http.getresponse()
+        assert self._response.status == 200, self._response.read()
         return self

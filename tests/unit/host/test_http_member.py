@@ -177,3 +177,29 @@ async def test_a_server_without_sessions_is_not_asked_whose_tasks_are_whose(
         assert isinstance(reply, Envelope)
         assert json.loads(reply.body)["result"] == {"tasks": tasks}
         assert len(subject.site.asked) == len(tasks)
+
+
+@on_loop
+async def test_a_session_goes_on_with_the_next_instance_when_its_own_is_gone() -> None:
+    """With its stream, and for all its calls; while one instance lives none fails."""
+    sites, client, tasks = [Site("s1"), Site("s2")], make_client(), Tasks()
+    async with http_site(sites[1].handle) as second:
+        async with http_site(sites[0].handle) as first:
+            places = (Instance(first), Instance(second))
+            server = Server("srv", "http", "srv", instances=places)
+            members = [HttpMember(server, client, Feature.ROOTS, tasks, n) for n in range(2)]
+            for member in members:
+                await member.hello()
+            for site in sites:
+                site.answers.set()
+        for member in members:
+            sinks = [Sink(), Sink()]
+            for sink in sinks:
+                member.call(Outgoing("tools/call", b"{}", Era.LEGACY), sink)
+            await eventually(lambda: all(sink.heard for sink in sinks), "the answers")  # noqa: B023
+            assert all(isinstance(sink.heard[0], Envelope) for sink in sinks)
+        assert (sites[0].asked, len(sites[1].asked)) == ([], 4)
+        for member in members:
+            await member.stop()
+    await tasks.cancel_all()
+    await client.close()

@@ -17,11 +17,10 @@ from tests.support.told import Told
 CALL = {"name": "a__x", "_meta": {"progressToken": 7}}
 
 
-def progress(desk: Desk, number: int) -> None:
-    """Let the server of the last call make progress."""
-    desk.backends["a"].notify(
-        "notifications/progress", {"progressToken": "ours-1", "progress": number}
-    )
+def progress(desk: Desk, number: int, call: int = 1) -> None:
+    """Let the server of the last call, which is this one, make progress."""
+    params = {"progressToken": f"ours-{call}", "progress": number}
+    desk.backends["a"].notify("notifications/progress", params)
 
 
 def numbers(told: Told) -> list[int]:
@@ -370,3 +369,23 @@ async def test_notifications_of_a_call_are_no_part_of_the_stream_of_the_session(
     desk.post(session, notification("notifications/initialized"))
     assert numbers(told) == [1]
     assert stream.messages == []
+
+
+@pytest.mark.parametrize(("limit", "value"), [("MAX_ENDED", 2), ("MAX_ENDED_BYTES", 200)])
+@on_loop
+async def test_streams_that_have_ended_are_bounded(
+    monkeypatch: pytest.MonkeyPatch, limit: str, value: int
+) -> None:
+    """In number and in what they hold together; the first to end is the first to go."""
+    monkeypatch.setattr(replay, limit, value)
+    desk = Desk(catalogue("a", tools="x"))
+    session = desk.session()
+    streams = []
+    for number in range(1, 5):
+        streams.append(desk.legacy("tools/call", CALL, session))
+        progress(desk, 1, number)
+        desk.backends["a"].answer(tool_result("x" * 10))
+    for told in streams[:2]:
+        with pytest.raises(InvalidRequest):
+            desk.stream(session, moved(last_id(told), 0))
+    assert desk.stream(session, moved(last_id(streams[3]), 0)).messages[-1] == streams[3].message
