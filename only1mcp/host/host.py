@@ -213,7 +213,7 @@ class Host:
         differs = catalogue.differs(known) if known is not None else frozenset()
         server = self._roster.current(catalogue.server_id)
         is_new = bool(kinds | differs) or known is None
-        if is_new and Era.LEGACY in catalogue.eras and server is not None:
+        if is_new and catalogue.is_legacy and server is not None:
             self._tasks.spawn(self._variants.relearn(server))
         if kinds - differs:  # of differences the workers tell, each of what it has shown
             event = {"changed": sorted(kinds - differs), "server": catalogue.server_id}

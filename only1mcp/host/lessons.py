@@ -16,7 +16,6 @@ from only1mcp.host.variants import Variants
 from only1mcp.links.frames import Kind
 from only1mcp.links.link import Link
 from only1mcp.protocol.client_features import Feature
-from only1mcp.protocol.versions import Era
 from only1mcp.registry.catalogue import Catalogue
 from only1mcp.tasks import Tasks
 
@@ -64,7 +63,7 @@ class Lessons:
             await asyncio.wait_for(self._settled.wait(), SETTLE_S)
         legacy = [
             server for server in servers
-            if (known := self._known.get(server.server.id)) and Era.LEGACY in known.eras
+            if (known := self._known.get(server.server.id)) and known.is_legacy
         ]  # fmt: skip
         features = Feature(int(topic))
         self._variants.features.add(features)  # for servers that come later

@@ -1,7 +1,8 @@
 """What legacy servers offer to clients of which they can ask something.
 
 Some servers list more tools to a client that can be asked for input. Which, is found out the first
-time that a client with the same features comes.
+time that a client with the same features comes. A server that speaks both eras is not asked: in the
+newer one, in which it is listed, lists are the same for all connections (2026-07-28, changelog).
 """
 
 import asyncio

@@ -35,6 +35,11 @@ class Catalogue:
     templates: tuple[Item, ...] = ()
 
     @property
+    def is_legacy(self) -> bool:
+        """Whether the server speaks no modern revision, so that lists may vary between clients."""
+        return self.eras == {Era.LEGACY}
+
+    @property
     def has_task_extension(self) -> bool:
         """Whether its tools may become tasks of 2026-07-28."""
         return Era.MODERN in self.eras and offers_extension(self.capabilities)
@@ -45,7 +50,7 @@ class Catalogue:
 
         Nothing is known of that where a server speaks both eras: it was met in the newer one.
         """
-        return core_operations(self.capabilities) if self.eras == {Era.LEGACY} else frozenset()
+        return core_operations(self.capabilities) if self.is_legacy else frozenset()
 
     def differs(self, other: "Catalogue") -> frozenset[str]:
         """Return the kinds of lists in which two catalogues differ."""

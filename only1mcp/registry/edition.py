@@ -37,6 +37,8 @@ class Edition:
         """
         changed = catalogue.differs(self._offer(catalogue.server_id))
         self._known[catalogue.server_id] = catalogue
+        for offers in () if catalogue.is_legacy else self._variants.values():
+            offers.pop(catalogue.server_id, None)  # in the modern era lists are the same for all
         if catalogue.server_id not in self._registry.servers:
             return frozenset()
         self._rebuild()

@@ -1,10 +1,12 @@
 """The current snapshot of a process, and those who wait for the first whole one."""
 
 import logging
+from functools import partial
 
 import pytest
 
 from only1mcp.protocol.client_features import Feature
+from only1mcp.protocol.versions import Era
 from only1mcp.registry.edition import Edition
 from only1mcp.registry.registry import Registry
 from tests.support.catalogues import catalogue, server
@@ -58,13 +60,26 @@ def test_a_collision_is_warned_of_once(caplog: pytest.LogCaptureFixture) -> None
 def test_what_differs_is_said_of_those_who_see_it() -> None:
     """A variant is compared with what such clients saw before it, the common offer with itself."""
     subject, form = edition("a"), Feature.ELICIT_FORM
-    assert subject.update(catalogue("a", tools="x", prompts="p")) == {"tools", "prompts"}
-    assert subject.update(catalogue("a", tools="x")) == {"prompts"}
+    legacy = partial(catalogue, eras=frozenset({Era.LEGACY}))
+    assert subject.update(legacy("a", tools="x", prompts="p")) == {"tools", "prompts"}
+    assert subject.update(legacy("a", tools="x")) == {"prompts"}
     assert not subject.has_variant(form, "a")
-    assert subject.update_variant(form, catalogue("a", tools="x")) == frozenset()
-    assert subject.update_variant(form, catalogue("a", tools="x ask")) == {"tools"}
-    assert subject.update(catalogue("a", tools="x")) == frozenset()
+    assert subject.update_variant(form, legacy("a", tools="x")) == frozenset()
+    assert subject.update_variant(form, legacy("a", tools="x ask")) == {"tools"}
+    assert subject.update(legacy("a", tools="x")) == frozenset()
     assert (subject.has_variant(form, "a"), subject.has_variant(form, "b")) == (True, False)
+
+
+def test_a_server_that_comes_to_speak_both_eras_offers_the_same_to_all() -> None:
+    """Else modern clients would be bridged to the era in which it was listed for some."""
+    subject, legacy = edition("a"), frozenset({Era.LEGACY})
+    subject.update(catalogue("a", tools="x", eras=legacy))
+    subject.update_variant(Feature.ROOTS, catalogue("a", tools="x y", eras=legacy))
+    assert list(subject.snapshot(Feature.ROOTS).tools) == ["x", "y"]
+    subject.update(catalogue("a", tools="x", eras=frozenset(Era)))
+    assert list(subject.snapshot(Feature.ROOTS).tools) == ["x"]
+    assert Era.MODERN in subject.snapshot(Feature.ROOTS).catalogues["a"].eras
+    assert not subject.has_variant(Feature.ROOTS, "a")
 
 
 def test_other_servers_are_merged_and_what_is_known_of_those_that_stay_is_kept() -> None:

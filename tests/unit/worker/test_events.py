@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 
 from only1mcp.backends.host_link import HostLink
 from only1mcp.protocol.client_features import Feature
+from only1mcp.protocol.versions import Era
 from only1mcp.proxy.learning import LEGACY
 from only1mcp.tasks import Tasks
 from only1mcp.worker.events import Events, HostWatcher
@@ -58,18 +60,19 @@ async def test_what_the_host_says_reaches_those_who_wait_for_it() -> None:
 @on_loop
 async def test_changed_offers_are_announced_to_those_who_see_them() -> None:
     """An offer to clients that can be asked only to them; at the start nobody has seen any."""
-    desk = Desk(catalogue("a", tools="x"), settled=False)
+    legacy = partial(catalogue, eras=frozenset({Era.LEGACY}))
+    desk = Desk(legacy("a", tools="x"), settled=False)
     events = wired(desk)
     plain, asked = desk.stream(desk.session()), desk.stream(desk.session(b'{"elicitation":{}}'))
     modern = desk.modern("subscriptions/listen", {"notifications": {"toolsListChanged": True}})
-    events.offer(catalogue("a", tools="x y"))
+    events.offer(legacy("a", tools="x y"))
     desk.edition.settle()
     assert plain.methods == asked.methods == []
-    variant = catalogue("a", tools="x ask").to_plain()
+    variant = legacy("a", tools="x ask").to_plain()
     for _ in range(2):
         events.take({"variant": int(Feature.ELICIT_FORM), "catalogue": variant})
     assert (plain.methods, asked.methods) == ([], [TOOLS_CHANGED])
-    events.offer(catalogue("a", tools="x y z"))
+    events.offer(legacy("a", tools="x y z"))
     assert (plain.methods, asked.methods) == ([TOOLS_CHANGED], [TOOLS_CHANGED])
     assert modern.methods[1:] == [TOOLS_CHANGED]
 
