@@ -40,6 +40,10 @@ def _asks_on_get(pair: Pair) -> bool:
     return pair.back.ask_on == "get"
 
 
+def _own_process(pair: Pair) -> bool:
+    return pair.back.transport == "stdio" and not pair.leg_is_modern
+
+
 def _before(revision: str) -> Callable[[Pair], bool]:
     return lambda pair: pair.front.revision < revision
 
@@ -59,6 +63,11 @@ NOTHING_OPEN = "while its client is asked, nothing is under way at a modern serv
 NO_IDS = "a modern client is not asked by requests whose ids others could use"
 NO_STATE = "legacy calls carry no state"
 OWN_STATE = "a modern server's state goes through as it is: what it is good for, the server says"
+NO_CHOICE = "legacy clients cannot choose of which lists they hear"
+OWN_PROCESS = (
+    "a legacy server on stdio runs a process for each client that it may ask; lists and watched "
+    "resources are those of the process that all others share"
+)
 GAPS: tuple[Gap, ...] = (
     Gap("ping", _modern_front, NO_PING),
     Gap("bad level", _modern_front, NO_SET_LEVEL),
@@ -83,6 +92,9 @@ GAPS: tuple[Gap, ...] = (
     Gap("tampered state", _legacy_front, NO_STATE),
     Gap("state of another call", _legacy_front, NO_STATE),
     Gap("state of another call", _modern_throughout, OWN_STATE),
+    Gap("changed lists on an own connection", _own_process, OWN_PROCESS),
+    Gap("updated resources on an own connection", _own_process, OWN_PROCESS),
+    Gap("unwanted changes", _legacy_front, NO_CHOICE),
     Gap("answers missing", _legacy_front, NO_STATE),
 )
 

@@ -20,7 +20,7 @@ from tests.support.gateway import Gateway
 
 ROOT = Path(__file__).parents[2]
 WORKERS = 2
-_PAGE_SIZE = 40
+_PAGE_SIZE = 100
 """Less than the backs offer together, so that lists have pages."""
 _START_S = 30
 
@@ -139,8 +139,12 @@ class Stage:
 
     async def _open(self, front: Front, capabilities: Plain) -> Client:
         client = Client(front, self._carrier(front), capabilities, f"{front.id}-{self.nonce()}")
-        async with asyncio.timeout(_START_S):
-            await client.open()
+        try:
+            async with asyncio.timeout(_START_S):
+                await client.open()
+        except BaseException:  # a program that is left running would outlive the test
+            await client.carrier.vanish()
+            raise
         return client
 
     def _carrier(self, front: Front) -> Carrier:
@@ -154,7 +158,13 @@ class Stage:
         return HttpCarrier(url, front.revision)
 
     async def close(self) -> None:
-        """Let all clients leave."""
-        for opening in self._clients.values():
-            if opening.done() and not opening.cancelled() and opening.exception() is None:
-                await opening.result().close()
+        """Let all clients leave; one that cannot is named."""
+        openings = self._clients.values()
+        opened = [one for one in openings if one.done() and not one.cancelled()]
+        clients = [one.result() for one in opened if one.exception() is None]
+        loop = asyncio.get_running_loop()
+        leaving = [loop.create_task(one.close(), name=one.tag) for one in clients]
+        _, stuck = await asyncio.wait(leaving, timeout=_START_S) if leaving else ((), ())
+        assert not stuck, f"cannot leave: {sorted(task.get_name() for task in stuck)}"
+        for task in leaving:
+            task.result()

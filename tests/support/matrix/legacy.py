@@ -61,10 +61,10 @@ class LegacySession:
         """Tell that a list has changed."""
         self._tell(f"notifications/{kind}/list_changed", {})
 
-    def on_update(self, uri: str) -> None:
+    def on_update(self, params: Plain) -> None:
         """Tell that a resource was updated, if the client watches it."""
-        if uri in self._watched:
-            self._tell("notifications/resources/updated", {"uri": uri})
+        if params["uri"] in self._watched:
+            self._tell("notifications/resources/updated", params)
 
     def _tell(self, method: str, params: Plain) -> None:
         self._send(write({"jsonrpc": "2.0", "method": method, "params": params}))

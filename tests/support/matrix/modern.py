@@ -36,10 +36,10 @@ class Subscription:
         if self._wanted.get(_KINDS[kind]):
             self._tell(f"notifications/{kind}/list_changed", {})
 
-    def on_update(self, uri: str) -> None:
+    def on_update(self, params: Plain) -> None:
         """Tell that a resource was updated, if that is wanted."""
-        if uri in self._wanted.get("resourceSubscriptions", []):
-            self._tell("notifications/resources/updated", {"uri": uri})
+        if params["uri"] in self._wanted.get("resourceSubscriptions", []):
+            self._tell("notifications/resources/updated", params)
 
     def _tell(self, method: str, params: Plain) -> None:
         tagged = {**params, "_meta": {_OWN + "subscriptionId": self._id}}

@@ -5,7 +5,7 @@ from typing import Any
 
 from tests.support.matrix.exotic import with_exotic
 
-PAGE = 5
+PAGE = 10
 _TEXT = {"type": "string"}
 _SHAPES = {
     "object": {"type": "object", "properties": {"value": {"type": "number"}}},

@@ -33,7 +33,7 @@ class Listener(Protocol):
     def on_change(self, kind: str) -> None:
         """Hear that a list has changed."""
 
-    def on_update(self, uri: str) -> None:
+    def on_update(self, params: Plain) -> None:
         """Hear that a resource was updated."""
 
 
@@ -63,10 +63,10 @@ class MatrixServer:
         for listener in list(self.listeners):
             listener.on_change(kind)
 
-    def updated(self, uri: str) -> None:
-        """Tell who watches a resource that it was updated."""
+    def updated(self, uri: str, key: str) -> None:
+        """Tell who watches a resource that it was updated, by the call of this name."""
         for listener in list(self.listeners):
-            listener.on_update(uri)
+            listener.on_update({"uri": uri, "key": key, EXOTIC_KEY: "@exotic@"})
 
     def list_page(self, method: str, params: Plain) -> str:
         """Return the members of one page of a list."""

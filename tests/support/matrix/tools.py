@@ -21,7 +21,7 @@ class Server(Protocol):
     def changed(self, kind: str) -> None:
         """Tell everybody that a list has changed."""
 
-    def updated(self, uri: str) -> None:
+    def updated(self, uri: str, key: str) -> None:
         """Tell who watches a resource that it was updated."""
 
 
@@ -125,7 +125,7 @@ async def change(server: Server, call: Call) -> Plain:
 
 async def touch(server: Server, call: Call) -> Plain:
     """Update a resource."""
-    server.updated(call.arguments["uri"])
+    server.updated(call.arguments["uri"], call.key)
     return said("touched")
 
 
