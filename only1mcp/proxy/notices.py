@@ -2,6 +2,7 @@
 
 from only1mcp._speedups import Envelope, members
 from only1mcp.protocol import jsonrpc
+from only1mcp.protocol.client_features import ELICITED
 from only1mcp.protocol.inbound import Inbound
 from only1mcp.protocol.jsonrpc import as_string
 from only1mcp.protocol.log_levels import level_of, severity
@@ -12,7 +13,7 @@ _LOG_LEVEL = "io.modelcontextprotocol/logLevel"
 
 
 class Notices:
-    """Lets through progress on the client's own token, and log messages at its level.
+    """Lets through progress on the client's own token, log messages at its level, ends of URLs.
 
     Args:
         inbound: the client's request.
@@ -28,6 +29,7 @@ class Notices:
         self._token = token
         self._level = level
         self._wants_log = True
+        self._knows_ids = inbound.era is Era.LEGACY
         if inbound.era is Era.MODERN:
             self.continue_with(inbound)
 
@@ -50,7 +52,7 @@ class Notices:
         if message.method == "notifications/message":
             wanted = self._wants_log and level_of(params) >= (self._level or 0)
             return message.body if wanted else None
-        return None
+        return message.body if message.method == ELICITED and self._knows_ids else None
 
 
 def asked_level(inbound: Inbound) -> int | None:

@@ -6,6 +6,7 @@ from only1mcp._speedups import Envelope, scan
 from only1mcp.backends.call import Respond
 from only1mcp.errors import BackendProtocolError, InvalidParams
 from only1mcp.protocol import jsonrpc
+from only1mcp.protocol.client_features import ELICITED
 from only1mcp.protocol.inbound import Inbound
 from only1mcp.protocol.jsonrpc import as_string
 from only1mcp.protocol.log_levels import level_of
@@ -160,7 +161,7 @@ def unwanted_task(server_id: str) -> BackendProtocolError:
 def session_notice(
     ids: TaskIds, session: Session, server_id: str, message: Envelope, level: int
 ) -> bytes | None:
-    """Return what a server says of a session's tasks while no call is under way.
+    """Return what a server says of a session's tasks and URLs while no call is under way.
 
     Args:
         ids: ours.
@@ -171,6 +172,9 @@ def session_notice(
     """
     params = _params(message)
     method = message.method or ""
+    if method == ELICITED:
+        body: bytes = message.body
+        return body
     if method == "notifications/progress":
         named = ids.open_token(as_string(token_of(params) or b"") or "")
         if named is None or named[0] != session.serial:

@@ -293,7 +293,7 @@ async def test_what_a_call_hears_before_its_answer_is_told_before_its_answer() -
     for number in range(3):
         backend.notify("notifications/progress", {"progressToken": "ours-1", "progress": number})
         backend.notify("notifications/message", {"level": "info", "data": number})
-        backend.notify("notifications/elicitation/complete", {"elicitationId": "x"})
+        backend.notify("notifications/resources/updated", {"uri": "x"})
     assert told.methods == ["notifications/progress", "notifications/message"] * 3
     assert told.answers == []
     backend.answer(tool_result("y"))

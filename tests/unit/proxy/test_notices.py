@@ -47,6 +47,16 @@ def log(subject: Notices, level: object) -> bool:
     return passed(subject, "notifications/message", {"level": level, "data": 1}) is not None
 
 
+def test_the_end_of_a_url_concerns_clients_that_know_its_id() -> None:
+    """Those of 2026-07-28 get none with the question."""
+    params = {"elicitationId": "theirs"}
+    found = [
+        passed(Notices(one, None, None, None), "notifications/elicitation/complete", params)
+        for one in (legacy_inbound(), inbound())
+    ]
+    assert [message and message["params"] for message in found] == [params, None]
+
+
 @pytest.mark.parametrize("own", [b"7", b'"a"', b"0", b'"\\u0061"', b"-1"])
 def test_progress_bears_the_client_s_own_token(own: bytes) -> None:
     """In its own spelling; the rest is the server's, byte for byte."""
