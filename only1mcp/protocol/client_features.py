@@ -14,8 +14,9 @@ from only1mcp.protocol.jsonrpc import as_string
 from only1mcp.protocol.raw_object import ABSENT, fields
 
 ELICITED = "notifications/elicitation/complete"
-"""A URL was dealt with; the id is one that the server gave (2025-11-25, client/elicitation). Neither
-clients nor servers of 2026-07-28 know such ids."""
+"""A URL was dealt with; the id is one that the server gave (2025-11-25, client/elicitation).
+
+Neither clients nor servers of 2026-07-28 know such ids."""
 
 
 class Feature(enum.IntFlag):
