@@ -2,7 +2,11 @@
 
 import signal
 
+import hypothesis
 import pytest
+
+hypothesis.settings.register_profile("any machine", deadline=None)
+hypothesis.settings.load_profile("any machine")  # how long an example takes, others' load decides
 
 
 @pytest.fixture(scope="session", autouse=True)
