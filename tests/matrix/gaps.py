@@ -40,6 +40,14 @@ def _asks_on_get(pair: Pair) -> bool:
     return pair.back.ask_on == "get"
 
 
+def _modern_http_leg(pair: Pair) -> bool:
+    return pair.leg_is_modern and not pair.back.is_channel
+
+
+def _not_resumable(pair: Pair) -> bool:
+    return pair.front.transport != "http"
+
+
 def _own_process(pair: Pair) -> bool:
     return pair.back.transport == "stdio" and not pair.leg_is_modern
 
@@ -68,6 +76,12 @@ OWN_PROCESS = (
     "a legacy server on stdio runs a process for each client that it may ask; lists and watched "
     "resources are those of the process that all others share"
 )
+NO_SERVER_PING = "2026-07-28 has no requests of servers, so no ping either"
+NO_COMPLETE = "a server of 2026-07-28 has no notification that a URL was dealt with"
+NO_RESUMPTION = "2026-07-28 has no resumption: a stream that broke is a lost request"
+LATE_RESUMPTION = "optional; offered from 2025-11-25 on, since when streams begin with an id"
+NO_STREAMS = "only Streamable HTTP has streams of single requests that could be resumed"
+NO_QUESTION = "a modern client answers with its next request: there is nothing to report progress on"
 GAPS: tuple[Gap, ...] = (
     Gap("ping", _modern_front, NO_PING),
     Gap("bad level", _modern_front, NO_SET_LEVEL),
@@ -94,6 +108,14 @@ GAPS: tuple[Gap, ...] = (
     Gap("state of another call", _modern_throughout, OWN_STATE),
     Gap("changed lists on an own connection", _own_process, OWN_PROCESS),
     Gap("updated resources on an own connection", _own_process, OWN_PROCESS),
+    Gap("ping of the server", _modern_leg, NO_SERVER_PING),
+    Gap("a URL that is dealt with", _before("2025-11-25"), NO_URL),
+    Gap("a URL that is dealt with", _modern_leg, NO_COMPLETE),
+    Gap("progress of an answer", _modern_front, NO_QUESTION),
+    Gap("resumed by the client", _modern_front, NO_RESUMPTION),
+    Gap("resumed by the client", _not_resumable, NO_STREAMS),
+    Gap("resumed by the client", _before("2025-11-25"), LATE_RESUMPTION),
+    Gap("broken off by the server", _modern_http_leg, NO_RESUMPTION),
     Gap("unwanted changes", _legacy_front, NO_CHOICE),
     Gap("answers missing", _legacy_front, NO_STATE),
 )
@@ -110,15 +132,16 @@ def gap(behaviour: str, pair: Pair) -> Gap | None:
     return next(fitting, None)
 
 
-BEHAVIOURS: list[str] = []
-"""All that are tried, in the order of their tests."""
+BEHAVIOURS: dict[str, str] = {}
+"""All that are tried, in the order of their tests, and what each is about."""
 
 
 def everywhere(behaviour: str) -> Callable[[T], T]:
     """Try a test on every pair on which there is something to try."""
 
     def mark(test: T) -> T:
-        BEHAVIOURS.append(behaviour)
+        assert behaviour not in BEHAVIOURS, f"there are two tests of {behaviour}"
+        BEHAVIOURS[behaviour] = (test.__name__ or "").removeprefix("test_").replace("_", " ")
         chosen = pairs(behaviour)
         parametrized = pytest.mark.parametrize("pair", chosen, ids=[pair.id for pair in chosen])
         marked: T = pytest.mark.behaviour(behaviour)(parametrized(test))

@@ -29,7 +29,7 @@ class Offers:
             "tools": {}, "prompts": {}, "resources": {}, "resourceTemplates": {},
         }  # fmt: skip
         for tool in ("echo", "progress", "log", "hang", "ask", "url_first", "change", "touch",
-                     "fail", "hang_up", "withdraw"):  # fmt: skip
+                     "fail", "hang_up", "withdraw", "ping", "opened"):  # fmt: skip
             self.add_tool(tool)
         region = {"type": "string", "x-mcp-header": "Region"}
         self.add_tool("region", inputSchema={"type": "object", "properties": {"region": region}})

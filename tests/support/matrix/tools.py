@@ -110,6 +110,23 @@ async def withdraw(server: Server, call: Call) -> Plain:
     return said("withdrawn")
 
 
+async def ping(server: Server, call: Call) -> Plain:
+    """Ask the client whether it is there, and say what came back."""
+    del server
+    assert call.session is not None
+    return said(await call.session.ask({"method": "ping"}, call.exchange))
+
+
+async def opened(server: Server, call: Call) -> Plain:
+    """Have the client open a URL; tell it when that is done, as legacy servers do."""
+    del server
+    await call.ask(["url"], 0, stateful=True)
+    if call.session is not None:
+        done = {"elicitationId": f"theirs-{call.key}.0", EXOTIC_KEY: "@exotic@"}
+        call.notify("notifications/elicitation/complete", done)
+    return said("opened")
+
+
 async def change(server: Server, call: Call) -> Plain:
     """Offer one more tool, prompt or resource."""
     kind, name = call.arguments["kind"], f"new_{call.key}"
@@ -167,8 +184,8 @@ def _structured(value: Any) -> Tool:
 
 TOOLS: dict[str, Tool] = {
     tool.__name__: tool
-    for tool in (echo, progress, log, hang, ask, url_first, withdraw, change, touch, fail, hang_up,
-                 region)
+    for tool in (echo, progress, log, hang, ask, url_first, withdraw, ping, opened, change, touch,
+                 fail, hang_up, region)
 }  # fmt: skip
 TOOLS |= {
     "structured_object": _structured({"value": "@exotic@"}),
