@@ -81,7 +81,7 @@ NO_COMPLETE = "a server of 2026-07-28 has no notification that a URL was dealt w
 NO_RESUMPTION = "2026-07-28 has no resumption: a stream that broke is a lost request"
 LATE_RESUMPTION = "optional; offered from 2025-11-25 on, since when streams begin with an id"
 NO_STREAMS = "only Streamable HTTP has streams of single requests that could be resumed"
-NO_QUESTION = "a modern client answers with its next request: there is nothing to report progress on"
+NO_QUESTION = "a modern client answers with its next request: it has nothing to report progress on"
 GAPS: tuple[Gap, ...] = (
     Gap("ping", _modern_front, NO_PING),
     Gap("bad level", _modern_front, NO_SET_LEVEL),
