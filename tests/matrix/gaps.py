@@ -109,6 +109,8 @@ GAPS: tuple[Gap, ...] = (
     Gap("changed lists on an own connection", _own_process, OWN_PROCESS),
     Gap("updated resources on an own connection", _own_process, OWN_PROCESS),
     Gap("ping of the server", _modern_leg, NO_SERVER_PING),
+    Gap("ping of the server on a shared connection", _modern_leg, NO_SERVER_PING),
+    Gap("ping of the server on a shared connection", _asks_on_get, UNHEARD),
     Gap("a URL that is dealt with", _before("2025-11-25"), NO_URL),
     Gap("a URL that is dealt with", _modern_leg, NO_COMPLETE),
     Gap("progress of an answer", _modern_front, NO_QUESTION),
@@ -132,8 +134,8 @@ def gap(behaviour: str, pair: Pair) -> Gap | None:
     return next(fitting, None)
 
 
-BEHAVIOURS: dict[str, str] = {}
-"""All that are tried, in the order of their tests, and what each is about."""
+BEHAVIOURS: dict[str, Callable[..., Any]] = {}
+"""All that are tried, and the test of each."""
 
 
 def everywhere(behaviour: str) -> Callable[[T], T]:
@@ -141,7 +143,7 @@ def everywhere(behaviour: str) -> Callable[[T], T]:
 
     def mark(test: T) -> T:
         assert behaviour not in BEHAVIOURS, f"there are two tests of {behaviour}"
-        BEHAVIOURS[behaviour] = (test.__name__ or "").removeprefix("test_").replace("_", " ")
+        BEHAVIOURS[behaviour] = test
         chosen = pairs(behaviour)
         parametrized = pytest.mark.parametrize("pair", chosen, ids=[pair.id for pair in chosen])
         marked: T = pytest.mark.behaviour(behaviour)(parametrized(test))

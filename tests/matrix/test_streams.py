@@ -16,13 +16,22 @@ COMPLETE = "notifications/elicitation/complete"
 
 @everywhere("ping of the server")
 async def test_a_server_that_pings_during_a_call_is_answered(pair: Pair, stage: Stage) -> None:
-    """Whether its client can be asked anything or not."""
-    for bare in (False, True):
-        if bare and pair.back.ask_on == "get":
-            continue  # a client that cannot be asked need not open the stream for that
-        client = await stage.client(pair.front, bare=bare)
-        assert (await client.call(pair.name("ping"))).said == {"result": {}}
-        assert [one for one in client.asked if one.method == "ping"] == []
+    """By the gateway: the client need not be there."""
+    await pinged(await stage.client(pair.front), pair)
+
+
+@everywhere("ping of the server on a shared connection")
+async def test_a_server_that_pings_on_a_shared_connection_is_answered(
+    pair: Pair, stage: Stage
+) -> None:
+    """That of clients that cannot be asked anything."""
+    await pinged(await stage.client(pair.front, bare=True), pair)
+
+
+async def pinged(client: Client, pair: Pair) -> None:
+    """Have the server ping."""
+    assert (await client.call(pair.name("ping"))).said == {"result": {}}
+    assert [one for one in client.asked if one.method == "ping"] == []
 
 
 @everywhere("a URL that is dealt with")

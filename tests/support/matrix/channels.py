@@ -29,7 +29,7 @@ class Channel:
         self._server = server
         self._via = via
         self._session = LegacySession(server, write)
-        self._modern = ModernService(server)
+        self._modern = ModernService(server, is_channel=True)
         self._running: dict[str, asyncio.Task[None]] = {}
 
     def finish(self, text: str) -> None:

@@ -126,7 +126,7 @@ class HttpService:
     def __init__(self, server: MatrixServer, *, asks_on_get: bool) -> None:
         self._server = server
         self._asks_on_get = asks_on_get
-        self._modern = ModernService(server)
+        self._modern = ModernService(server, is_channel=False)
         self._sessions: dict[str, _HttpSession] = {}
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:

@@ -74,6 +74,9 @@ class LegacySession:
         request_id, future = self._question(plain, exchange)
         try:
             return await future
+        except asyncio.CancelledError:  # an answer may be under way
+            self._withdrawn.add(request_id)
+            raise
         finally:
             self._questions.pop(request_id, None)
 
@@ -116,7 +119,7 @@ class LegacySession:
         future = self._questions.pop(request_id, None)
         if future is not None and not future.done():
             future.set_result({key: message[key] for key in ("result", "error") if key in message})
-        elif request_id not in self._withdrawn:
+        elif future is None and request_id not in self._withdrawn:
             self._server.recorder.fault("an answer to nothing", raw)
 
     def _take_notification(self, message: Plain, raw: str) -> None:

@@ -51,16 +51,18 @@ class ModernService:
 
     Args:
         server: what is served.
+        is_channel: whether all requests are one client's, which uses no id twice.
     """
 
-    def __init__(self, server: MatrixServer) -> None:
+    def __init__(self, server: MatrixServer, *, is_channel: bool) -> None:
         self._server = server
+        self._is_channel = is_channel
         self._ids: set[str] = set()
 
     async def serve(self, message: Plain, raw: str, exchange: Exchange) -> None:
         """Answer one request; whoever cancels this has the call cancelled."""
         request_id = json.dumps(message.get("id"))
-        if request_id in self._ids:
+        if request_id in self._ids and self._is_channel:
             self._server.recorder.fault("an id is used again", raw)
         self._ids.add(request_id)
         if message["method"] == "subscriptions/listen":

@@ -81,9 +81,8 @@ async def ask(server: Server, call: Call) -> Plain:
         rounds = call.arguments.get("rounds", [["form"]])
         for number, kinds in enumerate(rounds):
             answers |= await call.ask(kinds, number, stateful=True)
-    except asyncio.CancelledError:
-        call.note("cancelled", key=call.key)
-        raise
+    finally:
+        call.note("asked", key=call.key)
     return said({"server": server.name, "answers": answers})
 
 

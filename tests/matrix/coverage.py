@@ -1,0 +1,69 @@
+"""Which behaviours try each method and each notification; `tests.matrix.test_coverage` holds it."""
+
+from dataclasses import dataclass
+
+METHODS: dict[str, tuple[str, ...]] = {
+    "initialize": ("greeting",),
+    "ping": ("ping", "ping of the server", "removed methods"),
+    "logging/setLevel": ("log messages", "bad level", "removed methods"),
+    "server/discover": ("greeting", "removed methods"),
+    "subscriptions/listen": (
+        "changed lists", "unwanted changes", "updated resources", "removed methods",
+    ),
+    "tools/list": ("lists in pages", "bad cursor", "output schemas"),
+    "resources/list": ("lists in pages", "bad cursor"),
+    "resources/templates/list": ("lists in pages", "bad cursor"),
+    "prompts/list": ("lists in pages", "bad cursor"),
+    "tools/call": ("tools/call", "structured content", "errors"),
+    "resources/read": ("resources/read", "a question of a resource", "unknown names"),
+    "prompts/get": ("prompts/get", "a question of a prompt", "unknown names"),
+    "completion/complete": ("completion/complete",),
+    "resources/subscribe": ("updated resources", "removed methods"),
+    "resources/unsubscribe": ("updated resources", "removed methods"),
+}  # fmt: skip
+"""Of clients; together the behaviours of each try it on every pair."""
+QUESTIONS: dict[str, tuple[str, ...]] = {
+    "ping": ("ping of the server", "ping of the server on a shared connection"),
+    "roots/list": ("roots", "several questions at once"),
+    "sampling/createMessage": ("sampling", "several questions at once", "nobody to ask"),
+    "elicitation/create": ("elicitation by form", "elicitation by URL", "URL first", "declined"),
+}
+"""Of servers."""
+NOTIFICATIONS: dict[str, tuple[str, ...]] = {
+    "notifications/initialized": ("greeting", "tools/call"),
+    "notifications/cancelled": (
+        "cancelled by the client", "left by the client", "never answered", "a question withdrawn",
+    ),
+    "notifications/progress": ("progress", "no progress", "progress of an answer"),
+    "notifications/message": ("log messages", "no log messages"),
+    "notifications/tools/list_changed": ("changed lists", "unwanted changes"),
+    "notifications/prompts/list_changed": ("changed lists", "unwanted changes"),
+    "notifications/resources/list_changed": ("changed lists", "unwanted changes"),
+    "notifications/resources/updated": ("updated resources", "watched by a client that leaves"),
+    "notifications/roots/list_changed": ("roots changed",),
+    "notifications/elicitation/complete": ("a URL that is dealt with",),
+    "notifications/subscriptions/acknowledged": ("changed lists", "unwanted changes"),
+}  # fmt: skip
+"""Both ways."""
+
+
+@dataclass(frozen=True)
+class Elsewhere:
+    """Methods and notifications that the matrix does not try, and the tests that do."""
+
+    names: tuple[str, ...]
+    reason: str
+    tests: tuple[str, ...]
+
+
+ELSEWHERE: tuple[Elsewhere, ...] = (
+    Elsewhere(
+        (
+            "tasks/get", "tasks/update", "tasks/cancel", "tasks/result", "tasks/list",
+            "notifications/tasks", "notifications/tasks/status",
+        ),
+        "the two designs of tasks cannot be converted into each other, so nothing is bridged; "
+        "within an era they are tried with servers of their own",
+        ("tests/process/test_tasks.py", "tests/real/test_tasks.py"),
+    ),
+)  # fmt: skip
