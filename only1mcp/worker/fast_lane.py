@@ -8,9 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from only1mcp._speedups import NOTIFICATION, Caller, Envelope, Lane
-from only1mcp.auth.grant import Grant
-from only1mcp.auth.principal import Principal
+from only1mcp._speedups import NOTIFICATION, Envelope, Lane
 from only1mcp.backends.call import Cancel, refusal
 from only1mcp.backends.http_rules import check_id, message_of
 from only1mcp.config.settings import Settings
@@ -22,7 +20,6 @@ from only1mcp.errors import (
     Cancelled,
     Forbidden,
     Only1MCPError,
-    Unauthenticated,
 )
 from only1mcp.ingress.fast_exchange import FastExchange, whole
 from only1mcp.ingress.guard import Connections, Guard
@@ -47,6 +44,7 @@ from only1mcp.transports.streamable_http import (
     HttpAnswer,
     read_message,
 )
+from only1mcp.worker.callers import Callers
 from only1mcp.worker.plans import LEGACY, LEGACY_WITH_TASKS, Plans
 
 _log = logging.getLogger(__name__)
@@ -83,12 +81,11 @@ class FastLane:
         self._ticks = 0
         self._plans = Plans(around.parts, context.shared.metrics_plan)
         shared = context.shared
-        self._callers: dict[str, Any] = {}
-        self._scopes: dict[Grant, int] = {}
+        self._callers = Callers(around.parts.access, shared)
         loop = asyncio.get_running_loop()
         self.lane = Lane(
             loop, self, context.metrics.row, memoryview(array("d", BUCKETS_S)), shared.memory.epoch,
-            shared.memory.revoked, self._anyone(), around.limits.max_header, around.limits.max_body,
+            shared.memory.revoked, self._callers.anyone(), around.limits.max_header, around.limits.max_body,
         )  # fmt: skip
         self.lane.max_held = around.limits.max_buffered
         around.connections.held.bodies = self.lane
@@ -116,8 +113,8 @@ class FastLane:
         for pool in self._plans.carry(self.lane, settings):
             self._around.tasks.spawn(self._retire(pool))
         self.lane.hosts.clear()
-        self._callers.clear()
-        self.lane.anyone = self._anyone()
+        self._callers.forget()
+        self.lane.anyone = self._callers.anyone()
         self.lane.edition += 1
         self.lane.sessions.clear()
         self.lane.forget()
@@ -197,28 +194,7 @@ class FastLane:
 
     def caller(self, header: bytes) -> Any:
         """Return who sends this Authorization header; None for nobody that we know."""
-        try:
-            return self._caller_for(self._parts.access.admit([header.decode("latin-1")]))
-        except Unauthenticated:
-            return None
-
-    def _anyone(self) -> Any:
-        """Return who calls where nobody needs credentials; None where they do."""
-        access = self._parts.access
-        return self._caller_for(access.anyone) if access.is_open else None
-
-    def _caller_for(self, principal: Principal) -> Any:
-        """Return the one caller of a principal."""
-        found = self._callers.get(principal.id)
-        if found is None:
-            shared, rate = self._context.shared, principal.rate
-            bucket = rate and (principal.number, rate.interval_ns, rate.capacity_ns)
-            found = self._callers[principal.id] = Caller(
-                principal, self._scopes.setdefault(principal.grant, len(self._scopes)),
-                shared.metrics_plan.client(principal.number),
-                shared.memory.cells, bucket,
-            )  # fmt: skip
-        return found
+        return self._callers.owner(header)
 
     def handle(
         self, front: Any, caller: Any, version: bytes | None, method: bytes | None,
