@@ -82,10 +82,12 @@ class FastLane:
         self._plans = Plans(around.parts, context.shared.metrics_plan)
         shared = context.shared
         self._callers = Callers(around.parts.access, shared)
+        self.caller = self._callers.owner
         loop = asyncio.get_running_loop()
         self.lane = Lane(
             loop, self, context.metrics.row, memoryview(array("d", BUCKETS_S)), shared.memory.epoch,
-            shared.memory.revoked, self._callers.anyone(), around.limits.max_header, around.limits.max_body,
+            shared.memory.revoked, self._callers.anyone(), around.limits.max_header,
+            around.limits.max_body,
         )  # fmt: skip
         self.lane.max_held = around.limits.max_buffered
         around.connections.held.bodies = self.lane
@@ -191,10 +193,6 @@ class FastLane:
         return True
 
     # Requests.
-
-    def caller(self, header: bytes) -> Any:
-        """Return who sends this Authorization header; None for nobody that we know."""
-        return self._callers.owner(header)
 
     def handle(
         self, front: Any, caller: Any, version: bytes | None, method: bytes | None,
