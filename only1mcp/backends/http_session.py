@@ -86,6 +86,7 @@ class HttpSession:
         self._last_id = 0
         self._opened: _Opened | None = None
         self._opening = asyncio.Lock()
+        self._sending: set[asyncio.Task[None]] = set()
         self._levelled: _Opened | None = None
         self._level: int | None = None
 
@@ -159,7 +160,14 @@ class HttpSession:
 
     def _reply(self, opened: _Opened, reply: bytes) -> None:
         """Send the answer to a request of the server."""
-        self._tasks.spawn(self._send(opened, reply))
+        sending = self._tasks.spawn(self._send(opened, reply))
+        self._sending.add(sending)
+        sending.add_done_callback(self._sending.discard)
+
+    async def flushed(self) -> None:
+        """Wait until the server has what was sent to it so far beside requests."""
+        if self._sending:
+            await asyncio.wait(set(self._sending))
 
     async def _send(self, opened: _Opened, message: bytes) -> None:
         try:

@@ -124,9 +124,18 @@ class HttpMember:
         def cancel() -> None:
             task.cancel()
             self._forget(call)
-            self._questions.ended(sink)
+            self._tasks.spawn(self._let_go(task, sink))
 
         return cancel
+
+    async def _let_go(self, task: "asyncio.Task[None]", sink: ReplySink) -> None:
+        """Free the questions of a call once the server knows that it was cancelled.
+
+        One that learned first that nobody answers would end the call by itself.
+        """
+        await asyncio.wait({task})
+        await self._session.flushed()
+        self._questions.ended(sink)
 
     def notify(self, method: str) -> None:
         """Send a notification."""

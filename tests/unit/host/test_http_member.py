@@ -33,7 +33,7 @@ class Site:
     def __init__(self, session: str | None) -> None:
         self.asked: list[str] = []
         self.told: list[Any] = []
-        """The answers to what it asked."""
+        """The answers to what it asked, and cancellations."""
         self.said: asyncio.Queue[bytes] = asyncio.Queue()
         self.answers = asyncio.Event()
         self._session = session
@@ -51,7 +51,7 @@ class Site:
         if message.get("method") == "initialize":
             body = {"jsonrpc": "2.0", "id": message["id"], "result": HELLO}
             return web.json_response(body, headers=headers)
-        if "method" not in message:
+        if "method" not in message or message["method"] == "notifications/cancelled":
             self.told.append(message)
         if "id" not in message or "method" not in message:
             return web.Response(status=202)
@@ -140,10 +140,13 @@ async def test_a_question_outlives_the_call_that_it_was_put_to() -> None:
         subject.site.say(id="q", method="roots/list")
         await eventually(lambda: sinks[1].questions, "the question")
         cancels[1]()
+        await eventually(lambda: sinks[0].questions, "the question at the other call")
         assert [message.id for message, _ in sinks[0].questions] == [b'"q"']
         cancels[0]()
-        await eventually(lambda: subject.site.told, "the refusal")
-        assert [answer["error"]["code"] for answer in subject.site.told] == [32006]
+        await eventually(lambda: len(subject.site.told) == 3, "the refusal")
+        cancelled = "notifications/cancelled"
+        assert [told.get("method") for told in subject.site.told] == [cancelled, cancelled, None]
+        assert subject.site.told[2]["error"]["code"] == 32006
 
 
 @on_loop
