@@ -77,10 +77,10 @@ async def test_a_client_that_declared_nothing_is_never_asked(pair: Pair, stage: 
 
 
 @everywhere("never answered")
-async def test_a_call_whose_question_nobody_will_answer_comes_to_an_end(
+async def test_a_call_whose_question_nobody_will_answer_is_cancelled(
     pair: Pair, stage: Stage
 ) -> None:
-    """When the client leaves: by a cancellation, or by a refusal that overtakes it."""
+    """When the client leaves; nothing of it is left at the server."""
     key, records = stage.nonce(), stage.of(pair)
     async with stage.newcomer(pair.front) as client:
         client.silent_about.add(key)
@@ -90,7 +90,7 @@ async def test_a_call_whose_question_nobody_will_answer_comes_to_an_end(
             await client.carrier.end_session()
         else:
             await client.carrier.vanish()
-        await records.wait("asked", key=key)
+        await records.wait("cancelled", key=key)
         connection = (await records.wait("message", key))["connection"]
         await records.wait("close", connection=connection)
 

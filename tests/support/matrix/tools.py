@@ -81,8 +81,9 @@ async def ask(server: Server, call: Call) -> Plain:
         rounds = call.arguments.get("rounds", [["form"]])
         for number, kinds in enumerate(rounds):
             answers |= await call.ask(kinds, number, stateful=True)
-    finally:
-        call.note("asked", key=call.key)
+    except asyncio.CancelledError:
+        call.note("cancelled", key=call.key)
+        raise
     return said({"server": server.name, "answers": answers})
 
 
