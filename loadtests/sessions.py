@@ -42,13 +42,16 @@ async def open_sessions(port: int, count: int) -> None:
 
 
 def held_kib(gateway: Gateway) -> dict[str, int]:
-    """Return the memory of each role's processes; what they share is split between them."""
-    return {role: sum(_pss_kib(pid) for pid in gateway.pids(role)) for role in _ROLES}
+    """Return the memory of each role's processes, with what they share.
+
+    A share of it would grow whenever another process ends, or makes a page its own.
+    """
+    return {role: sum(_rss_kib(pid) for pid in gateway.pids(role)) for role in _ROLES}
 
 
-def _pss_kib(pid: int) -> int:
+def _rss_kib(pid: int) -> int:
     lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith("Pss:"))
+    return next(int(line.split()[1]) for line in lines if line.startswith("Rss:"))
 
 
 async def growth_kib(gateway: Gateway, warm_up: int, calls: int) -> dict[str, int]:
