@@ -12,6 +12,7 @@ _COMMANDS = {
     "start": ("lifecycle", "Run the gateway in the foreground."),
     "stop": ("lifecycle", "Stop a running gateway."),
     "reload": ("reload", "Have a running gateway take over its configuration."),
+    "restart": ("restart", "Replace the workers of a running gateway, one after the other."),
     "status": ("status", "Show processes and servers of a running gateway."),
     "list": ("status", "List the servers."),
     "add": ("servers", "Add a server to the configuration."),

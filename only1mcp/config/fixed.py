@@ -6,7 +6,7 @@ from only1mcp.config.problems import NOWHERE, Problem
 from only1mcp.config.settings import Settings
 
 FIXED = {
-    "host": "proxy.host", "port": "proxy.port", "workers": "proxy.workers",
+    "host": "proxy.host", "port": "proxy.port",
     "limits": "proxy.limits", "websocket": "proxy.listen.websocket", "sse": "proxy.listen.sse",
     "demo": "servers",
 }  # fmt: skip

@@ -1,6 +1,7 @@
 """The admin API, implemented once: workers and the command line reach it over a unix socket."""
 
 import os
+import signal
 import time
 from typing import Any
 
@@ -15,7 +16,7 @@ from only1mcp.control.reloader import Reloader
 from only1mcp.health.board import HealthBoard
 from only1mcp.ingress.origin import bracketed
 from only1mcp.memory.health_words import HealthWords
-from only1mcp.memory.processes import read_processes
+from only1mcp.memory.processes import ProcessRow, read_processes, row_index
 from only1mcp.observability.metrics import MetricsReader
 from only1mcp.process.context import Context, plan_of
 
@@ -50,6 +51,7 @@ class Admin:
         app.router.add_get(f"{PREFIX}/metrics", self._get_metrics)
         app.router.add_get(f"{PREFIX}/status", self._get_status)
         app.router.add_post(f"{PREFIX}/reload", self._post_reload)
+        app.router.add_post(f"{PREFIX}/workers/restart", self._post_restart)
         app.router.add_post(f"{PREFIX}/servers", self._post_server)
         app.router.add_delete(f"{PREFIX}/servers/{{id}}", self._delete_server)
         app.router.add_post(f"{PREFIX}/servers/{{id}}/{{switch:enable|disable}}", self._post_switch)
@@ -82,6 +84,15 @@ class Admin:
         del request
         outcome = await self._reloader.reload("request")
         return _json({"reload": outcome.to_plain()}, 200 if outcome.ok else 409)
+
+    async def _post_restart(self, request: web.Request) -> web.Response:
+        """Have the supervisor replace the workers, one after the other."""
+        del request
+        supervisor = ProcessRow(self._shared.memory.process_row(row_index("supervisor"))).pid
+        if supervisor != os.getppid():
+            return _json({"error": {"code": "ORPHANED", "message": "we are about to end"}}, 503)
+        os.kill(supervisor, signal.SIGUSR2)
+        return _json({"restarting": True}, 202)
 
     async def _post_server(self, request: web.Request) -> web.Response:
         """Add a server; 403 for a program, unless the command line on this machine asks."""

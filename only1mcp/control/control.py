@@ -62,6 +62,6 @@ def _await_reasons(context: Context, reloader: Reloader, tasks: Tasks) -> None:
         await reload(START)
 
     loop.add_signal_handler(signal.SIGHUP, lambda: tasks.spawn(reload("signal")))
-    tasks.spawn(warm_up())
     if source is not None and source.path is not None:
+        tasks.spawn(warm_up())
         tasks.spawn(FileWatcher(source.path, partial(reload, "file")).run())

@@ -126,3 +126,8 @@ def workers_follow(memory: SharedMemory, number: int) -> bool:
         row.serves >= number for row in read_processes(memory)
         if row.role == "worker" and row.state is not State.DRAINING
     )  # fmt: skip
+
+
+def worker_indices(memory: SharedMemory) -> list[int]:
+    """Return the numbers of the workers that live, those that drain included."""
+    return [row.index for row in read_processes(memory) if row.role == "worker"]

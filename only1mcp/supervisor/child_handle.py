@@ -22,6 +22,10 @@ class ChildHandle:
     """0 while it does not run."""
     restart_at: float = 0.0
     """Monotonic seconds at which it is to be started again; only while it does not run."""
+    place: int = 0
+    """Which of the listening sockets is a worker's own."""
+    retiring: bool = False
+    """Whether it drains, and is not to be started again."""
     aborted_at: float = 0.0
     """When it was found hanging; 0 while it is not."""
     policy: RestartPolicy = field(default_factory=_policy)

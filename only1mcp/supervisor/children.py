@@ -6,8 +6,9 @@ import os
 import signal
 import socket
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections import deque
+from collections.abc import Callable, MutableSequence
+from dataclasses import dataclass, replace
 from typing import NoReturn
 
 from only1mcp.memory.processes import State
@@ -23,21 +24,34 @@ FORK_RETRY_S = 1.0
 HOST_STOP_S = 6.0
 """Time for the host to end its children properly: close input, wait, SIGTERM, wait, SIGKILL."""
 Run = Callable[[Context], NoReturn]
-HANDLED = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD)
+HANDLED = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR2, signal.SIGCHLD)
 """The signals that the supervisor has handlers for."""
 STOP_ORDER = (("worker",), ("host",), ("control", "demo"))
 """Workers first: what they finish may need the host."""
+
+
+@dataclass(slots=True)
+class Step:
+    """One worker more, in another one's place, or less."""
+
+    place: int
+    adopted: tuple[socket.socket, ...] | None
+    """The sockets that the new worker takes on besides its own; None when none is to come."""
+    successor: ChildHandle | None = None
 
 
 class Children:
     """Starts its children, starts them again when they end, and stops them in order."""
 
     def __init__(
-        self, shared: Shared, listeners: Sequence[socket.socket],
+        self, shared: Shared, listeners: MutableSequence[socket.socket],
         demo: socket.socket | None, run: Run,
     ) -> None:  # fmt: skip
         self.shared = shared
         self._run = run
+        self._listeners = listeners
+        self._steps: deque[Step] = deque()
+        """What is yet to be done until the workers are as they are wanted."""
         self._stopping_stage = -1
         self._stage_deadline = 0.0
         self._ticked = self._awake_since = 0.0
@@ -48,7 +62,7 @@ class Children:
         if demo is not None:
             self.handles.append(ChildHandle(Context(shared, "demo", 0, demo)))
         self.handles += [
-            ChildHandle(Context(shared, "worker", index, listener))
+            ChildHandle(Context(shared, "worker", index, listener), place=index)
             for index, listener in enumerate(listeners)
         ]
 
@@ -113,7 +127,9 @@ class Children:
         child.pid = 0
         child.context.row.clear()
         code = os.waitstatus_to_exitcode(status)
-        if self.stopping:
+        if child.retiring:
+            self.handles.remove(child)
+        if self.stopping or child.retiring:
             return
         wait_s = child.policy.ended(time.monotonic())
         child.restart_at = time.monotonic() + wait_s
@@ -130,11 +146,79 @@ class Children:
         if self.stopping:
             self._advance(now)
             return
-        for child in self.handles:
+        self._advance_steps(now)
+        for child in list(self.handles):
             if not child.pid and child.restart_at <= now:
                 self._start_again(child, now)
             elif child.pid:
                 self._check_heart(child, now)
+
+    @property
+    def workers(self) -> list[ChildHandle]:
+        """The workers that are to go on."""
+        return [
+            child for child in self.handles
+            if child.context.role == "worker" and not child.retiring
+        ]  # fmt: skip
+
+    def roll(self) -> None:
+        """Replace each worker by a new one, which serves before the old one drains."""
+        self._drop_plans()
+        places = {worker.place: worker.context.adopted for worker in self.workers}
+        self._steps += [Step(place, adopted) for place, adopted in places.items()]
+
+    def resize(self, count: int) -> None:
+        """Have so many workers.
+
+        No listening socket is ever closed, for clients may stand before it: those of workers that
+        go are adopted by others.
+        """
+        self._drop_plans()
+        have = {worker.place for worker in self.workers}
+        orphaned = self._listeners[count:]
+        for place in range(count):
+            adopted = tuple(orphaned[place::count])
+            if adopted or place not in have:
+                self._steps.append(Step(place, adopted))
+        self._steps += [Step(place, None) for place in sorted(have) if place >= count]
+
+    def _drop_plans(self) -> None:
+        """Forget what was planned, but for what has begun."""
+        self._steps = deque(step for step in self._steps if step.successor is not None)
+
+    def _advance_steps(self, now: float) -> None:
+        """Do the next thing, once the one before is done."""
+        if not self._steps:
+            return
+        step = self._steps[0]
+        if step.adopted is not None and not self._has_come(step, now):
+            return
+        self._steps.popleft()
+        for worker in self.workers:
+            if worker.place == step.place and worker is not step.successor:
+                worker.retiring = True
+                worker.signal(signal.SIGTERM)
+                if not worker.pid:
+                    self.handles.remove(worker)
+
+    def _has_come(self, step: Step, now: float) -> bool:
+        """Say whether a step's successor serves; start it if there is none yet."""
+        child = step.successor
+        if child is None:
+            index = self._free_index()
+            if index is None:
+                return False  # too many still drain
+            listener = self._listeners[step.place]
+            context = Context(self.shared, "worker", index, listener, step.adopted or ())
+            child = step.successor = ChildHandle(context, place=step.place)
+            self.handles.append(child)
+            self._start_again(child, now)
+        return bool(child.pid) and child.context.row.state is State.READY
+
+    def _free_index(self) -> int | None:
+        used = {child.context.index for child in self.handles if child.context.role == "worker"}
+        free = (n for n in range(self.shared.memory.layout.workers) if n not in used)
+        return next(free, None)
 
     def _start_again(self, child: ChildHandle, now: float) -> None:
         try:

@@ -42,6 +42,16 @@ def open_listeners(host: str, port: int, count: int) -> list[socket.socket]:
     return [first, *(_listen(family, host, chosen, shared=True) for _ in range(count - 1))]
 
 
+def another_listener(host: str, port: int) -> socket.socket:
+    """Bind one more socket to the port that our others share.
+
+    Raises:
+        OSError: it cannot be.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    return _listen(family, host, port, shared=True)
+
+
 def _listen(
     family: socket.AddressFamily, host: str, port: int, *, shared: bool = False
 ) -> socket.socket:

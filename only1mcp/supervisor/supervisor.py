@@ -34,12 +34,15 @@ from only1mcp.process.child import run_child
 from only1mcp.process.context import Context, Shared, Source
 from only1mcp.supervisor.children import HANDLED, Children
 from only1mcp.supervisor.keys import session_key, state_dir
+from only1mcp.supervisor.listeners import another_listener
 from only1mcp.supervisor.notify import Notifier
 from only1mcp.transports.stdio import descendants, process_tree
 from only1mcp.worker.worker import serve_worker
 
 _log = logging.getLogger(__name__)
 TICK_S = 0.1
+MAX_WORKERS = 64
+"""As many as the configuration allows."""
 RELOAD_S = 10.0
 """How long the service manager is kept waiting for a reload that does not end."""
 MANY_SERVERS = 1024
@@ -136,6 +139,9 @@ class Supervisor:
     def _handle(self, number: signal.Signals, now: float) -> None:
         if number is signal.SIGHUP:
             self._reload_wanted = True
+        elif number is signal.SIGUSR2:
+            _log.info("the workers are replaced, one after the other")
+            self._children.roll()
         elif self._ended_by:
             _log.warning("stopping at once", extra={"signal": number.name})
             self._children.kill()
@@ -156,7 +162,15 @@ class Supervisor:
         if shared.published.number > shared.settings.number:
             settings = Settings.from_plain(orjson.loads(shared.published.read()[1]))
             self._children.follow(replace(shared, settings=settings))
+            if settings.workers != shared.settings.workers:
+                self._listen_more(settings.workers)
+                self._children.resize(settings.workers)
             setup_logging(settings.log_level, settings.log_format, "supervisor")
+
+    def _listen_more(self, count: int) -> None:
+        shared = self._children.shared
+        for _ in range(count - len(self._listeners)):
+            self._listeners.append(another_listener(shared.settings.host, shared.port))
 
     def _see_to_reload(self, now: float) -> None:
         """Have control reload, and tell the service manager when that is over."""
@@ -228,7 +242,8 @@ class Supervisor:
 
     def _make_shared(self, settings: Settings) -> Shared:
         servers = max(MANY_SERVERS, 2 * len(settings.servers))
-        layout = Layout(settings.workers, servers, MetricsPlan(("",) * servers).size)
+        # Twice, for those that drain beside those that have come in their places.
+        layout = Layout(2 * MAX_WORKERS, servers, MetricsPlan(("",) * servers).size)
         directory = RuntimeDir(self._runtime_dir.path / GENERATION)
         directory.path.mkdir(mode=0o700)
         return Shared(
@@ -250,7 +265,7 @@ class Supervisor:
         """Be a child: let go of what is the supervisor's alone."""
         os.close(self._lifeline_end)
         for sock in (*self._listeners, self._demo):
-            if sock is not None and sock is not context.listener:
+            if sock is not None and sock not in context.listeners:
                 sock.close()
         assert context.shared.bells is not None
         if context.role != "control":

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -31,15 +31,14 @@ class WorkerPeers:
     """
 
     def __init__(
-        self, directory: Path, index: int, others: int, tasks: Tasks, access: Access
-    ) -> None:
+        self, directory: Path, index: int, workers: Callable[[], Iterable[int]], tasks: Tasks,
+        access: Access,
+    ) -> None:  # fmt: skip
         self._access = access
         self.address = f"{directory.name.removeprefix('g')}.{index}"
         self._directory = directory
-        self._others = [
-            f"{self.address.partition('.')[0]}.{number}"
-            for number in range(others) if number != index
-        ]  # fmt: skip
+        self._edition = self.address.partition(".")[0]
+        self._workers = workers
         self._tasks = tasks
         self._links: dict[str, Link] = {}
         self._connecting = asyncio.Lock()
@@ -85,8 +84,11 @@ class WorkerPeers:
         return partial(self._cancel, token, self._tasks.spawn(work))
 
     def tell_others(self, request: Request) -> None:
-        """Let every other worker of this edition take a message."""
-        for address in self._others:
+        """Let every other worker take a message."""
+        for number in self._workers():
+            address = f"{self._edition}.{number}"
+            if address == self.address:
+                continue
             self.forward(address, request, Silence(), _nothing)
 
     def _cancel(self, token: int, task: "asyncio.Task[None]") -> None:

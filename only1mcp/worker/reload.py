@@ -14,7 +14,7 @@ from only1mcp.registry.registry import Registry
 from only1mcp.registry.server import Server
 from only1mcp.tasks import until
 from only1mcp.worker.fast_lane import LONGEST_S
-from only1mcp.worker.wiring import Graph, make_backend
+from only1mcp.worker.wiring import Graph, make_backend, share_of
 
 LANE_LOOK_S = 0.1
 
@@ -30,6 +30,7 @@ def follow(graph: Graph, settings: Settings) -> None:
         timeouts_s={server.id: server.timeout_s for server in settings.servers},
     )
     graph.settings, graph.backends = settings, backends
+    graph.connections.limit = share_of(settings)
     graph.origins.follow((*settings.allowed_hosts, settings.host), settings.allowed_origins)
     graph.recorder.follow(settings.slots)
     graph.service.follow(settings)

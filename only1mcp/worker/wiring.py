@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 
 import aiohttp
 
@@ -27,6 +28,7 @@ from only1mcp.ingress.sse_door import SseDoor
 from only1mcp.ingress.websocket_door import WebSocketDoor
 from only1mcp.memory.ended_sessions import EndedSessions
 from only1mcp.memory.health_words import HealthWords
+from only1mcp.memory.processes import worker_indices
 from only1mcp.memory.session_marks import SessionMarks
 from only1mcp.observability.metrics import MetricsReader
 from only1mcp.process.context import Context
@@ -126,6 +128,11 @@ class Graph:
         await self.client.close()
 
 
+def share_of(settings: Settings) -> int:
+    """Return how many clients one worker lets in."""
+    return -(-settings.limits.max_connections // settings.workers)
+
+
 def wall_seconds() -> int:
     """Return whole seconds since 1970."""
     return int(datetime.now(UTC).timestamp())
@@ -145,7 +152,8 @@ def build(context: Context) -> Graph:
     learning = Learning(lambda topic: link.note({"learn": topic}), edition.tell_waiting)
     events.audience, events.learning = audience, learning
     access = _make_access(context)
-    peers = WorkerPeers(shared.runtime_dir.path, context.index, settings.workers, tasks, access)
+    workers = partial(worker_indices, shared.memory)
+    peers = WorkerPeers(shared.runtime_dir.path, context.index, workers, tasks, access)
     outfit = Outfit(client, tasks, link)
     backends = {
         server.id: make_backend(server, outfit, settings.virtual_nodes)
@@ -250,8 +258,7 @@ def make_backend(
 
 def _make_connections(settings: Settings) -> Connections:
     """Bound what clients may have of one worker."""
-    share = -(-settings.limits.max_connections // settings.workers)
-    return Connections(share, Held(settings.limits.max_buffered))
+    return Connections(share_of(settings), Held(settings.limits.max_buffered))
 
 
 def _make_http(door: HttpDoor, settings: Settings) -> HttpServer:

@@ -19,22 +19,26 @@ _CUT_S = 0.1
 
 async def serve_worker(context: Context, lifecycle: Lifecycle) -> None:
     """Be a worker until told to stop, then finish what is under way."""
-    listener = context.listener
-    assert listener is not None
     loop = asyncio.get_running_loop()
-    _bound_silence(listener, context.shared.settings.limits.idle_timeout_s)
+    for listener in context.listeners:
+        _bound_silence(listener, context.shared.settings.limits.idle_timeout_s)
     graph = build(context)
     await graph.start()
-    server = await loop.create_server(graph.make_front, sock=listener.dup(), backlog=BACKLOG)
+    servers = [
+        await loop.create_server(graph.make_front, sock=listener.dup(), backlog=BACKLOG)
+        for listener in context.listeners
+    ]
     lifecycle.ready(partial(follow, graph))
     await lifecycle.stopping.wait()
     graph.door.draining = True
     if graph.lane is not None:
         graph.lane.stop_keeping()
     graph.channels.drain()
-    server.close()
+    for server in servers:
+        server.close()
     graph.audience.close()
-    await _accept_the_rest(listener, graph)
+    for listener in context.listeners:
+        await _accept_the_rest(listener, graph)
     drain_s = graph.settings.shutdown_timeout_s
     await _drain(graph, _ORPHAN_DRAIN_S if lifecycle.orphaned else drain_s)
     await graph.close()

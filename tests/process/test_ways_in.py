@@ -278,9 +278,10 @@ async def test_a_worker_that_dies_ends_its_channels_only(way: str) -> None:
             assert text(await _hear(client)) == "again"
 
 
-def _is_draining(gateway: Gateway) -> bool:
+def _have_left(gateway: Gateway, pids: list[int]) -> bool:
+    """Say whether none of these workers takes anything new."""
     rows = gateway.status()["processes"]
-    return any(row["role"] == "worker" and row["state"] == "draining" for row in rows)
+    return not any(row["pid"] in pids and row["state"] == "ready" for row in rows)
 
 
 @by_way
@@ -317,9 +318,9 @@ async def test_a_worker_that_stops_lets_calls_finish_before_it_ends_channels(way
             await _open_session(client, elicitation={})
             await client.say(call(1, "t__ask"))
             question = await _hear(client)
-            for pid in gateway.pids("worker"):
-                os.kill(pid, signal.SIGTERM)
-            await eventually(lambda: _is_draining(gateway), "the worker drains")
+            old = gateway.pids("worker")
+            gateway.send(signal.SIGUSR2)
+            await eventually(lambda: _have_left(gateway, old), "the old workers drain")
             await client.say(call(2, "t__report"))
             refused = await _hear(client)
             assert (refused["id"], refused["error"]["code"]) == (2, 32004)

@@ -3,6 +3,7 @@
 import tempfile
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -28,7 +29,8 @@ class Worker:
     def __init__(self, directory: Path, index: int, others: int) -> None:
         self.directory = directory
         self.tasks = Tasks()
-        self.peers = WorkerPeers(directory, index, others, self.tasks, Access())
+        workers = partial(range, others)
+        self.peers = WorkerPeers(directory, index, workers, self.tasks, Access())
         self.asked: list[tuple[str, Request, Exchange]] = []
         self.cancelled = 0
         self.gone = 0

@@ -1,0 +1,97 @@
+"""Workers come and go at run time, and no client notices."""
+
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.callers import Callers
+from tests.support.gateway import Gateway
+from tests.support.mcp_client import McpClient
+from tests.support.processes import Herd
+from tests.support.waiting import PATIENCE_S, wait_until
+from tests.support.zoo import animal, zoo
+
+
+def _config(workers: int) -> dict[str, Any]:
+    return zoo(animal("a", "tame"), workers=workers)
+
+
+def _serving(gateway: Gateway) -> set[int]:
+    """Return the pids of the workers that are ready, if no other worker is there."""
+    rows = [row for row in gateway.status()["processes"] if row["role"] == "worker"]
+    ready = {row["pid"] for row in rows if row["state"] == "ready"}
+    return ready if len(ready) == len(rows) else set()
+
+
+def _resize(gateway: Gateway, workers: int) -> None:
+    gateway.configure(_config(workers))
+    wait_until(lambda: len(_serving(gateway)) == workers, f"{workers} workers")
+
+
+def test_the_number_of_workers_follows_the_file_and_no_call_fails(tmp_path: Path) -> None:
+    """Up and down, also to one; clients that come meanwhile always find somebody."""
+    with Gateway(_config(2), workers=None, directory=tmp_path) as gateway:
+        server = gateway.server("a")["pid"]
+        with Callers(gateway.port, "a__echo") as callers:
+            for workers in (4, 1, 3, 2, 5, 1):
+                _resize(gateway, workers)
+                callers.flow()
+        assert callers.failures == []
+        assert gateway.server("a")["pid"] == server
+        assert b'only1mcp_worker_up{worker="' in gateway.get("/metrics")[1]
+
+
+def test_sockets_of_workers_that_are_no_more_are_served(tmp_path: Path) -> None:
+    """Also after the worker that adopted them was killed: the kernel goes on spreading clients."""
+    with Gateway(_config(4), workers=None, directory=tmp_path) as gateway:
+        _resize(gateway, 1)
+        before = _serving(gateway)
+        for pid in before:
+            os.kill(pid, signal.SIGKILL)
+        wait_until(lambda: _serving(gateway) not in (set(), before), "the next worker")
+        for _ in range(40):
+            with McpClient(gateway.port) as client:
+                assert client.call("a__echo", text="x") == "x"
+
+
+@pytest.mark.parametrize("pure", [False, True])
+def test_a_rolling_restart_replaces_every_worker_and_no_call_fails(
+    tmp_path: Path, pure: bool
+) -> None:
+    """The servers and the sessions of clients are those from before."""
+    with Gateway(_config(3), workers=None, pure=pure, directory=tmp_path) as gateway:
+        server = gateway.server("a")["pid"]
+        with McpClient(gateway.port) as client:
+            session = client.initialize().session
+        with Callers(gateway.port, "a__echo") as callers:
+            for _ in range(2):
+                old = _serving(gateway)
+                with Herd(old) as herd:
+                    code, _, said = gateway.run("restart", "--port", str(gateway.port))
+                    assert (code, "replaced 3 workers" in said) == (0, True), said
+                    herd.wait_gone(PATIENCE_S)
+                wait_until(lambda: len(_serving(gateway)) == 3, "three workers")
+                assert not _serving(gateway) & old
+                callers.flow()
+        assert callers.failures == []
+        assert gateway.server("a")["pid"] == server
+        with McpClient(gateway.port, session) as client:
+            assert client.call("a__echo", text="again") == "again"
+
+
+def test_a_restart_lets_a_long_call_finish(tmp_path: Path) -> None:
+    """Its worker stays until it is answered, beside its successor."""
+    gate = tmp_path / "gate"
+    config = zoo(animal("a", "patient", gate), workers=2)
+    with Gateway(config, workers=None, directory=tmp_path) as gateway:
+        with McpClient(gateway.port) as client:
+            client.send("tools/call", name="a__act", arguments={})
+            assert gateway.run("restart", "--port", str(gateway.port))[0] == 0
+            states = [row["state"] for row in gateway.status()["processes"]]
+            assert "draining" in states
+            gate.touch()
+            assert "content" in client.receive()[1]["result"]
+        wait_until(lambda: len(_serving(gateway)) == 2, "two workers")
