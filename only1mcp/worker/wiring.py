@@ -152,8 +152,10 @@ def build(context: Context) -> Graph:
     learning = Learning(lambda topic: link.note({"learn": topic}), edition.tell_waiting)
     events.audience, events.learning = audience, learning
     access = _make_access(context)
-    workers = partial(worker_indices, shared.memory)
-    peers = WorkerPeers(shared.runtime_dir.path, context.index, workers, tasks, access)
+    peers = WorkerPeers(
+        shared.runtime_dir.path, context.index, partial(worker_indices, shared.memory), tasks,
+        access,
+    )  # fmt: skip
     outfit = Outfit(client, tasks, link)
     backends = {
         server.id: make_backend(server, outfit, settings.virtual_nodes)
