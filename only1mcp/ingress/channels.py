@@ -10,6 +10,8 @@ class Channels:
     def __init__(self) -> None:
         self._open: dict[Duplex, Cancel] = {}
         self._draining = False
+        self.read_from: set[object] = set()
+        """Connections that are to be read until they end: what their clients say goes on."""
 
     def add(self, duplex: Duplex, hang_up: Cancel) -> None:
         """Keep a channel until `remove`."""

@@ -60,6 +60,7 @@ class WebSocketDoor:
 
         duplex = Duplex(self._service, write, request.remote or "", PATH, request[PRINCIPAL])
         self._channels.add(duplex, outbox.close)
+        self._channels.read_from.add(request.protocol)
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(_send(socket, outbox))
@@ -67,6 +68,7 @@ class WebSocketDoor:
                 outbox.close()
         finally:
             self._channels.remove(duplex)
+            self._channels.read_from.discard(request.protocol)
 
 
 async def _receive(socket: "web.WebSocketResponse[bool]", duplex: Duplex) -> None:

@@ -70,7 +70,9 @@ async def _accept_the_rest(listener: socket.socket, graph: Graph) -> None:
 async def _drain(graph: Graph, timeout_s: float) -> None:
     """Let requests finish and their answers go out; idle connections are closed after a moment."""
     await asyncio.sleep(0.05)  # requests whose bytes have arrived get to be read
-    graph.http.pre_shutdown()
+    for connection in graph.http.connections:
+        if connection not in graph.channels.read_from:  # aiohttp reads from none that it closes
+            connection.close()
     if graph.lane is not None:
         graph.lane.drain()
     try:
