@@ -8,6 +8,7 @@ from functools import partial
 
 from only1mcp.process.child import Lifecycle
 from only1mcp.process.context import Context
+from only1mcp.tasks import until
 from only1mcp.worker.reload import follow
 from only1mcp.worker.wiring import Graph, build
 
@@ -15,6 +16,7 @@ _log = logging.getLogger(__name__)
 BACKLOG = 4096
 _ORPHAN_DRAIN_S = 0.5
 _CUT_S = 0.1
+_LOOK_S = 0.02
 
 
 async def serve_worker(context: Context, lifecycle: Lifecycle) -> None:
@@ -77,6 +79,8 @@ async def _drain(graph: Graph, timeout_s: float) -> None:
         graph.lane.drain()
     try:
         async with asyncio.timeout(timeout_s):
+            # aiohttp reads from no connection once it shuts down.
+            await until(lambda: not graph.channels.read_from, timeout_s, _LOOK_S)
             await graph.http.shutdown(2 * timeout_s)
             await _until_closed(graph)
     except TimeoutError:
