@@ -17,6 +17,10 @@ MODULES = {
     "only1mcp._speedups.call_c": "only1mcp/_speedups/call_c.pyx",
     "only1mcp._speedups.pool_c": "only1mcp/_speedups/pool_c.pyx",
     "only1mcp._speedups.upstream_c": "only1mcp/_speedups/upstream_c.pyx",
+    "only1mcp._speedups.way_c": "only1mcp/_speedups/way_c.pyx",
+    "only1mcp._speedups.frames_c": "only1mcp/_speedups/frames_c.pyx",
+    "only1mcp._speedups.host_line_c": "only1mcp/_speedups/host_line_c.pyx",
+    "only1mcp._speedups.forwarder_c": "only1mcp/_speedups/forwarder_c.pyx",
     "only1mcp._speedups.front_c": "only1mcp/_speedups/front_c.pyx",
     "only1mcp._speedups.lane_c": "only1mcp/_speedups/lane_c.pyx",
 }

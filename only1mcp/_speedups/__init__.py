@@ -17,6 +17,10 @@ Lane: Any = None
 Caller: Any = None
 Plan: Any = None
 Ready: Any = None
+HostLine: Any = None
+WorkerLine: Any = None
+Forwarder: Any = None
+"""The ends of the lane's link to the host; None likewise."""
 
 if TYPE_CHECKING or _WANT_PURE:
     _hash_ring, _json_scan, _cells = hash_ring_py, json_scan_py, cells_py
@@ -30,6 +34,9 @@ else:
         Plan = importlib.import_module("only1mcp._speedups.call_c").Plan
         Ready = importlib.import_module("only1mcp._speedups.call_c").Ready
         Lane = importlib.import_module("only1mcp._speedups.lane_c").Lane
+        HostLine = importlib.import_module("only1mcp._speedups.host_line_c").HostLine
+        WorkerLine = importlib.import_module("only1mcp._speedups.forwarder_c").WorkerLine
+        Forwarder = importlib.import_module("only1mcp._speedups.forwarder_c").Forwarder
         COMPILED = True
     except ImportError:
         _hash_ring, _json_scan, _cells = hash_ring_py, json_scan_py, cells_py

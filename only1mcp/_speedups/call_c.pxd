@@ -7,8 +7,8 @@ cdef class Call
 
 from only1mcp._speedups.front_c cimport Front
 from only1mcp._speedups.json_scan_c cimport Envelope
-from only1mcp._speedups.pool_c cimport Pool
 from only1mcp._speedups.upstream_c cimport Upstream
+from only1mcp._speedups.way_c cimport Way
 
 
 cdef class Caller:
@@ -23,7 +23,7 @@ cdef class Caller:
 
 
 cdef class Plan:
-    cdef Pool pool
+    cdef Way way
     cdef bytes head
     cdef readonly bytes raw_name
     cdef readonly object ids
@@ -52,6 +52,7 @@ cdef class Call:
     cdef readonly bytes upstream_id
     cdef readonly bytes request     # the message as it goes to the server, with its head
     cdef Upstream upstream
+    cdef unsigned long long token       # on a link to the host
     cdef readonly double began
     cdef double deadline
     cdef public object exchange     # set once the answer has become a stream
@@ -61,7 +62,10 @@ cdef class Call:
 
 
 cdef double now() noexcept
+cdef bytes decimal_bytes(unsigned long long number)
 cdef bytes request_bytes(Plan plan, Envelope envelope, bytes upstream_id)
+cdef bytes frame_bytes(Plan plan, Envelope envelope, unsigned long long token, int slot)
 cdef bytes result_bytes(const char *result, Py_ssize_t size, Py_ssize_t announced,
                         bytes request_id, bint closes)
-cdef int write_answer(object transport, Envelope reply, bytes request_id, bint closes) except -1
+cdef int write_result(object transport, bytes data, Py_ssize_t start, Py_ssize_t end,
+                      bytes request_id, bint closes) except -1

@@ -1,15 +1,17 @@
 """One call of the fast lane, the plan that it follows, and the bytes of both of its ways."""
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
-from libc.string cimport memcpy
+from libc.string cimport memchr, memcpy
 from posix.time cimport CLOCK_MONOTONIC, clock_gettime, timespec
 from only1mcp._speedups.cells cimport o1_take
+from only1mcp._speedups.frame_head cimport CARRY, HEAD_BYTES, put_head, put_number
 from only1mcp._speedups.json_scan_c cimport Envelope
-from only1mcp._speedups.pool_c cimport Pool
+from only1mcp._speedups.way_c cimport Way
 
 cdef enum:
     IDS = 256               # a plan takes so many ids of its session at a time
     DIGITS = 20
+    SLOT = 2                # bytes of a server's slot in a frame
     LARGE = 16384           # of a result: from there on a copy costs more than another buffer
 
 
@@ -72,22 +74,28 @@ cdef class Caller:
                            self.interval, self.capacity)
 
 
+cdef bytes decimal_bytes(unsigned long long number):
+    cdef char digits[DIGITS]
+    cdef Py_ssize_t size = decimal(number, digits + DIGITS)
+    return PyBytes_FromStringAndSize(digits + DIGITS - size, size)
+
+
 cdef class Plan:
     """How one kind of call travels: where to, under which head and name.
 
     Args:
-        pool: connections to the server.
-        head: the request's head up to the digits of Content-Length.
+        way: leads to the server.
+        head: the request's head up to the digits of Content-Length; empty to the host.
         raw_name: the server's own name of the target as JSON; None to leave the body's as it is.
-        ids: has `take_ids(count)`: the server must not see an id twice.
+        ids: has `take_ids(count)`: the server must not see an id twice; None to the host.
         opened: the legacy session that the head names, to compare with `ids.opened`; or None.
         slots: first metric slots: request outcome and histogram, server outcome and histogram.
         about: method, target and server id, for log and errors.
     """
 
-    def __init__(self, Pool pool, bytes head, raw_name, ids, opened, bint modern, bint hinted,
-                 double timeout_s, slots, tuple about):
-        self.pool = pool
+    def __init__(self, Way way not None, bytes head, raw_name, ids, opened, bint modern,
+                 bint hinted, double timeout_s, slots, tuple about):
+        self.way = way
         self.head = head
         self.raw_name = raw_name
         self.ids = ids
@@ -102,14 +110,11 @@ cdef class Plan:
 
     cdef bytes next_id(self):
         """Return an id that the server has not seen, as JSON."""
-        cdef char digits[DIGITS]
-        cdef Py_ssize_t size
         if self.first_id == self.last_id:
             self.first_id = self.ids.take_ids(IDS)
             self.last_id = self.first_id + IDS
-        size = decimal(self.first_id, digits + DIGITS)
         self.first_id += 1
-        return PyBytes_FromStringAndSize(digits + DIGITS - size, size)
+        return decimal_bytes(self.first_id - 1)
 
 
 cdef class Ready:
@@ -141,39 +146,73 @@ cdef bytes LAST_ANSWER = (
 
 cdef bytes request_bytes(Plan plan, Envelope envelope, bytes upstream_id):
     """Write the request to the server: the client's parameters, its own name of the target."""
-    cdef const char *data = PyBytes_AS_STRING(envelope.body)
-    cdef Py_ssize_t first = envelope.params_start, last = envelope.params_end
-    cdef Py_ssize_t before = last - first, after = 0, named = 0, length, size
+    cdef Py_ssize_t length, size
     cdef char digits[DIGITS]
-    if plan.raw_name is not None:
-        before = envelope.name_start - first
-        after = last - envelope.name_end
-        named = PyBytes_GET_SIZE(plan.raw_name)
     length = (PyBytes_GET_SIZE(OPENING) + PyBytes_GET_SIZE(upstream_id)
-              + PyBytes_GET_SIZE(plan.middle) + before + named + after + 1)
+              + size_after_id(plan, envelope))
     size = decimal(length, digits + DIGITS)
     cdef bytes whole = PyBytes_FromStringAndSize(
         NULL, PyBytes_GET_SIZE(plan.head) + size + PyBytes_GET_SIZE(BLANK) + length
     )
     cdef char *at = put(PyBytes_AS_STRING(whole), plan.head)
     at = put(put_raw(at, digits + DIGITS - size, size), BLANK)
-    at = put(put(put(at, OPENING), upstream_id), plan.middle)
-    at = put_raw(at, data + first, before)
-    if plan.raw_name is not None:
-        at = put_raw(put(at, plan.raw_name), data + envelope.name_end, after)
-    at[0] = 125
+    put_after_id(put(put(at, OPENING), upstream_id), plan, envelope)
     return whole
 
 
-cdef int write_answer(object transport, Envelope reply, bytes request_id, bint closes) except -1:
+cdef bytes frame_bytes(Plan plan, Envelope envelope, unsigned long long token, int slot):
+    """Write the same for the host, which puts an id of its own before it; on one line."""
+    cdef Py_ssize_t size = size_after_id(plan, envelope)
+    cdef bytes whole = PyBytes_FromStringAndSize(NULL, HEAD_BYTES + SLOT + size)
+    cdef char *at = put_head(PyBytes_AS_STRING(whole), SLOT + size, CARRY, token)
+    at = put_number(at, slot, SLOT)
+    put_after_id(at, plan, envelope)
+    flatten(at, size, 10)
+    flatten(at, size, 13)
+    return whole
+
+
+cdef int flatten(char *data, Py_ssize_t size, char end) except -1:
+    """Replace line ends by spaces: each would end the message; inside strings JSON has none."""
+    cdef char *last = data + size
+    cdef char *found = <char *>memchr(data, end, size)
+    while found != NULL:
+        found[0] = 32
+        found = <char *>memchr(found, end, last - found)
+    return 0
+
+
+cdef Py_ssize_t size_after_id(Plan plan, Envelope envelope) noexcept:
+    """Return the size of what `put_after_id` writes."""
+    cdef Py_ssize_t size = envelope.params_end - envelope.params_start
+    if plan.raw_name is not None:
+        size += PyBytes_GET_SIZE(plan.raw_name) - (envelope.name_end - envelope.name_start)
+    return PyBytes_GET_SIZE(plan.middle) + size + 1
+
+
+cdef int put_after_id(char *at, Plan plan, Envelope envelope) except -1:
+    """Write the request from its id on."""
+    cdef const char *data = PyBytes_AS_STRING(envelope.body)
+    cdef Py_ssize_t first = envelope.params_start, last = envelope.params_end
+    at = put(at, plan.middle)
+    if plan.raw_name is not None:
+        at = put_raw(at, data + first, envelope.name_start - first)
+        at = put(at, plan.raw_name)
+        first = envelope.name_end
+    put_raw(at, data + first, last - first)[0] = 125
+    return 0
+
+
+cdef int write_result(object transport, bytes data, Py_ssize_t start, Py_ssize_t end,
+                      bytes request_id, bint closes) except -1:
     """Write the answer: the server's result under the client's id; a large one is not copied."""
-    cdef Py_ssize_t size = reply.result_end - reply.result_start
-    cdef const char *result = PyBytes_AS_STRING(reply.body) + reply.result_start
+    cdef Py_ssize_t size = end - start
+    cdef const char *result = PyBytes_AS_STRING(data) + start
     if size < LARGE:
         transport.write(result_bytes(result, size, size, request_id, closes))
         return 0
     head = result_bytes(result, 0, size, request_id, closes)
-    body = memoryview(reply.body)[reply.result_start:reply.result_end]
+    body = memoryview(data)[start:end]
     transport.writelines((head, body, b"}"))
     return 0
 

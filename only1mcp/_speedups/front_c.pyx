@@ -10,16 +10,13 @@ cdef extern from "Python.h":
     bint PyUnicode_IS_ASCII(str text)
     const char *PyUnicode_AsUTF8AndSize(str text, Py_ssize_t *size) except NULL
 
-from only1mcp._speedups.call_c cimport (
-    Call, Caller, Plan, Ready, now, request_bytes, result_bytes,
-)
+from only1mcp._speedups.call_c cimport Call, Caller, Plan, Ready, now, result_bytes
 from only1mcp._speedups.http_head cimport (
     HAS_AUTHORIZATION, HAS_METHOD, HAS_NAME, HAS_SESSION, HAS_VERSION, OTHER, RECOGNISED,
     RequestHead, Span, read_request,
 )
 from only1mcp._speedups.json_scan_c cimport Envelope, scan
 from only1mcp._speedups.lane_c cimport LONGEST_KEY, Lane
-from only1mcp._speedups.pool_c cimport drop_upstream
 
 cdef enum:
     PATIENCE_BYTES = 65536  # more of an unfinished request is gathered by aiohttp's door
@@ -51,7 +48,7 @@ cdef class Front:
         if call is not None:
             self.call = None
             self.lane.calls.discard(call)
-            drop_upstream(call)
+            call.plan.way.drop(call)
             self.lane.helper.cancelled(call)
         if cancel is not None:
             cancel()
@@ -287,11 +284,9 @@ cdef class Front:
         call.session = session
         call.began = self.active
         call.deadline = self.active + plan.timeout_s
-        call.upstream_id = plan.next_id()
-        call.request = request_bytes(plan, envelope, call.upstream_id)
         self.call = call
         self.lane.calls.add(call)
-        plan.pool.send(call)
+        plan.way.send(call)
         return 0
 
     def write(self, bytes data not None):

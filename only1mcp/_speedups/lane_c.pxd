@@ -33,6 +33,7 @@ cdef class Lane:
     cdef int remember(self, tuple key, plan) except -1
     cdef int give_up(self, Call call, str kind) except -1
     cdef bytes session_of(self, bytes session, bytes version, Caller caller)
+    cdef int carried(self, Call call) except -1
     cdef int count(self, Call call, double seconds) except -1
     cdef int observe(self, Py_ssize_t at, double seconds) except -1
     cdef int count_ready(self, Ready ready, Caller caller, double seconds) except -1

@@ -11,7 +11,7 @@ each such case (see `only1mcp.worker.fast_lane`).
 
 from only1mcp._speedups.call_c cimport Call, Caller, Plan, Ready, now
 from only1mcp._speedups.front_c cimport Front
-from only1mcp._speedups.pool_c cimport Pool, drop_upstream
+from only1mcp._speedups.pool_c cimport Pool
 
 cdef class Lane:
     """What the connections of one worker share.
@@ -92,7 +92,7 @@ cdef class Lane:
 
     cdef int give_up(self, Call call, str kind) except -1:
         self.calls.discard(call)
-        drop_upstream(call)
+        call.plan.way.drop(call)
         self.helper.fail(call, kind, None)
         return 0
 
@@ -149,6 +149,15 @@ cdef class Lane:
                 self.sessions.clear()
             self.sessions[key] = found or b""
         return found or None
+
+    cdef int carried(self, Call call) except -1:
+        """Note the end of a call that went well."""
+        self.calls.discard(call)
+        self.count(call, now() - call.began)
+        if self.log_budget > 0:
+            self.log_budget -= 1
+            self.helper.log(call)
+        return 0
 
     cdef int count(self, Call call, double seconds) except -1:
         """Count a call that went well."""

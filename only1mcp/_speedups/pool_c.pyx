@@ -1,6 +1,6 @@
 """Which connection to a server takes a call."""
 
-from only1mcp._speedups.call_c cimport Call, now
+from only1mcp._speedups.call_c cimport Call, now, request_bytes
 from only1mcp._speedups.upstream_c cimport Upstream
 
 cdef enum:
@@ -8,23 +8,14 @@ cdef enum:
     ENDING_S = 1
 
 
-cdef int drop_upstream(Call call) except -1:
-    """Break the connection on which a call is under way: nobody reads its answer."""
-    cdef Upstream upstream = call.upstream
-    if upstream is not None:
-        call.upstream = None
-        upstream.call = None
-        upstream.cut()
-    else:
-        call.plan.pool.forget(call)
-    return 0
-
-
-cdef class Pool:
+cdef class Pool(Way):
     """Connections to one server, each for one call at a time."""
 
-    cdef int send(self, Call call) except -1:
+    cdef int send(self, given) except -1:
+        cdef Call call = given
         cdef Upstream upstream
+        call.upstream_id = call.plan.next_id()
+        call.request = request_bytes(call.plan, call.envelope, call.upstream_id)
         while self.idle:
             upstream = self.idle.pop()
             if not upstream.is_closing:
@@ -32,6 +23,17 @@ cdef class Pool:
                 return 0
         self.waiting.append(call)
         return self.widen()
+
+    cdef int drop(self, given) except -1:
+        """Break the connection on which a call is under way: nobody reads its answer."""
+        cdef Call call = given
+        cdef Upstream upstream = call.upstream
+        if upstream is not None:
+            call.upstream = None
+            upstream.call = None
+            upstream.cut()
+            return 0
+        return self.forget(call)
 
     cdef int widen(self) except -1:
         """Open one more connection if a call waits that none is being opened for."""

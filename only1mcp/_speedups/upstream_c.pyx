@@ -2,7 +2,7 @@
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from libc.string cimport memcpy
-from only1mcp._speedups.call_c cimport Call, Plan, now, write_answer
+from only1mcp._speedups.call_c cimport Call, Plan, now, write_result
 from only1mcp._speedups.front_c cimport Front
 from only1mcp._speedups.http_body cimport (
     LAST, MORE, PIECE, SIZE, WRONG, next_piece, plain_event,
@@ -255,17 +255,15 @@ cdef class Upstream:
         if reply.id is not None and reply.id != call.upstream_id:
             return self.fail("foreign", None)
         self.release()
-        lane.calls.discard(call)
         if (call.exchange is None and reply.result_end and not plan.hinted
                 and (not plan.modern or reply.result_type not in (None, "task"))):
-            lane.count(call, now() - call.began)
-            if lane.log_budget > 0:
-                lane.log_budget -= 1
-                lane.helper.log(call)
+            lane.carried(call)
             if front.transport is not None:
-                write_answer(front.transport, reply, call.envelope.id, lane.draining)
+                write_result(front.transport, reply.body, reply.result_start, reply.result_end,
+                             call.envelope.id, lane.draining)
             front.done()
         else:
+            lane.calls.discard(call)
             lane.helper.relay(call, reply)
         return 0
 

@@ -4,8 +4,9 @@ import asyncio
 import logging
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import Any
 
-from only1mcp._speedups import REQUEST, RESPONSE, Envelope, scan
+from only1mcp._speedups import REQUEST, RESPONSE, Envelope, Forwarder, scan
 from only1mcp.backends.call import (
     NOTHING,
     Cancel,
@@ -81,6 +82,7 @@ class PipeSession:
         self._level: int | None = None
         self._questions = OpenQuestions(self._carriers)
         self._is_one_client_s = False
+        self._forwarder: Any = None
 
     def call(self, outgoing: Outgoing, sink: ReplySink) -> Cancel:
         """Send a request; its end reaches the sink."""
@@ -105,6 +107,19 @@ class PipeSession:
     def keep_questions(self) -> None:
         """Let questions wait for the next call: all are one client's, for good."""
         self._is_one_client_s = self._questions.keeps = True
+
+    def forward(self, write_lines: Callable[[bytes], bool]) -> Any:
+        """Return what brings workers' plain calls here past this code; None where all is pure.
+
+        Args:
+            write_lines: sends whole lines, all or none.
+        """
+        if Forwarder is not None:
+            self._forwarder = Forwarder(
+                self._calls.waiting, self._calls.take_ids, write_lines, self._take,
+                self._note_garbage, self._cancel, MAX_PENDING,
+            )  # fmt: skip
+        return self._forwarder
 
     def _raise_level(self, outgoing: Outgoing) -> None:
         """Have the server log as much as any client wants; each gets what it asked for."""
@@ -182,6 +197,15 @@ class PipeSession:
             cancel()
             raise
 
+    def on_lines(self, lines: list[bytes]) -> None:
+        """Take messages from the server, in order."""
+        if self._forwarder is None:
+            for line in lines:
+                self.on_line(line)
+        else:
+            self.heard += len(lines)
+            self._forwarder.hear(lines)
+
     def on_line(self, line: bytes) -> None:
         """Take one message from the server."""
         self.heard += 1
@@ -189,7 +213,10 @@ class PipeSession:
             message = scan(line)
         except Only1MCPError as error:
             self._note_garbage(line, error)
-            return
+        else:
+            self._take(message)
+
+    def _take(self, message: Envelope) -> None:
         if message.kind == RESPONSE:
             waiting = self._calls.take(message.id or b"")
             if waiting is not None:

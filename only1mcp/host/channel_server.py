@@ -4,6 +4,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Hashable
+from typing import Any
 
 import aiohttp
 
@@ -107,6 +108,12 @@ class ChannelServer:
             raise self._unreachable()
         change = self.feed.subscribe if method == "resources/subscribe" else self.feed.unsubscribe
         await change(uri, holder)
+
+    @property
+    def forwarder(self) -> Any:
+        """What takes plain calls from the workers' fast lanes now; None when nothing does."""
+        is_up = self.status.state is ServerState.UP and self._connection is not None
+        return self._connection.forwarder if is_up and self._connection is not None else None
 
     @property
     def pids(self) -> set[int]:

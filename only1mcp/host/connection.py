@@ -3,6 +3,7 @@
 import logging
 from collections import deque
 from collections.abc import Callable
+from typing import Any
 
 import aiohttp
 
@@ -42,6 +43,8 @@ class Connection:
     ) -> None:  # fmt: skip
         self.session = PipeSession(server.id, self._write, on_notification, features)
         self.channel: Channel | None = None
+        self.forwarder: Any = None
+        """Takes plain calls from the workers' fast lanes, if the connection can serve several."""
         self.reason = ""
         """Why it ended, with what it said last: for operators, not for clients."""
         self._server = server
@@ -59,6 +62,8 @@ class Connection:
             BackendProtocolError: it speaks no revision of MCP that we know.
         """
         self.channel = await dial(self._server, self._client, self)
+        if isinstance(self.channel, ChildProcess) and not self.session.features:
+            self.forwarder = self.session.forward(self.channel.write_lines)
         return await shake_hands(self.session, timeout_s, probe=probe)
 
     async def ended(self) -> None:
@@ -93,6 +98,10 @@ class Connection:
     def on_skipped(self, line: SkippedLine) -> None:
         """Take what is left of a message that was too large."""
         self.session.on_skipped(line)
+
+    def on_lines(self, messages: list[bytes]) -> None:
+        """Take messages of the server."""
+        self.session.on_lines(messages)
 
     def on_stderr(self, line: bytes) -> None:
         """Log a line of the child's standard error; a flood is cut."""

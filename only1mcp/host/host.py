@@ -8,12 +8,14 @@ from typing import Any
 
 import orjson
 
-from only1mcp._speedups import Envelope
+from only1mcp._speedups import COMPILED, Envelope
 from only1mcp.backends.call import Cancel, Outgoing, Respond
 from only1mcp.config.settings import Settings
 from only1mcp.errors import BackendUnreachable
 from only1mcp.health.board import HOST
 from only1mcp.health.manager import HealthReporter
+from only1mcp.host.channel_server import ChannelServer
+from only1mcp.host.lane import LaneDesk
 from only1mcp.host.lessons import Lessons
 from only1mcp.host.link_sink import LinkSink
 from only1mcp.host.orphans import kill_descendants, reap_orphans
@@ -73,6 +75,7 @@ class Host:
         self._restarts: dict[str, int] = {}
         self._new = self._roster.follow(self._settings.servers, lambda: True)
         self._unsettled.update(self._index)
+        self.lane = LaneDesk(self._forwarder)
         if not self._unsettled:
             self._settled.set()
 
@@ -86,6 +89,7 @@ class Host:
         """Hold other servers from now on; clients hear of it once all workers know."""
         old, self._settings = self._settings, settings
         self._index = settings.slot_of
+        self.lane.forget()
         changed = self._changes(old)
         confirmed = partial(self._confirmed, settings.number)
         self._new = self._roster.follow(settings.servers, confirmed)
@@ -249,6 +253,7 @@ class Host:
         if is_starting and self._roster.is_succeeding(status.id):
             return  # its predecessor serves
         self._reporter.say(status.id, status.to_plain())
+        self.lane.forget()
         if not is_starting:
             self._settle(status.id)
 
@@ -259,6 +264,12 @@ class Host:
             if not self._unsettled:
                 self._settled.set()
                 self._broadcast(b'{"settled":true}')
+
+    def _forwarder(self, slot: int) -> Any:
+        """Return what takes plain calls for the server in this slot now; None when nothing does."""
+        server_id = next((key for key, value in self._index.items() if value == slot), "")
+        server = self._roster.get(server_id)
+        return server.forwarder if isinstance(server, ChannelServer) else None
 
     def _broadcast(self, event: bytes) -> None:
         for link in self._links:
@@ -285,12 +296,15 @@ async def serve_host(context: Context, lifecycle: Lifecycle) -> None:
     host = Host(context, reporter)
     reporter.start()
     links = await serve(shared.runtime_dir.host_socket, host.link)
+    lanes = await serve(shared.runtime_dir.lane_socket, host.lane.line) if COMPILED else None
     host.start()
     reaping = Tasks()
     reaping.spawn(reap_orphans(host.child_pids))
     lifecycle.ready(host.follow)
     await lifecycle.stopping.wait()
     links.close()
+    if lanes is not None:
+        lanes.close()
     if not lifecycle.orphaned:
         await host.stop()
     await reaping.cancel_all()

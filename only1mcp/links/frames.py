@@ -40,6 +40,12 @@ class Kind(enum.IntEnum):
     """Worker to worker: the stream ends without an answer."""
     POST = 14
     """Worker to worker: a message for a channel that the other one holds; like `FORWARD`."""
+    CARRY = 15
+    """Worker to host: a call of the fast lane; the server's slot, then what follows the id."""
+    CARRIED = 16
+    """Host to worker: the result of such a call, behind a byte that says what type it has."""
+    DECLINED = 17
+    """Host to worker: such a call was not sent, and may be in the common way."""
 
 
 class FrameError(ValueError):

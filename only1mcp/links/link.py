@@ -30,7 +30,7 @@ class Link(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Refuse peers that are not our own user."""
         self._transport = cast("asyncio.Transport", transport)
-        if peer_uid(transport.get_extra_info("socket")) != os.getuid():
+        if not is_ours(transport):
             self._transport.abort()
             return
         self.opened = True
@@ -75,6 +75,11 @@ class Link(asyncio.Protocol):
             self._transport.abort()
 
 
+def is_ours(transport: asyncio.BaseTransport) -> bool:
+    """Say whether the process at the other end is of our own user."""
+    return peer_uid(transport.get_extra_info("socket")) == os.getuid()
+
+
 def peer_uid(sock: socket.socket) -> int:
     """Return the user id of the process at the other end (SO_PEERCRED)."""
     size = struct.calcsize("3i")
@@ -82,7 +87,7 @@ def peer_uid(sock: socket.socket) -> int:
     return int(struct.unpack("3i", raw)[1])
 
 
-async def serve(path: Path, factory: Callable[[], Link]) -> asyncio.AbstractServer:
+async def serve(path: Path, factory: Callable[[], asyncio.Protocol]) -> asyncio.AbstractServer:
     """Listen for links at a path; what stood there is replaced."""
     path.unlink(missing_ok=True)  # noqa: ASYNC240 - a directory in memory, once
     loop = asyncio.get_running_loop()

@@ -51,6 +51,11 @@ class RuntimeDir:
         return self.path / "host.sock"
 
     @property
+    def lane_socket(self) -> Path:
+        """Links to the host for the fast lane."""
+        return self.path / "lane.sock"
+
+    @property
     def board_socket(self) -> Path:
         """The multiprocessing manager with the health board."""
         return self.path / "board.sock"

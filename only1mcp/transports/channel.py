@@ -24,6 +24,9 @@ class ChannelObserver(Protocol):
     def on_skipped(self, line: SkippedLine) -> None:
         """Take what is left of a message that was too large to be held."""
 
+    def on_lines(self, messages: list[bytes]) -> None:
+        """Take messages that came together, in order; what a child says comes so."""
+
     def on_stderr(self, line: bytes) -> None:
         """Take one line of standard error; only a child has one."""
 

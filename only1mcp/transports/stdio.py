@@ -86,12 +86,16 @@ class ChildProcess:
 
     def write(self, message: bytes) -> bool:
         """Send one message; False when the child no longer takes any."""
+        return self.write_lines(one_line(message) + b"\n")
+
+    def write_lines(self, lines: bytes) -> bool:
+        """Send whole lines, all or none; False when the child no longer takes any."""
         stdin = self._stdin
         if stdin is None or stdin.is_closing():
             return False
         if stdin.get_write_buffer_size() > MAX_UNSENT_BYTES:
             return False
-        stdin.write(one_line(message) + b"\n")
+        stdin.write(lines)
         return True
 
     async def stop(self, grace_s: float) -> None:
@@ -207,11 +211,11 @@ class _Messages(_Output):
         self._on_endless = on_endless
 
     def data_received(self, data: bytes) -> None:
-        for line in self._reader.feed(data):
-            if isinstance(line, SkippedLine):
-                self._observer.on_skipped(line)
-            else:
-                self._observer.on_line(line)
+        lines = self._reader.feed(data)
+        if lines and isinstance(lines[0], SkippedLine):  # it began before all others
+            self._observer.on_skipped(lines[0])
+            del lines[0]
+        self._observer.on_lines(cast("list[bytes]", lines))
         if self._reader.skipped_bytes > MAX_SKIPPED_BYTES:
             self.close()
             self._on_endless()

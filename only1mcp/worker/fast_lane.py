@@ -1,10 +1,8 @@
 """What is rare in the fast lane: everything that its compiled part leaves to Python."""
 
 import asyncio
-import logging
 from array import array
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -13,18 +11,12 @@ from only1mcp.backends.call import Cancel, refusal
 from only1mcp.backends.http_rules import check_id, message_of
 from only1mcp.config.settings import Settings
 from only1mcp.errors import (
-    BackendLost,
     BackendProtocolError,
-    BackendTimeout,
-    BackendUnreachable,
-    Cancelled,
     Forbidden,
     Only1MCPError,
 )
 from only1mcp.ingress.fast_exchange import FastExchange, whole
-from only1mcp.ingress.guard import Connections, Guard
-from only1mcp.ingress.limits import Limits
-from only1mcp.ingress.origin import OriginCheck
+from only1mcp.links.wire import decode_failure
 from only1mcp.observability.metrics import BUCKETS_S
 from only1mcp.process.context import Context
 from only1mcp.protocol import jsonrpc
@@ -35,9 +27,8 @@ from only1mcp.protocol.versions import LEGACY_VERSIONS, Era
 from only1mcp.proxy.answer import failure, relay
 from only1mcp.proxy.exchange import Answer, Request
 from only1mcp.proxy.journey import Outcome
-from only1mcp.proxy.pipeline import Parts, Pipeline
 from only1mcp.proxy.task_relay import unwanted_task
-from only1mcp.tasks import Tasks, until
+from only1mcp.tasks import until
 from only1mcp.transports.streamable_http import (
     CONNECT_S,
     MAX_MESSAGE_BYTES,
@@ -45,30 +36,17 @@ from only1mcp.transports.streamable_http import (
     read_message,
 )
 from only1mcp.worker.callers import Callers
+from only1mcp.worker.lane_failures import failure_of
+from only1mcp.worker.lane_link import LaneLink
 from only1mcp.worker.plans import LEGACY, LEGACY_WITH_TASKS, Plans
+from only1mcp.worker.surroundings import Surroundings
 
-_log = logging.getLogger(__name__)
 TICK_S = 0.25
 LONGEST_S = 3600.0
 """How long a call to a server that was removed may go on, if the server keeps it alive."""
 SWEEP_TICKS = 20
 LINES_PER_TICK = 5
 """Bound on the access log's lines about calls that went well in the lane."""
-
-
-@dataclass(frozen=True, slots=True)
-class Surroundings:
-    """What the lane stands among."""
-
-    parts: Parts
-    pipeline: Pipeline
-    origins: OriginCheck
-    limits: Limits
-    connections: Connections
-    make_guard: Callable[[], Guard]
-    tasks: Tasks
-    log: Callable[[Outcome], None]
-    """Takes the end of a request that was counted already."""
 
 
 class FastLane:
@@ -91,10 +69,15 @@ class FastLane:
         )  # fmt: skip
         self.lane.max_held = around.limits.max_buffered
         around.connections.held.bodies = self.lane
-        self._plans.carry(self.lane, shared.settings)
+        self._link = LaneLink(self.lane, shared.runtime_dir.lane_socket, around.tasks)
+        self._plans.carry(self.lane, self._link.line, shared.settings)
         around.parts.edition.on_change = self.lane.forget
         around.pipeline.inbox.cancel_carried = self._cancel
         self._timer = loop.call_later(TICK_S, self._tick)
+
+    def reach_host(self) -> None:
+        """Begin to make the link to the host, at first or again."""
+        self._link.start()
 
     def _cancel(self, session: str, request_id: bytes) -> bool:
         """End a call at its client's wish, if it is one of ours."""
@@ -112,7 +95,7 @@ class FastLane:
 
     def follow(self, settings: Settings) -> None:
         """Carry calls to the servers of other settings from now on."""
-        for pool in self._plans.carry(self.lane, settings):
+        for pool in self._plans.carry(self.lane, self._link.line, settings):
             self._around.tasks.spawn(self._retire(pool))
         self.lane.hosts.clear()
         self._callers.forget()
@@ -143,6 +126,7 @@ class FastLane:
         """End what is left."""
         self._timer.cancel()
         self._plans.close()
+        self._link.close()
         for front in list(self.lane.fronts):
             if front.transport is not None:
                 front.transport.abort()
@@ -308,7 +292,7 @@ class FastLane:
             answer = HttpAnswer(status, None, read_message(server_id, status, body))
             check_id(server_id, call.upstream_id, answer)
             if not call.plan.modern and call.plan.opened.is_forgotten(answer):
-                self._go_common(call)
+                self.go_common(call)
                 return
             reply = message_of(server_id, answer)
         except Only1MCPError as error:
@@ -316,37 +300,24 @@ class FastLane:
         else:
             self.relay(call, reply)
 
-    def _go_common(self, call: Any) -> None:
-        """Send a call again the common way."""
-        _, target, _ = call.plan.about
+    def go_common(self, call: Any) -> None:
+        """Send a call again the common way, which knows what to do with a server that is not up."""
+        envelope = call.envelope
+        target = envelope.uri if envelope.method == "resources/read" else envelope.name
         headers = McpHeaders(
-            _text(call.version), call.envelope.method, encode_value(target), _text(call.session)
+            _text(call.version), envelope.method, encode_value(target), _text(call.session)
         )
-        front, body = call.front, call.envelope.body
+        front, body = call.front, envelope.body
         front.go_common(self._handle(front, call.caller, headers, body, is_charged=True))
+
+    def failed(self, call: Any, payload: bytes) -> None:
+        """Answer a call with a failure that the host tells of."""
+        self._fail(call, decode_failure(payload))
 
     def fail(self, call: Any, kind: str, error: Exception | None) -> None:
         """Answer a call that got no answer."""
         _, _, server_id = call.plan.about
-        detail = None if error is None else repr(error)
-        failures: dict[str, Only1MCPError] = {
-            "unreachable": BackendUnreachable(f"server {server_id} cannot be reached"),
-            "lost": BackendLost(f"server {server_id} closed the connection during the call"),
-            "ended": BackendLost(f"server {server_id} ended the stream without a response"),
-            "timeout": BackendTimeout(
-                f"server {server_id} did not answer within {call.plan.timeout_s:g} s",
-                hint="the call may still run there; raise `timeout` if it needs longer",
-            ),
-            "cancelled": Cancelled("the request was cancelled"),
-            "foreign": BackendProtocolError(f"server {server_id} answered another request"),
-            "size": BackendProtocolError(f"server {server_id} answered with too many bytes"),
-            "garbage": BackendProtocolError(
-                f"server {server_id} answered with something that is not JSON-RPC"
-            ),
-            "protocol": BackendProtocolError(f"server {server_id} does not speak HTTP as it must"),
-        }
-        failed = failures[kind]
-        failed.detail = detail
+        failed = failure_of(kind, server_id, call.plan.timeout_s, error)
         if kind in ("timeout", "cancelled"):
             self._stop(call)
         self._fail(call, failed)
@@ -369,10 +340,13 @@ class FastLane:
         self._record(call, "cancelled", None)
 
     def _stop(self, call: Any) -> None:
-        """Tell a legacy server; a modern one understands the broken connection."""
+        """Tell a legacy server; a modern one understands the broken connection.
+
+        The host tells its servers itself.
+        """
         if call.reading is not None:
             call.reading.cancel()
-        if not call.plan.modern:
+        if not call.plan.modern and call.plan.ids is not None:
             params = b'{"requestId":%b}' % call.upstream_id
             call.plan.ids.reply(jsonrpc.notification("notifications/cancelled", params))
 

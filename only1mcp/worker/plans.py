@@ -43,12 +43,14 @@ class Carried:
     """A server that the lane reaches."""
 
     server: Server
-    session: HttpSession
-    pool: Any
+    way: Any
+    """Connections to it, or the lane's link to the host, which owns it."""
     index: int
     """Its place in the metrics."""
-    line: bytes
-    """The request's head as far as all calls have it in common."""
+    session: HttpSession | None = None
+    """None at the host."""
+    line: bytes = b""
+    """The request's head as far as all calls have it in common; the host is sent none."""
 
 
 class Plans:
@@ -59,7 +61,7 @@ class Plans:
         self._metrics = metrics
         self._carried: dict[str, Carried] = {}
 
-    def carry(self, lane: Any, settings: Settings) -> list[Any]:
+    def carry(self, lane: Any, link: Any, settings: Settings) -> list[Any]:
         """Have the lane reach these servers, as far as it can.
 
         Returns the pools that it does not need any more; a server that did not move keeps its own.
@@ -67,6 +69,10 @@ class Plans:
         before, self._carried = self._carried, {}
         slots = settings.slot_of
         for server in settings.servers:
+            if server.transport == "stdio":
+                slot = slots[server.id]
+                self._carried[server.id] = Carried(server, link.way(slot), slot)
+                continue
             backend = self._parts.means.backends[server.id]
             session = backend.only_session if isinstance(backend, HttpBackend) else None
             if session is None:
@@ -76,19 +82,20 @@ class Plans:
                 continue
             known = before.get(server.id)
             if known is not None and known.session is session:
-                pool = before.pop(server.id).pool
+                pool = before.pop(server.id).way
             else:
                 connect = _connector(url.scheme, url.hostname or "", url.port)
                 pool = lane.pool(connect, MAX_CONNECTIONS)
             path = (url.path or "/") + (f"?{url.query}" if url.query else "")
             line = _head(path, url.netloc, server.headers)
-            self._carried[server.id] = Carried(server, session, pool, slots[server.id], line)
-        return [carried.pool for carried in before.values()]
+            self._carried[server.id] = Carried(server, pool, slots[server.id], session, line)
+        return [carried.way for carried in before.values() if carried.session is not None]
 
     def close(self) -> None:
         """Close what is open to the servers."""
         for carried in self._carried.values():
-            carried.pool.close()
+            if carried.session is not None:
+                carried.way.close()
 
     def plan(self, envelope: Envelope, features: bytes, scope: Scope) -> Any:
         """Return the plan for calls like this one; False when they take the common way.
@@ -149,17 +156,17 @@ class Plans:
         return era is Era.MODERN or learning.knows(LEARNED_LEGACY)
 
     def _write(self, carried: Carried, way: Route, method: str, era: Era) -> Any:
-        session = carried.session
-        if era is Era.MODERN:
-            opened, headers = None, modern_headers(Outgoing(method, b"", era, way.target))
-        elif session.opened is None:
-            return None  # the common way opens it
-        else:
-            opened = session.opened
-            headers = {"Mcp-Method": method, **session.opened_headers}
-        head = carried.line + _fields(headers.items()) + b"Content-Length: "
+        session, opened, head = carried.session, None, b""
+        if session is not None:
+            headers = modern_headers(Outgoing(method, b"", era, way.target))
+            if era is Era.LEGACY:
+                opened = session.opened
+                if opened is None:
+                    return None  # the common way opens it
+                headers = {"Mcp-Method": method, **session.opened_headers}
+            head = carried.line + _fields(headers.items()) + b"Content-Length: "
         return Plan(
-            carried.pool, head, way.name, session, opened, era is Era.MODERN,
+            carried.way, head, way.name, session, opened, era is Era.MODERN,
             era is Era.MODERN and method in CACHEABLE_METHODS,
             self._parts.means.timeouts_s[carried.server.id],
             self._metrics.fast_slots(METHODS[method].index, carried.index),

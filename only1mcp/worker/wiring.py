@@ -47,10 +47,11 @@ from only1mcp.sessions.session import Session, SessionSealer
 from only1mcp.tasks import Tasks
 from only1mcp.transports.streamable_http import make_client
 from only1mcp.worker.events import Events, HostWatcher
-from only1mcp.worker.fast_lane import FastLane, Surroundings
+from only1mcp.worker.fast_lane import FastLane
 from only1mcp.worker.peers import WorkerPeers
 from only1mcp.worker.recorder import Recorder
 from only1mcp.worker.service import WorkerService
+from only1mcp.worker.surroundings import Surroundings
 
 SETTLE_S = 3.0
 """The longest that greetings and lists wait, after a start, for servers that are slow to start."""
@@ -116,6 +117,8 @@ class Graph:
         await self.peers.serve(self.pipeline.handle, self.pipeline.stream, self.sse.take)
         self.reporter.start()
         self.link.start()
+        if self.lane is not None:
+            self.lane.reach_host()
         asyncio.get_running_loop().call_later(SETTLE_S, self.edition.settle)
 
     async def close(self) -> None:

@@ -21,6 +21,11 @@ class Heard:
         """Take what is left of a message."""
         self.skipped.append(line)
 
+    def on_lines(self, messages: list[bytes]) -> None:
+        """Take messages that came together."""
+        for message in messages:
+            self.on_line(message)
+
     def on_stderr(self, line: bytes) -> None:
         """Take a line of standard error."""
         self.errors.append(line)

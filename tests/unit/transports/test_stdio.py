@@ -352,7 +352,7 @@ PARENT = """
 import asyncio, sys
 from only1mcp.transports.stdio import ChildProcess
 class Observer:
-    def on_line(self, line): print(child.pid, flush=True)
+    def on_lines(self, lines): print(child.pid, flush=True)
     def on_stderr(self, line): pass
     def on_exit(self, reason): pass
 async def main():

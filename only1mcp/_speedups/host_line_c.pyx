@@ -1,0 +1,110 @@
+"""The worker's end of the link on which plain calls reach the servers that the host owns.
+
+A call goes as one frame, and its answer comes as one. What the host could not send comes back, and
+takes the common way, which knows what to do while a server starts or is down.
+"""
+
+from cpython.bytes cimport PyBytes_AS_STRING
+from only1mcp._speedups.call_c cimport Call, decimal_bytes, frame_bytes, write_result
+from only1mcp._speedups.frame_head cimport CANCEL, CARRIED, FAILED, MESSAGE, REPLY
+from only1mcp._speedups.frames_c cimport frame
+from only1mcp._speedups.json_scan_c cimport scan
+from only1mcp._speedups.lane_c cimport Lane
+
+
+cdef class HostLine(Frames):
+    """One link, made again whenever it breaks, and the calls on it.
+
+    Args:
+        lane: what takes the answers.
+        admits: says of a transport whether its other end is our own user.
+    """
+
+    def __init__(self, Lane lane not None, admits):
+        self.lane = lane
+        self.admits = admits
+        self.calls = {}
+
+    def way(self, int slot):
+        """Return the way to the server in this slot."""
+        cdef HostWay way = HostWay.__new__(HostWay)
+        way.line = self
+        way.slot = slot
+        return way
+
+    cdef int start(self, Call call, int slot) except -1:
+        if self.transport is None:
+            self.lane.calls.discard(call)
+            self.lane.helper.go_common(call)
+            return 0
+        self.last += 1
+        self.carried += 1
+        call.token = self.last
+        call.upstream_id = decimal_bytes(self.last)
+        self.calls[self.last] = call
+        self.transport.write(frame_bytes(call.plan, call.envelope, self.last, slot))
+        return 0
+
+    cdef int forget(self, Call call) except -1:
+        """Have the host tell the server that nobody waits any more."""
+        if self.calls.pop(call.token, None) is call:
+            self.send(frame(CANCEL, call.token, b""))
+        return 0
+
+    cdef int take(self, int kind, unsigned long long token, bytes data, Py_ssize_t start,
+                  Py_ssize_t end) except -1:
+        cdef Lane lane = self.lane
+        cdef Call call = self.calls.get(token)
+        if call is None:
+            return 0
+        if kind == MESSAGE:
+            lane.helper.event(call, scan(data[start:end]))
+            return 0
+        del self.calls[token]
+        if kind == CARRIED:
+            return self.answer(call, data, start, end)
+        lane.calls.discard(call)
+        if kind == REPLY:
+            lane.helper.relay(call, scan(data[start:end]))
+        elif kind == FAILED:
+            lane.helper.failed(call, data[start:end])
+        else:
+            lane.helper.go_common(call)
+        return 0
+
+    cdef int answer(self, Call call, bytes data, Py_ssize_t start, Py_ssize_t end) except -1:
+        """Answer the client with the result behind the byte that tells its type."""
+        cdef Lane lane = self.lane
+        cdef bint is_typed = PyBytes_AS_STRING(data)[start]
+        if (call.exchange is None and not call.plan.hinted
+                and (is_typed or not call.plan.modern)):
+            lane.carried(call)
+            if call.front.transport is not None:
+                write_result(call.front.transport, data, start + 1, end, call.envelope.id,
+                             lane.draining)
+            call.front.done()
+            return 0
+        lane.calls.discard(call)
+        result = data[start + 1:end]
+        lane.helper.relay(call, scan(b'{"jsonrpc":"2.0","id":0,"result":%b}' % result))
+        return 0
+
+    cdef int broken(self) except -1:
+        """Fail what was under way, and have the link made again."""
+        cdef Call call
+        calls, self.calls = self.calls, {}
+        for call in calls.values():
+            self.lane.calls.discard(call)
+            self.lane.helper.fail(call, "host", None)
+        self.lane.helper.reach_host()
+        return 0
+
+
+cdef class HostWay(Way):
+    """The way to one server behind a link."""
+
+    cdef int send(self, call) except -1:
+        return self.line.start(call, self.slot)
+
+    cdef int drop(self, call) except -1:
+        return self.line.forget(call)

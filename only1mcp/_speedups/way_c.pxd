@@ -1,0 +1,5 @@
+# Type of what a plan leads over. It names no other: the modules that do would name it in a circle.
+
+cdef class Way:
+    cdef int send(self, call) except -1
+    cdef int drop(self, call) except -1

@@ -1,0 +1,26 @@
+"""What the fast lane stands among in its worker."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from only1mcp.ingress.guard import Connections, Guard
+from only1mcp.ingress.limits import Limits
+from only1mcp.ingress.origin import OriginCheck
+from only1mcp.proxy.journey import Outcome
+from only1mcp.proxy.pipeline import Parts, Pipeline
+from only1mcp.tasks import Tasks
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """The parts of the worker that it leads to."""
+
+    parts: Parts
+    pipeline: Pipeline
+    origins: OriginCheck
+    limits: Limits
+    connections: Connections
+    make_guard: Callable[[], Guard]
+    tasks: Tasks
+    log: Callable[[Outcome], None]
+    """Takes the end of a request that was counted already."""
