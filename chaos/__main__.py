@@ -3,6 +3,7 @@
 import argparse
 import json
 import sys
+from pathlib import Path
 
 from chaos import changes, clients, processes, servers
 from chaos.scenario import Findings, Scenario
@@ -12,6 +13,14 @@ SCENARIOS: dict[str, Scenario] = {
     for module in (processes, servers, clients, changes)
     for scenario in module.SCENARIOS
 }
+_PAGE = """\
+# Faults, caused and survived
+
+Written by `python -m chaos --table docs/faults.md`; `make chaos` runs the same. Each scenario
+causes its fault under load from the open-loop generator, which records the outcome of every call.
+
+| scenario | promise | | figures |
+| --- | --- | --- | --- |"""
 
 
 def main() -> None:
@@ -20,6 +29,7 @@ def main() -> None:
     parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(SCENARIOS))
     parser.add_argument("--seconds", type=float, help="how long each fault lasts")
     parser.add_argument("--json", action="store_true", dest="as_json")
+    parser.add_argument("--table", type=Path, help="write the findings as Markdown to this file")
     arguments = parser.parse_args()
     unknown = [name for name in arguments.names if name not in SCENARIOS]
     if unknown:
@@ -27,6 +37,8 @@ def main() -> None:
     found = {name: run(SCENARIOS[name], arguments.seconds) for name in arguments.names or SCENARIOS}
     if arguments.as_json:
         print(json.dumps({name: vars_of(findings) for name, findings in found.items()}))
+    if arguments.table:
+        arguments.table.write_text(table(found))
     broken = sum(bool(findings.broken) for findings in found.values())
     print(f"{len(found) - broken} passed, {broken} failed", file=sys.stderr)
     sys.exit(1 if broken else 0)
@@ -45,6 +57,16 @@ def run(scenario: Scenario, seconds: float | None = None) -> Findings:
     for promise in findings.broken:
         print(f"        broken: {promise}", file=sys.stderr)
     return findings
+
+
+def table(found: dict[str, Findings]) -> str:
+    """Write the findings as a page."""
+    rows = [
+        f"| `{name}` | {SCENARIOS[name].promise} | {'**broken**' if findings.broken else 'held'} | "
+        + ", ".join(f"{what} {figure}" for what, figure in findings.figures.items()) + " |"
+        for name, findings in found.items()
+    ]  # fmt: skip
+    return "\n".join([_PAGE, *rows, ""])
 
 
 def vars_of(findings: Findings) -> dict[str, object]:

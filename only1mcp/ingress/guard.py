@@ -29,6 +29,13 @@ class Connections:
         self.held = held or Held()
         self.limit = limit
         self.open = 0
+        self.lingering = 0
+        """How many of those that were refused are still given the time to read why."""
+
+    @property
+    def may_linger(self) -> bool:
+        """Whether one more may stay that was refused: a crowd of them would take all room."""
+        return self.lingering < max(1, self.limit // 4)
 
 
 class Inner(Protocol):
@@ -74,6 +81,7 @@ class Guard(asyncio.Protocol):
         self._stage: tuple[int, bool] | None = None
         """The request that comes in, and whether it is its head; None before the first byte."""
         self._refused = False
+        self._lingers = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Let the connection in, unless there are too many."""
@@ -137,6 +145,11 @@ class Guard(asyncio.Protocol):
             transport.abort()
             return
         transport.write(_response(refused))
+        if not self._connections.may_linger:
+            transport.close()
+            return
+        self._connections.lingering += 1
+        self._lingers = True
         transport.write_eof()
         self._timer = asyncio.get_running_loop().call_later(LINGER_S, transport.abort)
 
@@ -152,6 +165,7 @@ class Guard(asyncio.Protocol):
         self._stop_timer()
         if self._transport is not None:
             self._connections.held.resumed(self._transport)
+        self._connections.lingering -= self._lingers
         if self._inner is not None:
             self._connections.open -= 1
             self._inner.connection_lost(exc)

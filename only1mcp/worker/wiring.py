@@ -2,6 +2,8 @@
 
 import asyncio
 import itertools
+import logging
+import resource
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -53,6 +55,7 @@ from only1mcp.worker.recorder import Recorder
 from only1mcp.worker.service import WorkerService
 from only1mcp.worker.surroundings import Surroundings
 
+_log = logging.getLogger(__name__)
 SETTLE_S = 3.0
 """The longest that greetings and lists wait, after a start, for servers that are slow to start."""
 
@@ -132,8 +135,17 @@ class Graph:
 
 
 def share_of(settings: Settings) -> int:
-    """Return how many clients one worker lets in."""
-    return -(-settings.limits.max_connections // settings.workers)
+    """Return how many clients one worker lets in.
+
+    Never more than half of the files that it may open: servers need connections, too, and beyond
+    its last file uvloop closes clients without a word.
+    """
+    share = -(-settings.limits.max_connections // settings.workers)
+    files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if files == resource.RLIM_INFINITY or share <= files // 2:
+        return share
+    _log.warning("room for %d clients, not %d: raise the limit of open files", files // 2, share)
+    return files // 2
 
 
 def wall_seconds() -> int:

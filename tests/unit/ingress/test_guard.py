@@ -247,7 +247,9 @@ async def test_refused_connections_take_no_place() -> None:
                 await wire.__aenter__()
                 assert (await wire.reply()).status == 503
             assert subject.connections.open == 1
+            assert subject.connections.lingering <= 1  # the others were closed as soon as told
         await eventually(lambda: subject.connections.open == 0, "the place to be free")
+        await eventually(lambda: subject.connections.lingering == 0, "nobody to linger")
         async with Wire(port) as next_one:
             await next_one.send(GET % b"in")
             assert (await next_one.reply()).status == 200
