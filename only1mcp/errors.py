@@ -249,6 +249,12 @@ class BackendUnreachable(BackendError):
     reason = "backend_unreachable"
 
 
+class CircuitOpen(BackendUnreachable):
+    """The backend failed too often of late and is given time; the call was not sent."""
+
+    reason = "circuit_open"
+
+
 class BackendTimeout(BackendError):
     """The backend did not answer in time; the call may have run."""
 

@@ -8,7 +8,14 @@ import importlib
 import os
 from typing import TYPE_CHECKING, Any
 
-from only1mcp._speedups import cells_py, hash_ring_py, json_scan_py
+from only1mcp._speedups import (
+    balancer_py,
+    cells_py,
+    gauge_py,
+    hash_ring_py,
+    json_scan_py,
+    words_py,
+)
 
 _WANT_PURE = os.environ.get("ONLY1MCP_PURE") == "1"
 COMPILED = False
@@ -21,18 +28,24 @@ HostLine: Any = None
 WorkerLine: Any = None
 Forwarder: Any = None
 """The ends of the lane's link to the host; None likewise."""
+Choice: Any = None
 
 if TYPE_CHECKING or _WANT_PURE:
     _hash_ring, _json_scan, _cells = hash_ring_py, json_scan_py, cells_py
+    _balancer, _gauge, _words = balancer_py, gauge_py, words_py
 else:
     try:
+        from only1mcp._speedups import balancer_c as _balancer
         from only1mcp._speedups import cells_c as _cells
+        from only1mcp._speedups import gauge_c as _gauge
         from only1mcp._speedups import hash_ring_c as _hash_ring
         from only1mcp._speedups import json_scan_c as _json_scan
+        from only1mcp._speedups import words_c as _words
 
         Caller = importlib.import_module("only1mcp._speedups.call_c").Caller
         Plan = importlib.import_module("only1mcp._speedups.call_c").Plan
         Ready = importlib.import_module("only1mcp._speedups.call_c").Ready
+        Choice = importlib.import_module("only1mcp._speedups.choice_c").Choice
         Lane = importlib.import_module("only1mcp._speedups.lane_c").Lane
         HostLine = importlib.import_module("only1mcp._speedups.host_line_c").HostLine
         WorkerLine = importlib.import_module("only1mcp._speedups.forwarder_c").WorkerLine
@@ -40,9 +53,14 @@ else:
         COMPILED = True
     except ImportError:
         _hash_ring, _json_scan, _cells = hash_ring_py, json_scan_py, cells_py
+        _balancer, _gauge, _words = balancer_py, gauge_py, words_py
 
+ALGORITHMS = _balancer.ALGORITHMS
+Balancer = _balancer.Balancer
 Cells = _cells.Cells
+Gauge = _gauge.Gauge
 HashRing = _hash_ring.HashRing
+Words = _words.Words
 Envelope = _json_scan.Envelope
 scan = _json_scan.scan
 members = _json_scan.members

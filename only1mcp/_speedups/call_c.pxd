@@ -6,6 +6,7 @@ cdef class Ready
 cdef class Call
 
 from only1mcp._speedups.front_c cimport Front
+from only1mcp._speedups.gauge_c cimport Gauge
 from only1mcp._speedups.json_scan_c cimport Envelope
 from only1mcp._speedups.upstream_c cimport Upstream
 from only1mcp._speedups.way_c cimport Way
@@ -24,12 +25,16 @@ cdef class Caller:
 
 cdef class Plan:
     cdef Way way
+    cdef readonly Gauge gauge           # None at the host
+    cdef readonly object instances
+    cdef readonly Py_ssize_t place
     cdef bytes head
     cdef readonly bytes raw_name
     cdef readonly object ids
     cdef readonly object opened
     cdef readonly bint modern
     cdef readonly bint hinted
+    cdef readonly bint safe
     cdef readonly double timeout_s
     cdef Py_ssize_t slots[4]
     cdef readonly tuple about
@@ -53,6 +58,7 @@ cdef class Call:
     cdef readonly bytes request     # the message as it goes to the server, with its head
     cdef Upstream upstream
     cdef unsigned long long token       # on a link to the host
+    cdef bint is_counted         # as under way, at the instance that it went to
     cdef readonly double began
     cdef double deadline
     cdef public object exchange     # set once the answer has become a stream

@@ -5,6 +5,7 @@ from libc.string cimport memchr, memcpy
 from posix.time cimport CLOCK_MONOTONIC, clock_gettime, timespec
 from only1mcp._speedups.cells cimport o1_take
 from only1mcp._speedups.frame_head cimport CARRY, HEAD_BYTES, put_head, put_number
+from only1mcp._speedups.gauge_c cimport Gauge
 from only1mcp._speedups.json_scan_c cimport Envelope
 from only1mcp._speedups.way_c cimport Way
 
@@ -84,24 +85,33 @@ cdef class Plan:
     """How one kind of call travels: where to, under which head and name.
 
     Args:
-        way: leads to the server.
+        way: leads to the server, or to one instance of it.
+        instances: those of its server; None at the host.
+        place: its place among them.
+        gauge: what is known of it; None at the host.
         head: the request's head up to the digits of Content-Length; empty to the host.
         raw_name: the server's own name of the target as JSON; None to leave the body's as it is.
         ids: has `take_ids(count)`: the server must not see an id twice; None to the host.
         opened: the legacy session that the head names, to compare with `ids.opened`; or None.
         slots: first metric slots: request outcome and histogram, server outcome and histogram.
+        safe: whether such a call may be sent again when nobody knows if it ran.
         about: method, target and server id, for log and errors.
     """
 
-    def __init__(self, Way way not None, bytes head, raw_name, ids, opened, bint modern,
-                 bint hinted, double timeout_s, slots, tuple about):
+    def __init__(self, Way way not None, instances, Py_ssize_t place, Gauge gauge, bytes head,
+                 raw_name, ids, opened, bint modern, bint hinted, bint safe, double timeout_s,
+                 slots, tuple about):
         self.way = way
+        self.gauge = gauge
+        self.place = place
+        self.instances = instances
         self.head = head
         self.raw_name = raw_name
         self.ids = ids
         self.opened = opened
         self.modern = modern
         self.hinted = hinted
+        self.safe = safe
         self.timeout_s = timeout_s
         for i in range(4):
             self.slots[i] = slots[i]

@@ -11,6 +11,7 @@ cdef extern from "Python.h":
     const char *PyUnicode_AsUTF8AndSize(str text, Py_ssize_t *size) except NULL
 
 from only1mcp._speedups.call_c cimport Call, Caller, Plan, Ready, now, result_bytes
+from only1mcp._speedups.choice_c cimport Choice
 from only1mcp._speedups.http_head cimport (
     HAS_AUTHORIZATION, HAS_METHOD, HAS_NAME, HAS_SESSION, HAS_VERSION, OTHER, RECOGNISED,
     RequestHead, Span, read_request,
@@ -47,7 +48,7 @@ cdef class Front:
         cancel, self.cancel = self.cancel, None
         if call is not None:
             self.call = None
-            self.lane.calls.discard(call)
+            self.lane.leave(call)
             call.plan.way.drop(call)
             self.lane.helper.cancelled(call)
         if cancel is not None:
@@ -209,7 +210,8 @@ cdef class Front:
         cdef Lane lane = self.lane
         cdef str target = envelope.uri if envelope.method == "resources/read" else envelope.name
         cdef bytes caps = b""
-        cdef tuple key
+        cdef tuple key, known
+        cdef unsigned long long place = 0
         if target is None or envelope.token_start or len(target) > LONGEST_KEY:
             return None
         if envelope.version_start:
@@ -219,9 +221,10 @@ cdef class Front:
         elif session is None:
             return None
         else:
-            caps = lane.session_of(session, version, caller)
-            if caps is None or b'"task"' in envelope.body:  # it may ask for a task
+            known = lane.session_of(session, version, caller)
+            if known is None or b'"task"' in envelope.body:  # it may ask for a task
                 return None
+            caps, place = known
         key = (envelope.version_start > 0, envelope.method, target, caps, caller.scope)
         found = lane.plans.get(key)
         if found is None:
@@ -229,18 +232,16 @@ cdef class Front:
             lane.remember(key, found)
         if not found:
             return None
-        cdef Plan plan = found
-        if plan.opened is not None and plan.ids.opened is not plan.opened:
-            del lane.plans[key]
-            return None
-        return plan
+        if isinstance(found, Choice):
+            return (<Choice>found).pick(envelope, place, self.active)
+        return <Plan?>found
 
     cdef bint answer_ready(self, const unsigned char *raw, RequestHead *head, Envelope envelope,
                            bytes version, bytes session, Caller caller) except -1:
         """Answer from ready-made bytes: a list, a greeting; False when there are none."""
         cdef Lane lane = self.lane
         cdef Ready ready
-        cdef tuple key
+        cdef tuple key, known
         cdef bytes caps
         if envelope.name is not None or envelope.uri is not None or envelope.token_start:
             return False
@@ -254,9 +255,10 @@ cdef class Front:
         else:
             if session is None:
                 return False
-            caps = lane.session_of(session, version, caller)
-            if caps is None:
+            known = lane.session_of(session, version, caller)
+            if known is None:
                 return False
+            caps = known[0]
         key = (envelope.version_start > 0, envelope.method, None, caps, caller.scope)
         found = lane.plans.get(key)
         if found is None:
@@ -285,7 +287,7 @@ cdef class Front:
         call.began = self.active
         call.deadline = self.active + plan.timeout_s
         self.call = call
-        self.lane.calls.add(call)
+        self.lane.enter(call)
         plan.way.send(call)
         return 0
 

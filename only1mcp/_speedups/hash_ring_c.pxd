@@ -8,6 +8,8 @@ cdef class HashRing:
 
     cpdef int pick(self, key) except -1
 
+    cpdef int node(self, Py_ssize_t at) except -1
+
     @cython.locals(low=Py_ssize_t, high=Py_ssize_t, middle=Py_ssize_t,
                    places="unsigned long long[::1]")
-    cdef int _at(self, unsigned long long place) except -1
+    cpdef Py_ssize_t find(self, unsigned long long place) except -1

@@ -48,10 +48,14 @@ class HashRing:
 
     def pick(self, key: bytes) -> int:
         """Return the node that owns the key (bytes)."""
-        return self._at(xxh3_64_intdigest(key))
+        return self.node(self.find(xxh3_64_intdigest(key)))
 
-    def _at(self, place: int) -> int:
-        """Return the node of the first place at or after this one, going round."""
+    def node(self, at: int) -> int:
+        """Return the node that owns the place with this number."""
+        return self._nodes[at]
+
+    def find(self, place: int) -> int:
+        """Return the number of the first place at or after this one, going round."""
         low = 0
         high = self.size
         places = self._places
@@ -63,4 +67,4 @@ class HashRing:
                 high = middle
         if low == self.size:
             low = 0
-        return self._nodes[low]
+        return low

@@ -34,7 +34,7 @@ cdef class HostLine(Frames):
 
     cdef int start(self, Call call, int slot) except -1:
         if self.transport is None:
-            self.lane.calls.discard(call)
+            self.lane.leave(call)
             self.lane.helper.go_common(call)
             return 0
         self.last += 1
@@ -63,7 +63,7 @@ cdef class HostLine(Frames):
         del self.calls[token]
         if kind == CARRIED:
             return self.answer(call, data, start, end)
-        lane.calls.discard(call)
+        lane.leave(call)
         if kind == REPLY:
             lane.helper.relay(call, scan(data[start:end]))
         elif kind == FAILED:
@@ -84,7 +84,7 @@ cdef class HostLine(Frames):
                              lane.draining)
             call.front.done()
             return 0
-        lane.calls.discard(call)
+        lane.leave(call)
         result = data[start + 1:end]
         lane.helper.relay(call, scan(b'{"jsonrpc":"2.0","id":0,"result":%b}' % result))
         return 0
@@ -94,7 +94,7 @@ cdef class HostLine(Frames):
         cdef Call call
         calls, self.calls = self.calls, {}
         for call in calls.values():
-            self.lane.calls.discard(call)
+            self.lane.leave(call)
             self.lane.helper.fail(call, "host", None)
         self.lane.helper.reach_host()
         return 0

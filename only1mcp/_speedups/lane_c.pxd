@@ -31,8 +31,11 @@ cdef class Lane:
     cdef public long log_budget
 
     cdef int remember(self, tuple key, plan) except -1
+    cdef int enter(self, Call call) except -1
+    cdef int leave(self, Call call) except -1
+    cdef int well(self, Call call) except -1
     cdef int give_up(self, Call call, str kind) except -1
-    cdef bytes session_of(self, bytes session, bytes version, Caller caller)
+    cdef tuple session_of(self, bytes session, bytes version, Caller caller)
     cdef int carried(self, Call call) except -1
     cdef int count(self, Call call, double seconds) except -1
     cdef int observe(self, Py_ssize_t at, double seconds) except -1

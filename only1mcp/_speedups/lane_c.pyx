@@ -13,6 +13,9 @@ from only1mcp._speedups.call_c cimport Call, Caller, Plan, Ready, now
 from only1mcp._speedups.front_c cimport Front
 from only1mcp._speedups.pool_c cimport Pool
 
+cdef enum:
+    BREAKER = 2             # the word of an instance's row
+
 cdef class Lane:
     """What the connections of one worker share.
 
@@ -79,7 +82,33 @@ cdef class Lane:
 
     def end(self, Call call not None):
         """Learn that a call has ended that was in the helper's hands."""
-        self.calls.discard(call)
+        self.leave(call)
+
+    cdef int enter(self, Call call) except -1:
+        """Note that a call is under way."""
+        self.calls.add(call)
+        call.is_counted = True
+        if call.plan.gauge is not None:
+            call.plan.gauge.enter()
+        return 0
+
+    cdef int leave(self, Call call) except -1:
+        """Note that a call is not under way any more."""
+        if call.is_counted:
+            call.is_counted = False
+            self.calls.discard(call)
+            if call.plan.gauge is not None:
+                call.plan.gauge.leave()
+        return 0
+
+    cdef int well(self, Call call) except -1:
+        """Note that an instance has answered."""
+        if call.plan.gauge is None:
+            return 0
+        call.plan.gauge.note(<unsigned long long>((now() - call.began) * 1e6), False)
+        if call.plan.gauge.row[BREAKER]:
+            self.helper.well(call)
+        return 0
 
     def cancel(self, bytes session not None, bytes request_id not None):
         """End a call of a legacy session at its client's wish; say whether it was one of ours."""
@@ -91,7 +120,7 @@ cdef class Lane:
         return False
 
     cdef int give_up(self, Call call, str kind) except -1:
-        self.calls.discard(call)
+        self.leave(call)
         call.plan.way.drop(call)
         self.helper.fail(call, kind, None)
         return 0
@@ -134,8 +163,11 @@ cdef class Lane:
             self.plans[key] = plan
         return 0
 
-    cdef bytes session_of(self, bytes session, bytes version, Caller caller):
-        """Return the features key of a legacy session that may take the lane; or None."""
+    cdef tuple session_of(self, bytes session, bytes version, Caller caller):
+        """Return what a legacy session that may take the lane is known by; or None.
+
+        That is the key of its features, and the place of its calls among instances.
+        """
         cdef tuple key = (session, version, caller)
         if len(session) > LONGEST_KEY or version is not None and len(version) > LONGEST_KEY:
             return None
@@ -147,12 +179,12 @@ cdef class Lane:
             found = self.helper.session(session, version, caller)
             if len(self.sessions) >= MANY_PLANS:
                 self.sessions.clear()
-            self.sessions[key] = found or b""
+            self.sessions[key] = found or ()
         return found or None
 
     cdef int carried(self, Call call) except -1:
         """Note the end of a call that went well."""
-        self.calls.discard(call)
+        self.leave(call)
         self.count(call, now() - call.began)
         if self.log_budget > 0:
             self.log_budget -= 1

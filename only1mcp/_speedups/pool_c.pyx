@@ -98,7 +98,7 @@ cdef class Pool(Way):
             self.refuse(call, error)
 
     cdef int refuse(self, Call call, error) except -1:
-        self.lane.calls.discard(call)
+        self.lane.leave(call)
         self.lane.helper.fail(call, "unreachable", error)
         return 0
 

@@ -242,7 +242,7 @@ cdef class Upstream:
             if message is not None and message.kind == 3:
                 return self.deliver(message)
         self.release()
-        self.pool.lane.calls.discard(call)
+        self.pool.lane.leave(call)
         self.pool.lane.helper.odd(call, status, body)
         return 0
 
@@ -255,6 +255,8 @@ cdef class Upstream:
         if reply.id is not None and reply.id != call.upstream_id:
             return self.fail("foreign", None)
         self.release()
+        lane.leave(call)
+        lane.well(call)
         if (call.exchange is None and reply.result_end and not plan.hinted
                 and (not plan.modern or reply.result_type not in (None, "task"))):
             lane.carried(call)
@@ -263,7 +265,6 @@ cdef class Upstream:
                              call.envelope.id, lane.draining)
             front.done()
         else:
-            lane.calls.discard(call)
             lane.helper.relay(call, reply)
         return 0
 
@@ -315,6 +316,6 @@ cdef class Upstream:
         if self.event_id is not None and kind in ("lost", "ended") and not call.plan.modern:
             lane.helper.resume(call, self.event_id, self.retry_ms)
             return 0
-        lane.calls.discard(call)
+        lane.leave(call)
         lane.helper.fail(call, kind, error)
         return 0

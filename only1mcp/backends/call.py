@@ -44,6 +44,8 @@ class Outgoing:
     """Whether it must travel on the connection that is this session's own, as tasks do."""
     place: str = ""
     """The instance to ask, of a server with several; where a task has begun, it is noted here."""
+    timed_out: bool = False
+    """Whether it was given up because there was no answer, and not because nobody wants it."""
 
 
 Respond = Callable[[bytes], None]

@@ -8,10 +8,10 @@ import aiohttp
 from only1mcp._speedups import Envelope
 from only1mcp.backends.call import NOTHING, Cancel, Outgoing, ReplySink
 from only1mcp.backends.http_session import HttpSession
-from only1mcp.errors import BackendLost, BackendUnreachable, Only1MCPError
+from only1mcp.backends.instances import Chosen, Instances
+from only1mcp.errors import BackendError, BackendLost, BackendUnreachable, Only1MCPError
 from only1mcp.protocol.client_features import Feature
 from only1mcp.registry.server import Server
-from only1mcp.routing.load_balancer import make_load_balancer
 from only1mcp.tasks import Tasks
 from only1mcp.transports.streamable_http import StreamableHttp
 
@@ -22,24 +22,19 @@ class HttpBackend:
     """Sends each call to one instance; to another when the first cannot be reached."""
 
     def __init__(
-        self, server: Server, client: aiohttp.ClientSession, tasks: Tasks, virtual_nodes: int,
+        self, server: Server, client: aiohttp.ClientSession, tasks: Tasks, instances: Instances,
         before: "HttpBackend | None" = None,
     ) -> None:  # fmt: skip
         self._server = server
         self._tasks = tasks
         self._calls: set[asyncio.Task[None]] = set()
+        self.instances = instances
         kept = before._shared_with(server) if before is not None else {}
-        self._sessions = [
+        self.sessions = [
             kept.get(place.url) or open_session(server, client, tasks, place.url)
             for place in server.instances
         ]
         self._urls = [place.url for place in server.instances]
-        self._balancer = make_load_balancer(server.algorithm, server.instances, virtual_nodes)
-
-    @property
-    def only_session(self) -> HttpSession | None:
-        """The session with the only instance; None when there are several."""
-        return self._sessions[0] if len(self._sessions) == 1 else None
 
     def call(self, outgoing: Outgoing, sink: ReplySink) -> Cancel:
         """Send a request; the returned function abandons it and its connection."""
@@ -57,53 +52,76 @@ class HttpBackend:
         sink.on_reply(reply)
 
     async def _request(self, outgoing: Outgoing, sink: ReplySink) -> Envelope:
+        """Ask one instance after the other, as long as that cannot do harm."""
         if outgoing.place:
-            return await self._at(outgoing.place).request(outgoing, sink)
-        first = self._balancer.pick((outgoing.target or outgoing.method).encode())
-        count = len(self._sessions)
-        last: Only1MCPError = BackendUnreachable("the server has no instance")
-        for step in range(max(count, 2)):
-            session = self._sessions[(first + step) % count]
+            return await self._ask(self.instances.at(self._at(outgoing.place)), outgoing, sink)
+        count, tried = len(self.sessions), 0
+        last: Only1MCPError | None = None
+        for _ in range(max(count, 2)):
             try:
-                reply = await session.request(outgoing, sink)
+                chosen = self.instances.choose(outgoing, tried if count > 1 else 0)
+            except BackendUnreachable as error:
+                raise last or error from None
+            tried |= 1 << chosen.place
+            try:
+                reply = await self._ask(chosen, outgoing, sink)
             except BackendUnreachable as error:
                 last = error
                 if count == 1:
                     break
             except BackendLost as error:
                 last = error
-                if not outgoing.safe:
+                if not outgoing.safe or not self.instances.may_repeat():
                     break
             else:
                 if count > 1 and reply.result_type == "task":
-                    outgoing.place = self._urls[(first + step) % count]
+                    outgoing.place = self._urls[chosen.place]
                 return reply
-        raise last
+        raise last or BackendUnreachable("the server has no instance")
 
-    def _at(self, url: str) -> HttpSession:
-        """Return the session with one instance, which alone knows what it is asked about."""
+    async def _ask(self, chosen: Chosen, outgoing: Outgoing, sink: ReplySink) -> Envelope:
+        """Ask one instance, and take down what became of it."""
+        instances = self.instances
+        try:
+            reply = await self.sessions[chosen.place].request(outgoing, sink)
+        except BackendError as error:
+            instances.failed(chosen.place, chosen.token, error.for_operator())
+            raise
+        except BaseException:
+            if outgoing.timed_out:
+                instances.failed(chosen.place, chosen.token, "no answer in time")
+            else:
+                instances.abandoned(chosen)
+            raise
+        finally:
+            instances.ended(chosen)
+        instances.answered(chosen)
+        return reply
+
+    def _at(self, url: str) -> int:
+        """Return the place of one instance, which alone knows what it is asked about."""
         if url not in self._urls:
             raise BackendUnreachable("the instance that holds the task is not configured any more")
-        return self._sessions[self._urls.index(url)]
+        return self._urls.index(url)
 
     def _shared_with(self, server: Server) -> dict[str, HttpSession]:
         """Return the sessions that a successor can go on with, by their addresses."""
         ours = self._server
         if (ours.headers, ours.handshake_timeout_s) != (server.headers, server.handshake_timeout_s):
             return {}
-        return dict(zip(self._urls, self._sessions, strict=True))
+        return dict(zip(self._urls, self.sessions, strict=True))
 
     async def retire(self, successor: "HttpBackend | None", timeout_s: float) -> None:
         """End what a successor has not taken over, once the calls under way have ended."""
         if self._calls:
             await asyncio.wait(self._calls, timeout=timeout_s)
-        kept = successor._sessions if successor is not None else []
-        ours = [session for session in self._sessions if session not in kept]
+        kept = successor.sessions if successor is not None else []
+        ours = [session for session in self.sessions if session not in kept]
         await asyncio.gather(*(session.close() for session in ours))
 
     async def close(self) -> None:
         """End the sessions with the server."""
-        await asyncio.gather(*(session.close() for session in self._sessions))
+        await asyncio.gather(*(session.close() for session in self.sessions))
 
 
 def open_session(

@@ -5,6 +5,7 @@ import os
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TypeVar
 
 from pydantic import SecretStr
 
@@ -15,12 +16,20 @@ from only1mcp.config.passing import header_problem, program_problems, split_addr
 from only1mcp.config.positions import Document, dotted
 from only1mcp.config.positions import Path as KeyPath
 from only1mcp.config.problems import NOWHERE, ConfigInvalid, Problem
-from only1mcp.config.schema import ClientServerSection, ConfigFile, ProxySection, ServerSection
+from only1mcp.config.schema import (
+    BreakerSection,
+    ClientServerSection,
+    ConfigFile,
+    ProxySection,
+    RoutingSection,
+    Section,
+    ServerSection,
+)  # fmt: skip
 from only1mcp.config.settings import Settings
 from only1mcp.config.substitution import is_text
 from only1mcp.ingress.limits import Limits
 from only1mcp.protocol.names import server_id
-from only1mcp.registry.server import Instance, Server
+from only1mcp.registry.server import BreakerPolicy, Instance, Routing, Server
 
 _KINDS = frozenset(
     {"stdio", "local", "http", "streamable-http", "streamablehttp", "streamable_http", "remote",
@@ -28,6 +37,7 @@ _KINDS = frozenset(
 )  # fmt: skip
 """What clients call their transports."""
 MAX_AUTO_WORKERS = 4
+_Section = TypeVar("_Section", bound=Section)
 _OF_PROGRAMS: tuple[str, ...] = ("args", "env", "cwd")
 _OF_ADDRESSES: tuple[str, ...] = ("headers", "auth")
 
@@ -55,7 +65,6 @@ def compile_settings(
         limits=_limits(proxy),
         websocket=proxy.listen.websocket,
         sse=proxy.listen.sse,
-        virtual_nodes=proxy.routing.virtual_nodes,
         page_size=proxy.page_size,
         log_level=config.log.level,
         log_format=config.log.format,
@@ -171,7 +180,7 @@ class _Compiler:
             return None
         proxy = self._config.proxy
         health, check = proxy.health, section.health_check
-        instances = [Instance(place.url, place.weight) for place in section.instances]
+        instances = [Instance(place.url, place.weight, place.region) for place in section.instances]
         if section.url is not None:
             instances = [Instance(section.url)]
         return Server(
@@ -184,11 +193,13 @@ class _Compiler:
             cwd=None if section.cwd is None else str(Path(section.cwd).expanduser()),
             instances=tuple(instances),
             headers=headers,
-            algorithm=(section.routing or proxy.routing).algorithm,
+            routing=_routing(proxy.routing, section.routing),
+            breaker=_breaker(proxy.circuit_breaker, section.circuit_breaker),
             timeout_s=section.timeout or proxy.timeout,
             handshake_timeout_s=section.handshake_timeout or proxy.handshake_timeout,
             check_interval_s=check.interval or health.check_interval,
             check_timeout_s=check.timeout or health.timeout,
+            check_successes=check.success_threshold or health.success_threshold,
             check_failures=check.failure_threshold or health.failure_threshold,
         )
 
@@ -218,7 +229,7 @@ class _Compiler:
         if section.command:
             address, keys, hint = "command", _OF_ADDRESSES, "give a program what it needs in env"
         for key in keys:
-            if getattr(section, key):
+            if key in section.model_fields_set and getattr(section, key):
                 self._problem((*path, key), f"does not go with {address}", hint, key=True)
 
     def _kind(self, section: ServerSection, path: KeyPath) -> str:
@@ -291,6 +302,34 @@ class _Compiler:
             if "@" in parts.netloc and "authorization" in headers:
                 what = "holds credentials, and so do the headers or auth"
                 self._problem(at, what, "keep one of them: a request has room for one")
+
+
+def _routing(common: RoutingSection, own: RoutingSection | None) -> Routing:
+    section = _merged(common, own)
+    return Routing(
+        algorithm=section.algorithm,
+        virtual_nodes=section.virtual_nodes,
+        hash_key=section.hash_key,
+        hash_arguments=tuple(section.hash_arguments),
+        spare_percent=round((section.load_bound - 1) * 100),
+        sticky=section.sticky_sessions,
+        region=section.region,
+        adjusts=section.adjust_weights,
+        panic_percent=section.panic_threshold,
+    )
+
+
+def _breaker(common: BreakerSection, own: BreakerSection | None) -> BreakerPolicy:
+    section = _merged(common, own)
+    return BreakerPolicy(
+        section.failure_threshold, section.success_threshold, round(section.timeout * 1000)
+    )
+
+
+def _merged(common: _Section, own: _Section | None) -> _Section:
+    """Let what a server says for itself stand before what is said for all, key by key."""
+    said = {} if own is None else {key: getattr(own, key) for key in own.model_fields_set}
+    return common.model_copy(update=said)
 
 
 def is_loopback(host: str) -> bool:

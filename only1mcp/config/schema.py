@@ -31,7 +31,10 @@ Origin = Annotated[str, StringConstraints(pattern=ORIGIN_PATTERN)]
 KEY_HASH_PATTERN = r"^sha256:[0-9a-f]{64}$"
 KeyHash = Annotated[str, StringConstraints(pattern=KEY_HASH_PATTERN)]
 Pattern = Annotated[str, StringConstraints(min_length=1, max_length=256)]
-Algorithm = Literal["round_robin", "consistent_hash"]
+Algorithm = Literal[
+    "round_robin", "least_connections", "consistent_hash", "random", "weighted_random"
+]
+MAX_INSTANCES = 64
 Version = Annotated[
     Literal["1.0", "1"], BeforeValidator(str), WithJsonSchema({"enum": ["1.0", "1", 1]})
 ]
@@ -74,8 +77,32 @@ class ListenSection(Section):
 class RoutingSection(Section):
     """How instances of a server share its calls."""
 
-    algorithm: Algorithm = Field("round_robin", description="How an instance is chosen.")
-    virtual_nodes: int = Field(150, ge=1, le=1000, description="Of consistent_hash.")
+    algorithm: Algorithm = Field("least_connections", description="How an instance is chosen.")
+    virtual_nodes: int = Field(
+        150, ge=1, le=1000, description="Of each instance on the ring of consistent_hash."
+    )
+    hash_key: Literal["session", "tool", "arguments"] = Field(
+        "tool", description="What places a call with consistent_hash."
+    )
+    hash_arguments: list[str] = Field(
+        [], description="Arguments that place it, with hash_key: arguments; all when left out."
+    )
+    load_bound: float = Field(
+        1.25, ge=1.0, le=10.0,
+        description="How much of its share of the calls under way an instance takes with "
+        "consistent_hash before the next takes over; 1 for no bound.",
+    )  # fmt: skip
+    sticky_sessions: bool = Field(
+        True, description="Whether the calls of a legacy session stay with one instance."
+    )
+    region: str = Field("", description="Ours; instances of the same region come first.")
+    adjust_weights: bool = Field(
+        False, description="Give instances that are slow or fail less than their weight."
+    )
+    panic_threshold: int = Field(
+        0, ge=0, le=100,
+        description="Percentage of instances: when fewer are up, calls go to all.",
+    )  # fmt: skip
 
 
 class HealthSection(Section):
@@ -85,6 +112,9 @@ class HealthSection(Section):
     timeout: Duration = Field(5.0, description="Time for the answer to a check.")
     failure_threshold: int = Field(
         3, ge=1, le=100, description="Unanswered checks in a row after which a server is down."
+    )
+    success_threshold: int = Field(
+        2, ge=1, le=100, description="Answered ones after which an instance is up again."
     )
 
 
@@ -128,6 +158,18 @@ class AccessSection(Section):
     keys: list[KeySection] = Field([], max_length=1000, description="One for each owner.")
 
 
+class BreakerSection(Section):
+    """When an instance that fails gets no calls for a while."""
+
+    failure_threshold: int = Field(
+        5, ge=1, le=1000, description="Failures in a row that open its circuit breaker."
+    )
+    success_threshold: int = Field(
+        3, ge=1, le=1000, description="Calls let through to try it; all must go well."
+    )
+    timeout: Duration = Field(30.0, description="Time until it is tried again.")
+
+
 class ProxySection(Section):
     """The gateway itself."""
 
@@ -150,6 +192,7 @@ class ProxySection(Section):
     routing: RoutingSection = RoutingSection()
     health: HealthSection = HealthSection()
     rate_limit: DefaultRateSection = DefaultRateSection()
+    circuit_breaker: BreakerSection = BreakerSection()
 
 
 class LogSection(Section):
@@ -174,6 +217,7 @@ class InstanceSection(Section):
 
     url: HttpUrl = Field(description="Its MCP endpoint.")
     weight: int = Field(1, ge=1, le=1000, description="Its share of the calls.")
+    region: str = Field("", description="Where it is; see routing.region.")
 
 
 class AuthSection(Section):
@@ -192,6 +236,9 @@ class CheckSection(Section):
     failure_threshold: int | None = Field(
         None, ge=1, le=100, description="Unanswered checks in a row after which it is down."
     )
+    success_threshold: int | None = Field(
+        None, ge=1, le=100, description="Answered ones after which an instance is up again."
+    )
 
 
 class ServerSection(Section):
@@ -207,7 +254,9 @@ class ServerSection(Section):
     env: dict[str, SecretStr] = Field({}, description="Its environment besides a short list.")
     cwd: str | None = Field(None, description="Its working directory.")
     url: Url | None = Field(None, description="Endpoint of a server on the network.")
-    instances: list[InstanceSection] = Field([], description="Several endpoints instead of url.")
+    instances: list[InstanceSection] = Field(
+        [], max_length=MAX_INSTANCES, description="Several endpoints instead of url."
+    )
     headers: dict[str, SecretStr] = Field({}, description="Sent with every request to it.")
     auth: AuthSection | None = Field(None, description="Credentials for it.")
     prefix: Prefix | None = Field(
@@ -217,6 +266,7 @@ class ServerSection(Section):
     handshake_timeout: Duration | None = Field(None, description="Time for its handshake.")
     health_check: CheckSection = Field(CheckSection(), description="Checks of this server.")
     routing: RoutingSection | None = Field(None, description="For this server's instances.")
+    circuit_breaker: BreakerSection | None = Field(None, description="For this server.")
 
 
 class ClientServerSection(BaseModel):

@@ -18,7 +18,6 @@ class Settings:
     workers: int
     shutdown_timeout_s: float
     limits: Limits
-    virtual_nodes: int
     page_size: int
     log_level: str
     log_format: str

@@ -16,9 +16,12 @@ from only1mcp.control.reloader import Reloader
 from only1mcp.health.board import HealthBoard
 from only1mcp.ingress.origin import bracketed
 from only1mcp.memory.health_words import HealthWords
+from only1mcp.memory.instances import InstanceTable
 from only1mcp.memory.processes import ProcessRow, read_processes, row_index
+from only1mcp.observability.instance_metrics import InstanceMetrics
 from only1mcp.observability.metrics import MetricsReader
 from only1mcp.process.context import Context, plan_of
+from only1mcp.process.instances import NamedInstances, describe
 
 PREFIX = "/api/v1/admin"
 LOCAL = "Only1MCP-Local"
@@ -36,12 +39,16 @@ class Admin:
         self._board = board
         self._words = HealthWords(context.shared.memory)
         self._metrics = MetricsReader(context.shared.metrics_plan, context.shared.memory)
+        table = InstanceTable(context.shared.memory, context.shared.ended_lock)
+        self._instances = NamedInstances(table, context.shared.settings.servers)
+        self._metrics.add(InstanceMetrics(self._instances))
         self.follow(context.shared.settings)
 
     def follow(self, settings: Settings) -> None:
         """Speak of these servers from now on."""
         self._words.slots = list(settings.slot_of.values())
         self._metrics.follow(plan_of(settings))
+        self._instances.servers = settings.servers
 
     def app(self) -> web.Application:
         """Return the web application."""
@@ -69,7 +76,7 @@ class Admin:
 
     async def _get_servers(self, request: web.Request) -> web.Response:
         del request
-        return _json({"servers": self._board.servers()})
+        return _json({"servers": self._servers()})
 
     async def _get_metrics(self, request: web.Request) -> web.Response:
         del request
@@ -141,10 +148,25 @@ class Admin:
                 }
                 for row in read_processes(shared.memory)
             ],
-            "servers": self._board.servers(),
+            "servers": self._servers(),
             "settings": settings.number,
             "reload": None if last is None else last.to_plain(),
         }  # fmt: skip
+
+    def _servers(self) -> list[dict[str, Any]]:
+        """Return what is known of each server, and of each of its instances."""
+        servers = self._board.servers()
+        by_id = {server["id"]: server for server in servers}
+        for one in self._instances:
+            if one.server_id in by_id:
+                server = by_id[one.server_id]
+                turn = server.get("breakers", {}).get(one.name)
+                described = describe(one, turn, server.get("down", {}).get(one.name, ""))
+                server.setdefault("instances", []).append(described)
+        for server in servers:
+            server.pop("breakers", None)
+            server.pop("down", None)
+        return servers
 
 
 def _json(body: Any, status: int = 200) -> web.Response:

@@ -57,6 +57,13 @@ class HealthBoard:
         status = dict(said.pop(HOST, {"id": server_id, "state": "starting", "detail": ""}))
         failures = [word for word in said.values() if word.get("failures")]
         status["failed_calls"] = sum(int(word["failures"]) for word in failures)
+        turns: dict[str, dict[str, Any]] = {}
+        for word in said.values():
+            for instance, turn in word.get("breakers", {}).items():
+                if instance not in turns or turn["at"] > turns[instance]["at"]:
+                    turns[instance] = turn
+        if turns:
+            status["breakers"] = turns
         if failures:
             status["last_failure"] = max(failures, key=lambda word: float(word["at"]))["last"]
         return status

@@ -26,6 +26,7 @@ from only1mcp.host.watching import Watching
 from only1mcp.links.frames import Kind
 from only1mcp.links.link import Link, serve
 from only1mcp.links.wire import CallFrame, decode_numbered
+from only1mcp.memory.instances import InstanceTable
 from only1mcp.memory.processes import workers_follow
 from only1mcp.process import prctl
 from only1mcp.process.child import Lifecycle
@@ -64,7 +65,8 @@ class Host:
             self._on_status, self._on_catalogue, self._on_updated, self._on_logged, self._on_task,
             self._on_said,
         )  # fmt: skip
-        self._roster = Roster(observer, self._tasks, self._client)
+        table = InstanceTable(context.shared.memory, context.shared.ended_lock)
+        self._roster = Roster(observer, self._tasks, self._client, table.known)
         self._watching = Watching(self._roster, self._tasks, self._links.__contains__)
         self._lessons = Lessons(
             self._roster, self._variants, self._known, self._settled, self._tasks

@@ -1,8 +1,10 @@
 """One HTTP server as the host sees it: probed, listed, and checked from then on."""
 
 import asyncio
+import contextlib
 import logging
-from collections.abc import Hashable
+import os
+from collections.abc import Callable, Hashable
 from dataclasses import replace
 from functools import partial
 
@@ -13,19 +15,21 @@ from only1mcp.backends.discovery import Asker, Deadline, discover_catalogue
 from only1mcp.backends.handshake import Hello
 from only1mcp.backends.http_backend import open_session
 from only1mcp.backends.http_session import HttpSession
-from only1mcp.errors import BackendTimeout, BackendUnreachable, Only1MCPError
+from only1mcp.errors import BackendUnreachable, Only1MCPError
 from only1mcp.host.feed import Feed, Hearing
 from only1mcp.host.http_member import HttpMember
+from only1mcp.host.instance_checks import InstanceChecks
 from only1mcp.host.pool import Pool
 from only1mcp.host.relisting import Relist, Relisting
 from only1mcp.host.status import Observer, ServerState, ServerStatus
 from only1mcp.host.task_feed import TaskWatches
 from only1mcp.host.watches import Watches
+from only1mcp.memory.instances import Known, unshared
 from only1mcp.protocol.client_features import Feature
 from only1mcp.protocol.versions import Era
 from only1mcp.registry.catalogue import Catalogue
 from only1mcp.registry.server import Server
-from only1mcp.routing.load_balancer import RoundRobin
+from only1mcp.routing.load_balancer import make_balancer
 from only1mcp.tasks import Tasks
 
 _log = logging.getLogger(__name__)
@@ -39,8 +43,9 @@ class HttpServer:
     """Learns what the server offers and says whether it is up; calls go from the workers."""
 
     def __init__(
-        self, server: Server, observer: Observer, tasks: Tasks, client: aiohttp.ClientSession
-    ) -> None:
+        self, server: Server, observer: Observer, tasks: Tasks, client: aiohttp.ClientSession,
+        know: Callable[[str, str], Known] = unshared,
+    ) -> None:  # fmt: skip
         self.server = server
         self.status = ServerStatus(server.id, server.transport)
         self._observer = observer
@@ -49,7 +54,14 @@ class HttpServer:
         self._sessions = [
             open_session(server, client, tasks, place.url) for place in server.instances
         ]
-        self._instances = RoundRobin(server.instances)
+        self._known = [know(server.id, place.url) for place in server.instances]
+        self._checks = InstanceChecks(
+            lambda: self.server, self._sessions, self._known, self._note_instances
+        )
+        self._turned = asyncio.Event()
+        """Set when an instance goes, or is back."""
+        gauges = [one.gauge for one in self._known]
+        self._instances = make_balancer(server, gauges, os.urandom)
         """Where the sessions of single clients begin; each then stays where it is."""
         self.pool = Pool(server.id, self._member, MAX_MEMBERS, tasks, observer.on_said)
         self.both_eras = False
@@ -69,11 +81,13 @@ class HttpServer:
     def start(self) -> None:
         """Begin; returns at once."""
         self._loop_task = self._tasks.spawn(self._run())
+        self._checks.start(self._tasks)
 
     async def stop(self) -> None:
         """End the sessions with the server."""
         if self._loop_task is not None:
             self._loop_task.cancel()
+        self._checks.stop()
         await asyncio.gather(self.pool.close(), *(session.close() for session in self._sessions))
         self._set_state(ServerState.STOPPED)
 
@@ -106,7 +120,7 @@ class HttpServer:
         self._take(replace(catalogue, eras=self._hello.eras), frozenset())
 
     def _member(self, features: Feature) -> HttpMember:
-        first = self._instances.pick(b"")
+        first = max(self._instances.pick(0, False, 0), 0)
         return HttpMember(self.server, self._client, features, self._tasks, first)
 
     async def watch(self, method: str, uri: str, holder: Hashable) -> None:
@@ -133,6 +147,8 @@ class HttpServer:
                 else:
                     _log.exception("a watcher failed", extra={"server": self.server.id})
                     self.status.detail = f"internal error: {error!r}"
+                if self._lives_elsewhere():
+                    continue
                 if self.status.state is not ServerState.DOWN:
                     _log.warning(
                         "server is down: %s", self.status.detail, extra={"server": self.server.id}
@@ -140,6 +156,20 @@ class HttpServer:
                 self._set_state(ServerState.DOWN)
             await asyncio.sleep(retry_s)
             retry_s = min(retry_s * 2, self.server.check_interval_s)
+
+    def _lives_elsewhere(self) -> bool:
+        """Say whether another instance can speak for the server from now on."""
+        return len(self._sessions) > 1 and any(
+            check.verdict.is_up and not check.why for check in self._checks.checks
+        )
+
+    def _note_instances(self) -> None:
+        """Tell of instances that went, or are back."""
+        self._turned.set()
+        down = self._checks.down()
+        if down != self.status.down:
+            self.status.down = down
+            self._observer.on_status(self.status)
 
     async def _meet(self) -> tuple[HttpSession, Hello]:
         """Probe the instances in order; the first that answers speaks for the server."""
@@ -161,7 +191,7 @@ class HttpServer:
         listening = self._tasks.spawn(self.feed.run())
         tasks_heard = self._tasks.spawn(self.task_watches.listen(session, asker, hello))
         try:
-            await self._watch(session, hello)
+            await self._watch(session)
         finally:
             self.feed = self._relist = self._session = None
             listening.cancel()
@@ -171,19 +201,24 @@ class HttpServer:
         if self._relist is not None:
             await self._relist(kinds)
 
-    async def _watch(self, session: HttpSession, hello: Hello) -> None:
-        """List, then check again and again; raises when the server fails."""
-        checks = 0
+    async def _watch(self, session: HttpSession) -> None:
+        """List again and again, until the checks say that the instance is gone."""
+        check = self._checks.checks[self._sessions.index(session)]
+        await self._list_again(self._relisting.take())
+        if self.status.state is not ServerState.UP:
+            self._set_state(ServerState.UP)
+            _log.info("server is up", extra={"server": self.server.id})
         while True:
-            if checks % _LIST_EVERY == 0:
+            for _ in range(_LIST_EVERY):
+                self._turned.clear()
+                if check.verdict.is_up is False and check.why:
+                    raise BackendUnreachable(check.why)
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._turned.wait(), self.server.check_interval_s)
+            try:
                 await self._list_again(self._relisting.take())
-            else:
-                await self._ping(session, hello)
-            if self.status.state is not ServerState.UP:
-                self._set_state(ServerState.UP)
-                _log.info("server is up", extra={"server": self.server.id})
-            checks += 1
-            await asyncio.sleep(self.server.check_interval_s)
+            except Only1MCPError as error:  # the checks find out whether it is gone
+                _log.debug("not listed: %s", error, extra={"server": self.server.id})
 
     async def _list(self, asker: Asker, kinds: frozenset[str]) -> None:
         if self._hello is not None:
@@ -193,12 +228,6 @@ class HttpServer:
         self._catalogue = catalogue
         self.status.note(catalogue)
         self._observer.on_catalogue(catalogue, kinds)
-
-    async def _ping(self, session: HttpSession, hello: Hello) -> None:
-        try:
-            await session.ping(hello.era)
-        except TimeoutError:
-            raise BackendTimeout("no answer to the health check") from None
 
     def _set_state(self, state: ServerState) -> None:
         self.status.state = state

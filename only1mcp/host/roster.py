@@ -13,6 +13,7 @@ import aiohttp
 from only1mcp.host.channel_server import ChannelServer
 from only1mcp.host.http_server import HttpServer
 from only1mcp.host.status import Observer, ServerState
+from only1mcp.memory.instances import Known, unshared
 from only1mcp.registry.server import Server
 from only1mcp.tasks import Tasks, until
 
@@ -29,9 +30,14 @@ class Roster:
         observer: whom servers tell; nobody hears one that was replaced or removed.
         tasks: runs their work.
         client: for HTTP.
+        know: returns what all processes know of an instance.
     """
 
-    def __init__(self, observer: Observer, tasks: Tasks, client: aiohttp.ClientSession) -> None:
+    def __init__(
+        self, observer: Observer, tasks: Tasks, client: aiohttp.ClientSession,
+        know: Callable[[str, str], Known] = unshared,
+    ) -> None:  # fmt: skip
+        self._know = know
         self._observer = observer
         self._tasks = tasks
         self._client = client
@@ -89,10 +95,12 @@ class Roster:
         def is_heard() -> bool:
             return self._current.get(server.id) is made
 
-        kind = HttpServer if server.transport == "http" else ChannelServer
-        made: AnyServer = kind(
-            server, _gated(self._observer, is_heard), self._tasks, self._client
-        )  # fmt: skip
+        made: AnyServer
+        observer = _gated(self._observer, is_heard)
+        if server.transport == "http":
+            made = HttpServer(server, observer, self._tasks, self._client, self._know)
+        else:
+            made = ChannelServer(server, observer, self._tasks, self._client)
         return made
 
     def _dismiss(self, server: AnyServer, may_go: Callable[[], bool]) -> None:

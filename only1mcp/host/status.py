@@ -2,7 +2,7 @@
 
 import enum
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from only1mcp._speedups import Envelope
@@ -28,6 +28,8 @@ class ServerStatus:
     state: ServerState = ServerState.STARTING
     detail: str = ""
     """Why it is not up, in words for a person."""
+    down: dict[str, str] = field(default_factory=dict)
+    """The instances that are down, and why."""
     pid: int = 0
     restarts: int = 0
     eras: tuple[str, ...] = ()

@@ -11,6 +11,10 @@ MARK_WORDS = 4
 CELLS = 1024
 """Callers that are counted apart, in the life of a gateway."""
 PROCESS_WORDS = 5
+INSTANCE_SLOTS = 1024
+INSTANCE_WORDS = INSTANCE_COLUMN = 8
+MAX_COLUMNS = 64
+"""Of workers, in the table of instances."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +58,12 @@ class SharedMemory:
         """What is remembered of sessions, `MARK_WORDS` words for each slot."""
         self.epoch: memoryview[int] = _map(WORD)
         """One word, which grows whenever something is noted of a session."""
+        self.instances: memoryview[int] = _map(INSTANCE_WORDS * INSTANCE_SLOTS * WORD)
+        """What is known of each instance of a server, `INSTANCE_WORDS` words for each slot."""
+        self.in_flight: memoryview[int] = _map(
+            INSTANCE_COLUMN * MAX_COLUMNS * INSTANCE_SLOTS * WORD
+        )
+        """What each worker has under way there, `MAX_COLUMNS` columns for each slot."""
         self.reloads: memoryview[int] = _map(2 * WORD)
         """How many reloads have ended, and how many of them changed nothing for a mistake."""
         self.revoked: memoryview[int] = _map(WORD)

@@ -16,6 +16,7 @@ from prometheus_client.core import (
     InfoMetricFamily,
     Metric,
 )
+from prometheus_client.registry import Collector
 
 from only1mcp import __version__
 from only1mcp._speedups import ACCEL
@@ -156,6 +157,10 @@ class MetricsReader:
     def follow(self, plan: MetricsPlan) -> None:
         """Speak of other servers from now on."""
         self._plan = plan
+
+    def add(self, collector: Collector) -> None:
+        """Have another collector tell its metrics with ours."""
+        self._registry.register(collector)
 
     def text(self) -> bytes:
         """Return the whole exposition."""

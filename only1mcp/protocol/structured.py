@@ -89,6 +89,12 @@ def takes_tasks(tool: bytes) -> bool:
     return as_string(support) in ("optional", "required")
 
 
+def may_repeat(tool: bytes) -> bool:
+    """Say whether a tool may run twice where once was meant; it may not unless it says so."""
+    hints = fields(fields(tool).get("annotations", b""))
+    return b"true" in (hints.get("readOnlyHint"), hints.get("idempotentHint"))
+
+
 def without_task_support(tool: bytes) -> bytes:
     """Return a tool that does not offer tasks: the designs of the eras cannot be converted."""
     execution = fields(tool).get("execution", b"")

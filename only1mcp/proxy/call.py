@@ -229,6 +229,8 @@ class Call:
         self.start()
 
     def _time_out(self, timeout_s: float) -> None:
+        if self._sent is not None:
+            self._sent.timed_out = True
         if self._cancel is not None:
             self._cancel()
         self.on_failure(

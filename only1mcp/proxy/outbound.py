@@ -65,7 +65,8 @@ def outgoing(
         params = with_token(params, token)
     features = client_features(inbound, session) if leg is Era.LEGACY else NOTHING
     return Outgoing(
-        method.name, params, leg, route.target, safe=method.safe, features=features, token=token,
+        method.name, params, leg, route.target, safe=method.safe or route.safe,
+        features=features, token=token,
         session=session.serial if session is not None else 0, level=level,
         headers=_emitted(inbound, route) if leg is Era.MODERN else (), own=route.own,
         place=route.place,

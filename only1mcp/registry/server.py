@@ -10,6 +10,46 @@ class Instance:
 
     url: str
     weight: int = 1
+    region: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Routing:
+    """How the instances of a server share its calls."""
+
+    algorithm: str = "least_connections"
+    virtual_nodes: int = 150
+    hash_key: str = "tool"
+    """What places a call with consistent_hash: session, tool or arguments."""
+    hash_arguments: tuple[str, ...] = ()
+    """The arguments that place it; empty for all of them."""
+    spare_percent: int = 25
+    """How much more than its share an instance gets before the next one takes over; 0: any."""
+    sticky: bool = True
+    """Whether the calls of a legacy session go to one instance."""
+    region: str = ""
+    """Where we are ourselves: instances there come first."""
+    adjusts: bool = False
+    """Whether instances that are slow or fail get less than their weight."""
+    panic_percent: int = 0
+    """When fewer of the instances are up, calls go to all of them."""
+
+    @classmethod
+    def from_plain(cls, plain: dict[str, Any]) -> "Routing":
+        """Undo what JSON did on the way between processes."""
+        return cls(**{**plain, "hash_arguments": tuple(plain["hash_arguments"])})
+
+
+@dataclass(frozen=True, slots=True)
+class BreakerPolicy:
+    """When the circuit breaker of an instance opens and closes."""
+
+    failures: int = 5
+    """So many in a row open it."""
+    successes: int = 3
+    """So many close it; while it is half open no more calls than that are let through."""
+    timeout_ms: int = 30_000
+    """How long it is open before it lets some through."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,19 +68,22 @@ class Server:
     instances: tuple[Instance, ...] = ()
     headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
     """Sent with every request to the server; may hold secrets."""
-    algorithm: str = "round_robin"
+    routing: Routing = Routing()
+    breaker: BreakerPolicy = BreakerPolicy()
     timeout_s: float = 30.0
     handshake_timeout_s: float = 5.0
     check_interval_s: float = 10.0
     check_timeout_s: float = 5.0
+    check_successes: int = 2
+    """How many must go well before an instance that was down is up."""
     check_failures: int = 3
     """How many checks in a row must fail before the server is down."""
 
     def is_like(self, other: "Server") -> bool:
         """Say whether the other is the same program or address, spoken to in the same way."""
         return other == replace(
-            self, prefix=other.prefix, algorithm=other.algorithm, timeout_s=other.timeout_s,
-            check_interval_s=other.check_interval_s,
+            self, prefix=other.prefix, routing=other.routing, breaker=other.breaker,
+            timeout_s=other.timeout_s, check_interval_s=other.check_interval_s,
         )  # fmt: skip
 
     @classmethod
@@ -48,4 +91,17 @@ class Server:
         """Undo what JSON did to a server on its way between processes."""
         instances = tuple(Instance(**item) for item in plain["instances"])
         pairs = {key: tuple((k, v) for k, v in plain[key]) for key in ("env", "headers")}
-        return cls(**{**plain, **pairs, "args": tuple(plain["args"]), "instances": instances})
+        routing = Routing.from_plain(plain["routing"])
+        return cls(
+            **{
+                **plain, **pairs, "args": tuple(plain["args"]), "instances": instances,
+                "routing": routing, "breaker": BreakerPolicy(**plain["breaker"]),
+            }
+        )  # fmt: skip
+
+
+def without_credentials(url: str) -> str:
+    """Return an address without the credentials that may stand in it."""
+    scheme, slashes, rest = url.partition("://")
+    host, slash, path = rest.partition("/")
+    return f"{scheme}{slashes}{host.rpartition('@')[2]}{slash}{path.partition('?')[0]}"

@@ -16,6 +16,7 @@ from only1mcp.protocol.names import qualify
 from only1mcp.protocol.pages import render
 from only1mcp.protocol.param_headers import InvalidAnnotation, ParamHeader, read_param_headers
 from only1mcp.protocol.structured import (
+    may_repeat,
     takes_tasks,
     tool_for_legacy,
     without_task_support,
@@ -29,6 +30,7 @@ from only1mcp.registry.server import Server
 
 _ANNOTATION = b"x-mcp-header"
 _TASK_SUPPORT = b"taskSupport"
+_HINT = b'Hint"'
 HINTS = b'"resultType":"complete","ttlMs":0,"cacheScope":"private"'
 """What 2026-07-28 requires of list results (server/utilities/caching)."""
 
@@ -59,6 +61,8 @@ class Target:
     """The arguments that calls repeat as headers."""
     wraps_output: bool = False
     """Whether legacy clients see the tool's structured output inside an object."""
+    safe: bool = False
+    """Whether a call may be sent again when nobody knows if it ran: the tool's own hints say so."""
     takes_tasks: bool = False
     """Whether a call of the tool may ask for a task of 2025-11-25."""
 
@@ -211,6 +215,7 @@ class _Names:
             )
         self.index[name] = Target(
             server.id, item.key, orjson.dumps(item.key), headers, wraps_output(item.raw),
+            _HINT in item.raw and may_repeat(item.raw),
             _TASK_SUPPORT in item.raw and takes_tasks(item.raw),
         )  # fmt: skip
         self.raws.append(_renamed(item, name))

@@ -1,61 +1,66 @@
-"""Which instance of a server carries the next call."""
+"""How the instances of a server share its calls: what chooses, and what places a call."""
 
-from collections.abc import Sequence
-from typing import Protocol
+from collections.abc import Callable, Sequence
+from math import gcd
 
-from only1mcp._speedups import HashRing
-from only1mcp.registry.server import Instance
+from xxhash import xxh3_64_intdigest
 
+from only1mcp._speedups import ALGORITHMS, Balancer, Gauge, HashRing, members
+from only1mcp.registry.server import Instance, Server
 
-class LoadBalancer(Protocol):
-    """Picks the place of one instance in its server's list."""
-
-    def pick(self, key: bytes) -> int:
-        """Return the index of the instance for this key."""
+Key = Callable[[bytes], int]
+"""Takes the parameters of a call, and returns what places it on the ring."""
 
 
-class RoundRobin:
-    """Each instance in turn, as often as its weight says, heavy ones spread out.
+def make_balancer(
+    server: Server, gauges: Sequence[Gauge], entropy: Callable[[int], bytes]
+) -> Balancer:
+    """Return what chooses among the instances of a server.
 
-    The smooth weighted form: each turn every instance gains its weight, the richest is picked and
-    pays the sum of all weights.
+    Args:
+        server: whose instances they are.
+        gauges: what is known of each.
+        entropy: returns so many random bytes.
     """
-
-    def __init__(self, instances: Sequence[Instance]) -> None:
-        self._weights = [instance.weight for instance in instances]
-        self._credit = [0] * len(self._weights)
-        self._total = sum(self._weights)
-
-    def pick(self, key: bytes) -> int:
-        """Return the index of the next instance; the key plays no part."""
-        del key
-        credit = self._credit
-        for index, weight in enumerate(self._weights):
-            credit[index] += weight
-        best = max(range(len(credit)), key=credit.__getitem__)
-        credit[best] -= self._total
-        return best
-
-
-class ConsistentHash:
-    """Equal keys to equal instances; few keys move when an instance comes or goes."""
-
-    def __init__(self, instances: Sequence[Instance], virtual_nodes: int) -> None:
-        self._ring = HashRing(
-            [instance.url for instance in instances],
-            [instance.weight for instance in instances],
-            virtual_nodes,
-        )
-
-    def pick(self, key: bytes) -> int:
-        """Return the index of the instance that owns the key."""
-        return int(self._ring.pick(key))
+    routing = server.routing
+    places = server.instances or tuple(Instance(str(n)) for n in range(len(gauges)))
+    near = bool(routing.region)
+    shares = [(place.weight, near and place.region == routing.region) for place in places]
+    ring = None
+    if len(places) > 1 and (routing.sticky or routing.algorithm == "consistent_hash"):
+        unit = gcd(*(place.weight for place in places))
+        ring = HashRing(
+            [place.url for place in places], [place.weight // unit for place in places],
+            routing.virtual_nodes,
+        )  # fmt: skip
+    return Balancer(
+        ALGORITHMS.index(routing.algorithm), gauges, shares, ring, routing.spare_percent,
+        routing.panic_percent, entropy,
+    )  # fmt: skip
 
 
-def make_load_balancer(
-    algorithm: str, instances: Sequence[Instance], virtual_nodes: int
-) -> LoadBalancer:
-    """Return the balancer of this name for these instances."""
-    if algorithm == "consistent_hash":
-        return ConsistentHash(instances, virtual_nodes)
-    return RoundRobin(instances)
+def place_of(key: bytes) -> int:
+    """Return where on the ring a key belongs."""
+    return int(xxh3_64_intdigest(key))
+
+
+def place_of_session(serial: int) -> int:
+    """Return where a legacy session belongs; never 0."""
+    return place_of(b"%d" % serial) | 1
+
+
+def place_of_arguments(names: Sequence[str]) -> Key:
+    """Return what places a call by some of its arguments, as they are written; by all for none."""
+    chosen = frozenset(names)
+
+    def place(params: bytes) -> int:
+        spans = {key: (a, b) for key, a, b in members(params, 0)} if params else {}
+        start, end = spans.get("arguments", (0, 0))
+        if params[start : start + 1] != b"{":
+            return place_of(b"")
+        if not chosen:
+            return place_of(params[start:end])
+        values = {key: params[a:b] for key, a, b in members(params, start) if key in chosen}
+        return place_of(b"\0".join(b"%b=%b" % (k.encode(), values[k]) for k in sorted(values)))
+
+    return place

@@ -27,6 +27,8 @@ class Route:
     """Whether legacy clients get the tool's structured output inside an object."""
     param_headers: tuple[ParamHeader, ...] = ()
     """The arguments that the owner wants repeated as headers (`x-mcp-header`)."""
+    safe: bool = False
+    """Whether the owner says that the tool may be called twice where once was meant."""
     place: str = ""
     """The one instance of the owner that can answer; empty when any can."""
     own: bool = False
@@ -69,7 +71,7 @@ def _unknown(kind: str, name: str, snapshot: Snapshot) -> UnknownTarget:
 def _to(target: Target, start: int, end: int) -> Route:
     return Route(
         (target.server_id,), target.name, target.raw_name, start, end, target.wraps_output,
-        target.param_headers,
+        target.param_headers, target.safe,
     )  # fmt: skip
 
 

@@ -11,6 +11,7 @@ from collections.abc import Callable, MutableSequence
 from dataclasses import dataclass, replace
 from typing import NoReturn
 
+from only1mcp.memory.instances import forget_worker
 from only1mcp.memory.processes import State
 from only1mcp.process.context import Context, Shared
 from only1mcp.supervisor.child_handle import ChildHandle
@@ -126,6 +127,8 @@ class Children:
             return
         child.pid = 0
         child.context.row.clear()
+        if child.context.role == "worker":
+            forget_worker(self.shared.memory, child.context.index)
         code = os.waitstatus_to_exitcode(status)
         if child.retiring:
             self.handles.remove(child)

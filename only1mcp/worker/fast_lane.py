@@ -22,12 +22,12 @@ from only1mcp.process.context import Context
 from only1mcp.protocol import jsonrpc
 from only1mcp.protocol.event_stream import EventReader
 from only1mcp.protocol.headers import McpHeaders, encode_value
-from only1mcp.protocol.methods import METHODS
 from only1mcp.protocol.versions import LEGACY_VERSIONS, Era
 from only1mcp.proxy.answer import failure, relay
 from only1mcp.proxy.exchange import Answer, Request
 from only1mcp.proxy.journey import Outcome
 from only1mcp.proxy.task_relay import unwanted_task
+from only1mcp.routing.load_balancer import place_of_session
 from only1mcp.tasks import until
 from only1mcp.transports.streamable_http import (
     CONNECT_S,
@@ -36,7 +36,7 @@ from only1mcp.transports.streamable_http import (
     read_message,
 )
 from only1mcp.worker.callers import Callers
-from only1mcp.worker.lane_failures import failure_of
+from only1mcp.worker.lane_failures import blame, failure_of, is_repeatable, outcome_of
 from only1mcp.worker.lane_link import LaneLink
 from only1mcp.worker.plans import LEGACY, LEGACY_WITH_TASKS, Plans
 from only1mcp.worker.surroundings import Surroundings
@@ -197,8 +197,10 @@ class FastLane:
         )  # fmt: skip
         return self._around.pipeline.handle(request, FastExchange(front, self.lane))
 
-    def session(self, session: bytes, version: bytes | None, caller: Any) -> bytes | None:
-        """Return what stands for the features of a legacy session; None for the common way."""
+    def session(
+        self, session: bytes, version: bytes | None, caller: Any
+    ) -> tuple[bytes, int] | None:
+        """Return a legacy session's features and its place among instances; None for no lane."""
         if version is not None and version.decode("latin-1") not in LEGACY_VERSIONS:
             return None
         headers = McpHeaders(session=session.decode("latin-1"))
@@ -209,7 +211,8 @@ class FastLane:
             return None
         if opened.features or self._parts.marks.level(opened.serial) is not None:
             return None
-        return LEGACY_WITH_TASKS if opened.knows_tasks else LEGACY
+        features = LEGACY_WITH_TASKS if opened.knows_tasks else LEGACY
+        return features, place_of_session(opened.serial)
 
     def plan(self, envelope: Envelope, features: bytes, caller: Any) -> Any:
         """Return the plan for calls like this one, if the lane can carry them."""
@@ -266,7 +269,12 @@ class FastLane:
             self._fail(call, error)
         else:
             self.lane.end(call)
+            self.well(call)
             self.relay(call, reply)
+
+    def well(self, call: Any) -> None:
+        """Take note that an instance answers of which there was doubt."""
+        call.plan.instances.is_well(call.plan.place)
 
     def relay(self, call: Any, reply: Envelope) -> None:
         """Answer with a reply that needs understanding."""
@@ -298,6 +306,7 @@ class FastLane:
         except Only1MCPError as error:
             self._fail(call, error)
         else:
+            self.well(call)
             self.relay(call, reply)
 
     def go_common(self, call: Any) -> None:
@@ -318,11 +327,18 @@ class FastLane:
         """Answer a call that got no answer."""
         _, _, server_id = call.plan.about
         failed = failure_of(kind, server_id, call.plan.timeout_s, error)
+        if is_repeatable(call, kind):
+            blame(call, failed)
+            status, seconds = failed.reason, self._parts.clock.monotonic() - call.began
+            self._parts.means.on_attempt(server_id, status, seconds)
+            self.go_common(call)
+            return
         if kind in ("timeout", "cancelled"):
             self._stop(call)
         self._fail(call, failed)
 
     def _fail(self, call: Any, error: Only1MCPError) -> None:
+        blame(call, error)
         era = Era.MODERN if call.plan.modern else Era.LEGACY
         self._end(call, failure(call.envelope.id, error, era), error.reason, error.detail)
 
@@ -360,14 +376,9 @@ class FastLane:
         self._parts.record(outcome)
 
     def _outcome(self, call: Any, status: str, detail: str | None) -> Outcome:
-        method, target, server_id = call.plan.about
-        transport = call.front.transport
-        peer = transport.get_extra_info("peername") if transport is not None else None
         name = f"{self._context.name}-f{call.upstream_id.decode()}"
-        return Outcome(
-            name, METHODS[method].index, method, target, server_id, str(peer[0]) if peer else "",
-            status, self._parts.clock.monotonic() - call.began, detail, call.caller.principal,
-        )  # fmt: skip
+        seconds = self._parts.clock.monotonic() - call.began
+        return outcome_of(call, name, status, seconds, detail)
 
 
 def _text(raw: bytes | None) -> str | None:

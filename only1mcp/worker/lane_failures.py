@@ -1,6 +1,9 @@
-"""What a client of the fast lane is told when its call got no answer."""
+"""How calls of the fast lane end: what failed, who is to blame, and what is written down."""
+
+from typing import Any
 
 from only1mcp.errors import (
+    BackendError,
     BackendLost,
     BackendProtocolError,
     BackendTimeout,
@@ -8,12 +11,14 @@ from only1mcp.errors import (
     Cancelled,
     Only1MCPError,
 )
+from only1mcp.protocol.methods import METHODS
+from only1mcp.proxy.journey import Outcome
 
 
 def failure_of(
-    kind: str, server_id: str, timeout_s: float, cause: Exception | None
+    kind: str, server_id: str, timeout_s: float, error: Exception | None
 ) -> Only1MCPError:
-    """Return the failure that the compiled lane calls by this name."""
+    """Return the failure that the compiled part has a short name for."""
     failures: dict[str, Only1MCPError] = {
         "unreachable": BackendUnreachable(f"server {server_id} cannot be reached"),
         "lost": BackendLost(f"server {server_id} closed the connection during the call"),
@@ -32,5 +37,32 @@ def failure_of(
         "protocol": BackendProtocolError(f"server {server_id} does not speak HTTP as it must"),
     }
     failed = failures[kind]
-    failed.detail = None if cause is None else repr(cause)
+    failed.detail = None if error is None else repr(error)
     return failed
+
+
+def is_repeatable(call: Any, kind: str) -> bool:
+    """Say whether a call that failed is to be sent again: it never left, or is safe."""
+    instances = call.plan.instances
+    if instances is None or call.exchange is not None or call.front.transport is None:
+        return False
+    if kind == "unreachable":
+        return len(instances.gauges) > 1
+    return kind in ("lost", "ended") and call.plan.safe and instances.may_repeat()
+
+
+def blame(call: Any, error: Only1MCPError) -> None:
+    """Take note that an instance failed."""
+    if isinstance(error, BackendError) and call.plan.instances is not None:
+        call.plan.instances.failed(call.plan.place, 0, error.for_operator())
+
+
+def outcome_of(call: Any, name: str, status: str, seconds: float, detail: str | None) -> Outcome:
+    """Return what metrics and log are told of a call."""
+    method, target, server_id = call.plan.about
+    transport = call.front.transport
+    peer = transport.get_extra_info("peername") if transport is not None else None
+    return Outcome(
+        name, METHODS[method].index, method, target, server_id, str(peer[0]) if peer else "",
+        status, seconds, detail, call.caller.principal,
+    )  # fmt: skip

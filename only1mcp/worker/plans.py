@@ -4,21 +4,23 @@ import asyncio
 import ssl
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from only1mcp import __version__
-from only1mcp._speedups import Envelope, Plan, Ready
+from only1mcp._speedups import Choice, Envelope, Plan, Ready
 from only1mcp.backends.call import Outgoing
 from only1mcp.backends.http_backend import HttpBackend
 from only1mcp.backends.http_rules import modern_headers
 from only1mcp.backends.http_session import HttpSession
+from only1mcp.backends.instances import Instances
 from only1mcp.config.settings import Settings
 from only1mcp.errors import Only1MCPError
 from only1mcp.observability.metrics import MetricsPlan
 from only1mcp.protocol.client_features import Feature, read_features
 from only1mcp.protocol.inbound import Inbound
-from only1mcp.protocol.methods import METHODS
+from only1mcp.protocol.methods import METHODS, Method
 from only1mcp.protocol.task_members import declares_extension
 from only1mcp.protocol.translate import CACHEABLE_METHODS
 from only1mcp.protocol.versions import Era
@@ -28,6 +30,7 @@ from only1mcp.proxy.outbound import choose_leg
 from only1mcp.proxy.pipeline import Parts
 from only1mcp.registry.server import Server
 from only1mcp.registry.snapshot import Scope
+from only1mcp.routing.load_balancer import Key, place_of
 from only1mcp.routing.router import Route, route
 
 METHODS_CARRIED = frozenset({"tools/call", "prompts/get", "resources/read"})
@@ -39,18 +42,28 @@ MAX_CONNECTIONS = 256
 
 
 @dataclass(frozen=True, slots=True)
+class Reached:
+    """An instance that the lane reaches."""
+
+    session: HttpSession
+    pool: Any
+    line: bytes
+    """The request's head as far as all calls have it in common."""
+
+
+@dataclass(frozen=True, slots=True)
 class Carried:
     """A server that the lane reaches."""
 
     server: Server
-    way: Any
-    """Connections to it, or the lane's link to the host, which owns it."""
     index: int
     """Its place in the metrics."""
-    session: HttpSession | None = None
+    way: Any = None
+    """The lane's link to the host, if that owns it."""
+    instances: Instances | None = None
     """None at the host."""
-    line: bytes = b""
-    """The request's head as far as all calls have it in common; the host is sent none."""
+    reached: tuple[Reached, ...] = ()
+    """All its instances."""
 
 
 class Plans:
@@ -66,36 +79,36 @@ class Plans:
 
         Returns the pools that it does not need any more; a server that did not move keeps its own.
         """
-        before, self._carried = self._carried, {}
+        pools: dict[HttpSession, Reached] = {
+            one.session: one for known in self._carried.values() for one in known.reached
+        }
+        self._carried = {}
         slots = settings.slot_of
         for server in settings.servers:
             if server.transport == "stdio":
                 slot = slots[server.id]
-                self._carried[server.id] = Carried(server, link.way(slot), slot)
+                self._carried[server.id] = Carried(server, slot, link.way(slot))
                 continue
             backend = self._parts.means.backends[server.id]
-            session = backend.only_session if isinstance(backend, HttpBackend) else None
-            if session is None:
+            if not isinstance(backend, HttpBackend):
                 continue
-            url = urlsplit(server.instances[0].url)
-            if url.username is not None or url.password is not None:
+            urls = [urlsplit(place.url) for place in server.instances]
+            if any(url.username is not None or url.password is not None for url in urls):
                 continue
-            known = before.get(server.id)
-            if known is not None and known.session is session:
-                pool = before.pop(server.id).way
-            else:
-                connect = _connector(url.scheme, url.hostname or "", url.port)
-                pool = lane.pool(connect, MAX_CONNECTIONS)
-            path = (url.path or "/") + (f"?{url.query}" if url.query else "")
-            line = _head(path, url.netloc, server.headers)
-            self._carried[server.id] = Carried(server, pool, slots[server.id], session, line)
-        return [carried.way for carried in before.values() if carried.session is not None]
+            reached = tuple(
+                pools.pop(session) if session in pools else _reach(lane, server, url, session)
+                for url, session in zip(urls, backend.sessions, strict=True)
+            )
+            self._carried[server.id] = Carried(
+                server, slots[server.id], None, backend.instances, reached
+            )
+        return [one.pool for one in pools.values()]
 
     def close(self) -> None:
         """Close what is open to the servers."""
         for carried in self._carried.values():
-            if carried.session is not None:
-                carried.way.close()
+            for one in carried.reached:
+                one.pool.close()
 
     def plan(self, envelope: Envelope, features: bytes, scope: Scope) -> Any:
         """Return the plan for calls like this one; False when they take the common way.
@@ -121,7 +134,23 @@ class Plans:
         may_be_task = owner.has_task_extension and declares_extension(features)
         if may_be_task or choose_leg(era, carried.server.id, snapshot) is not era:
             return False
-        return self._write(carried, way, method.name, era)
+        return self._choice(carried, way, method, era)
+
+    def _choice(self, carried: Carried, way: Route, method: Method, era: Era) -> Any:
+        """Return what chooses the instance, and with it the plan, for each such call."""
+        if carried.instances is None:
+            return self._write(carried, way, method, era)
+        routing, policy = carried.server.routing, carried.server.breaker
+        is_placed = routing.algorithm == "consistent_hash"
+        arguments = carried.instances.arguments
+        return Choice(
+            partial(self._write, carried, way, method, era), carried.instances.balancer,
+            carried.instances.gauges, policy.timeout_ms, policy.successes,
+            place_of((way.target or method.name).encode()),
+            partial(_by_arguments, arguments) if is_placed and routing.hash_key == "arguments"
+            else None,
+            is_placed and routing.hash_key == "session", routing.sticky,
+        )  # fmt: skip
 
     def ready(self, envelope: Envelope, features: bytes, scope: Scope) -> Any:
         """Return the answer to requests like this one; False when it is not the same for all.
@@ -155,23 +184,39 @@ class Plans:
             return False
         return era is Era.MODERN or learning.knows(LEARNED_LEGACY)
 
-    def _write(self, carried: Carried, way: Route, method: str, era: Era) -> Any:
-        session, opened, head = carried.session, None, b""
-        if session is not None:
-            headers = modern_headers(Outgoing(method, b"", era, way.target))
+    def _write(self, carried: Carried, way: Route, method: Method, era: Era, place: int = 0) -> Any:
+        """Write the plan for one instance."""
+        session, opened, head, instances = None, None, b"", carried.instances
+        leads, gauge, name = carried.way, None, method.name
+        if instances is not None:
+            one, gauge = carried.reached[place], instances.gauges[place]
+            leads, session = one.pool, one.session
+            headers = modern_headers(Outgoing(name, b"", era, way.target))
             if era is Era.LEGACY:
                 opened = session.opened
                 if opened is None:
                     return None  # the common way opens it
-                headers = {"Mcp-Method": method, **session.opened_headers}
-            head = carried.line + _fields(headers.items()) + b"Content-Length: "
+                headers = {"Mcp-Method": name, **session.opened_headers}
+            head = one.line + _fields(headers.items()) + b"Content-Length: "
         return Plan(
-            carried.way, head, way.name, session, opened, era is Era.MODERN,
-            era is Era.MODERN and method in CACHEABLE_METHODS,
+            leads, instances, place, gauge, head, way.name, session, opened,
+            era is Era.MODERN, era is Era.MODERN and name in CACHEABLE_METHODS,
+            method.safe or way.safe,
             self._parts.means.timeouts_s[carried.server.id],
-            self._metrics.fast_slots(METHODS[method].index, carried.index),
-            (method, way.target, carried.server.id),
+            self._metrics.fast_slots(method.index, carried.index),
+            (name, way.target, carried.server.id),
         )  # fmt: skip
+
+
+def _by_arguments(arguments: Key, envelope: Envelope) -> int:
+    return arguments(envelope.body[envelope.params_start : envelope.params_end])
+
+
+def _reach(lane: Any, server: Server, url: SplitResult, session: HttpSession) -> Reached:
+    """Have the lane reach one instance."""
+    pool = lane.pool(_connector(url.scheme, url.hostname or "", url.port), MAX_CONNECTIONS)
+    path = (url.path or "/") + (f"?{url.query}" if url.query else "")
+    return Reached(session, pool, _head(path, url.netloc, server.headers))
 
 
 def _read(features: bytes) -> tuple[Era, Feature]:

@@ -2,6 +2,7 @@
 
 import logging
 import time
+from typing import Any
 
 from only1mcp.errors import (
     BackendLost,
@@ -28,7 +29,8 @@ class Recorder:
         self._metrics = metrics
         self._index = {server_id: index for index, server_id in enumerate(server_ids)}
         self._reporter = reporter
-        self._failures: dict[str, int] = {}
+        self._said: dict[str, dict[str, Any]] = {}
+        """What the board heard last, by server."""
 
     def follow(self, server_ids: tuple[str, ...]) -> None:
         """Know these servers, by their slots; calls to some that were removed may still end."""
@@ -38,10 +40,16 @@ class Recorder:
         """Count one attempt on a server."""
         self._metrics.upstream(self._index[server_id], status, seconds)
         if status in _BACKEND_FAULTS:
-            count = self._failures[server_id] = self._failures.get(server_id, 0) + 1
-            self._reporter.say(
-                server_id, {"failures": count, "last": status, "at": time.monotonic()}
-            )
+            said = self._said.setdefault(server_id, {"failures": 0})
+            said |= {"failures": said["failures"] + 1, "last": status, "at": time.monotonic()}
+            self._reporter.say(server_id, dict(said))
+
+    def breaker_turned(self, server_id: str, instance: str, state: str, why: str) -> None:
+        """Tell the health board of a circuit breaker that this worker opened or closed."""
+        said = self._said.setdefault(server_id, {"failures": 0})
+        turn = {"state": state, "why": why, "at": time.monotonic()}
+        said["breakers"] = {**said.get("breakers", {}), instance: turn}
+        self._reporter.say(server_id, dict(said))
 
     def record(self, outcome: Outcome) -> None:
         """Count and log the end of one request."""

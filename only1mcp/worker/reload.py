@@ -22,7 +22,7 @@ LANE_LOOK_S = 0.1
 def follow(graph: Graph, settings: Settings) -> None:
     """Work by other settings from now on."""
     before, old = graph.settings, graph.backends
-    backends = {server.id: _backend(graph, server, settings) for server in settings.servers}
+    backends = {server.id: _backend(graph, server) for server in settings.servers}
     graph.parts.means = replace(
         graph.parts.means,
         backends=backends,
@@ -47,21 +47,19 @@ def follow(graph: Graph, settings: Settings) -> None:
             graph.tasks.spawn(_retire(graph, backend, backends.get(server.id)))
 
 
-def _backend(graph: Graph, server: Server, settings: Settings) -> Backend:
+def _backend(graph: Graph, server: Server) -> Backend:
     """Return the way to a server: the one that there was, if it is the same."""
     before = graph.backends.get(server.id)
-    is_same = graph.settings.virtual_nodes == settings.virtual_nodes and server in (
-        graph.settings.servers
-    )
-    if before is not None and is_same:
+    if before is not None and server in graph.settings.servers:
         return before
-    return make_backend(server, graph.outfit, settings.virtual_nodes, before)
+    return make_backend(server, graph.outfit, before)
 
 
 async def _retire(graph: Graph, backend: HttpBackend, successor: Backend | None) -> None:
     """Let calls end, those in the fast lane too, before the session is ended that they are on."""
-    session, lane = backend.only_session, graph.lane
-    if lane is not None and session is not None:
-        await until(lambda: not lane.is_used(session), LONGEST_S, LANE_LOOK_S)
+    lane = graph.lane
+    if lane is not None:
+        used = lane.is_used
+        await until(lambda: not any(map(used, backend.sessions)), LONGEST_S, LANE_LOOK_S)
     heir = successor if isinstance(successor, HttpBackend) else None
     await backend.retire(heir, LONGEST_S)

@@ -14,6 +14,7 @@ from only1mcp.errors import Only1MCPError
 from only1mcp.memory.health_words import HealthWords
 from only1mcp.observability.metrics import MetricsReader
 from only1mcp.process.context import plan_of
+from only1mcp.process.instances import NamedInstances
 from only1mcp.proxy.exchange import Exchange, Request
 from only1mcp.proxy.pipeline import Pipeline
 from only1mcp.registry.edition import Edition
@@ -35,12 +36,13 @@ class WorkerService:
 
     def __init__(
         self, pipeline: Pipeline, on_ended: Callable[[Session], None], health: HealthWords,
-        metrics: MetricsReader, edition: Edition, control_socket: Path,
+        metrics: MetricsReader, instances: NamedInstances, edition: Edition, control_socket: Path,
     ) -> None:  # fmt: skip
         self._pipeline = pipeline
         self._on_ended = on_ended
         self._health = health
         self._metrics = metrics
+        self._instances = instances
         self._edition = edition
         self._control_socket = control_socket
 
@@ -48,6 +50,7 @@ class WorkerService:
         """Speak of these servers from now on."""
         self._health.slots = list(settings.slot_of.values())
         self._metrics.follow(plan_of(settings))
+        self._instances.servers = settings.servers
 
     def handle(self, request: Request, exchange: Exchange) -> Cancel:
         """Answer one MCP message."""

@@ -17,6 +17,7 @@ from only1mcp.auth.access import Access
 from only1mcp.backends.call import Backend
 from only1mcp.backends.host_link import HostLink, LinkedBackend
 from only1mcp.backends.http_backend import HttpBackend
+from only1mcp.backends.instances import Instances
 from only1mcp.config.settings import Settings
 from only1mcp.health.manager import HealthReporter
 from only1mcp.ingress import sse_door, websocket_door
@@ -30,10 +31,13 @@ from only1mcp.ingress.sse_door import SseDoor
 from only1mcp.ingress.websocket_door import WebSocketDoor
 from only1mcp.memory.ended_sessions import EndedSessions
 from only1mcp.memory.health_words import HealthWords
+from only1mcp.memory.instances import InstanceTable
 from only1mcp.memory.processes import worker_indices
 from only1mcp.memory.session_marks import SessionMarks
+from only1mcp.observability.instance_metrics import InstanceMetrics
 from only1mcp.observability.metrics import MetricsReader
 from only1mcp.process.context import Context
+from only1mcp.process.instances import NamedInstances
 from only1mcp.proxy.asks import Asks
 from only1mcp.proxy.audience import Audience
 from only1mcp.proxy.call import Means
@@ -67,6 +71,8 @@ class Outfit:
     client: aiohttp.ClientSession
     tasks: Tasks
     link: HostLink
+    table: InstanceTable
+    recorder: Recorder
 
 
 @dataclass(slots=True)
@@ -94,13 +100,9 @@ class Graph:
     origins: OriginCheck
     recorder: Recorder
     service: WorkerService
+    outfit: Outfit
     lane: FastLane | None = None
     """None where all connections go through aiohttp."""
-
-    @property
-    def outfit(self) -> Outfit:
-        """What backends are made of."""
-        return Outfit(self.client, self.tasks, self.link)
 
     def make_front(self) -> asyncio.BaseProtocol:
         """Make the protocol of one new connection."""
@@ -171,13 +173,10 @@ def build(context: Context) -> Graph:
         shared.runtime_dir.path, context.index, partial(worker_indices, shared.memory), tasks,
         access,
     )  # fmt: skip
-    outfit = Outfit(client, tasks, link)
-    backends = {
-        server.id: make_backend(server, outfit, settings.virtual_nodes)
-        for server in settings.servers
-    }
     reporter = HealthReporter(context.name, shared.runtime_dir.board_socket, shared.board_key)
     recorder = Recorder(context.metrics, shared.metrics_plan.server_ids, reporter)
+    outfit = Outfit(client, tasks, link, _table(context), recorder)
+    backends = {server.id: make_backend(server, outfit) for server in settings.servers}
     ended = EndedSessions(shared.memory, shared.ended_lock)
     parts = Parts(
         edition=edition,
@@ -217,7 +216,7 @@ def build(context: Context) -> Graph:
     graph = Graph(
         door, _make_http(door, settings), edition, link, backends, reporter, tasks, client,
         connections, channels, context, audience, peers, pipeline, sse, settings, parts,
-        origins, recorder, service,
+        origins, recorder, service, outfit,
     )  # fmt: skip
     if Lane is not None:
         graph.lane = _make_lane(graph)
@@ -230,6 +229,12 @@ def _make_access(context: Context) -> Access:
     access = Access(context.shared.memory.revoked)
     access.follow(settings.keys, settings.rate, settings.client_places)
     return access
+
+
+def _table(context: Context) -> InstanceTable:
+    """Return what this worker shares with all others about the instances of servers."""
+    shared = context.shared
+    return InstanceTable(shared.memory, shared.ended_lock, context.index)
 
 
 def _make_tokens(address: str) -> Callable[[], bytes]:
@@ -256,21 +261,23 @@ def _make_service(
 ) -> WorkerService:
     """Make what the doors lead to."""
     shared = context.shared
+    metrics = MetricsReader(shared.metrics_plan, shared.memory)
+    named = NamedInstances(_table(context), shared.settings.servers)
+    metrics.add(InstanceMetrics(named))
     return WorkerService(
-        pipeline, end, HealthWords(shared.memory),
-        MetricsReader(shared.metrics_plan, shared.memory), edition,
+        pipeline, end, HealthWords(shared.memory), metrics, named, edition,
         shared.runtime_dir.control_socket,
     )  # fmt: skip
 
 
-def make_backend(
-    server: Server, outfit: Outfit, virtual_nodes: int, before: Backend | None = None
-) -> Backend:
+def make_backend(server: Server, outfit: Outfit, before: Backend | None = None) -> Backend:
     """Make the way to a server, over HTTP or through the host; it may go on with what it was."""
     if server.transport != "http":
         return LinkedBackend(server.id, outfit.link)
     heritage = before if isinstance(before, HttpBackend) else None
-    return HttpBackend(server, outfit.client, outfit.tasks, virtual_nodes, heritage)
+    known = [outfit.table.known(server.id, place.url) for place in server.instances]
+    instances = Instances(server, known, outfit.recorder.breaker_turned)
+    return HttpBackend(server, outfit.client, outfit.tasks, instances, heritage)
 
 
 def _make_connections(settings: Settings) -> Connections:

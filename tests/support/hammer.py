@@ -79,7 +79,7 @@ class Hammer:
         try:
             async with (
                 raw.open() as url,
-                lane_worker(url, self._era) as worker,
+                lane_worker(url, self._era, failures=1000) as worker,
             ):
                 async with asyncio.TaskGroup() as group:
                     for _ in range(clients):

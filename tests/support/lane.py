@@ -59,8 +59,9 @@ class Worker:
 
 @asynccontextmanager
 async def lane_worker(
-    url: str, era: Era = Era.MODERN, *, timeout_s: float = 30.0, fast: bool = True,
-    config: Mapping[str, Any] | None = None, **limits: Any,
+    url: str, era: Era = Era.MODERN, *others: str, timeout_s: float = 30.0, fast: bool = True,
+    routing: dict[str, Any] | None = None, config: Mapping[str, Any] | None = None,
+    failures: int = 5, **limits: Any,
 ) -> AsyncIterator[Worker]:  # fmt: skip
     """Serve on a port of its own; the server `s` at this address has a tool `echo` and more.
 
@@ -68,7 +69,10 @@ async def lane_worker(
     """
     loop = asyncio.get_running_loop()
     with tempfile.TemporaryDirectory(prefix="o1-") as directory:
-        graph = _build(Path(directory), url, timeout_s, limits, config or {})
+        urls = (url, *others)
+        graph = _build(
+            Path(directory), urls, timeout_s, routing or {}, limits, config or {}, failures
+        )
         make = graph.make_front if fast else graph.make_guard
         server = await loop.create_server(make, "127.0.0.1", 0)
         worker = Worker(graph, server.sockets[0].getsockname()[1])
@@ -83,10 +87,14 @@ async def lane_worker(
 
 
 def _build(
-    directory: Path, url: str, timeout_s: float, limits: dict[str, Any], more: Mapping[str, Any]
-) -> Graph:
-    config = {"proxy": {"timeout": f"{timeout_s}s", "limits": limits},
-              "servers": [{"id": "s", "transport": "http", "url": url}], **more}  # fmt: skip
+    directory: Path, urls: tuple[str, ...], timeout_s: float, routing: dict[str, Any],
+    limits: dict[str, Any], more: Mapping[str, Any], failures: int,
+) -> Graph:  # fmt: skip
+    places = [{"url": url} for url in urls]
+    config = {"proxy": {"timeout": f"{timeout_s}s", "limits": limits, "routing": routing,
+                        "circuit_breaker": {"failure_threshold": failures}},
+              "servers": [{"id": "s", "transport": "http", "instances": places}],
+              **more}  # fmt: skip
     settings = load_text("test.yaml", json.dumps(config), {})
     plan = plan_of(settings)
     shared = Shared(

@@ -15,6 +15,7 @@ BackendProtocolError             32005  200  200  backend_protocol
 BackendTimeout                   32002  200  200  backend_timeout
 BackendUnreachable               32001  200  200  backend_unreachable
 Cancelled                       -32800  200  200  cancelled
+CircuitOpen                      32001  200  200  circuit_open
 ClientError                     -32603  400  200  client_error
 Forbidden                       -32600  403  200  forbidden
 HeaderMismatch                  -32020  400  200  header_mismatch

@@ -11,9 +11,11 @@ from aiohttp import web
 
 from only1mcp.backends.call import FutureSink, Outgoing
 from only1mcp.backends.http_backend import HttpBackend
+from only1mcp.backends.instances import Instances
 from only1mcp.errors import BackendError, BackendLost, BackendUnreachable
+from only1mcp.memory.instances import loose
 from only1mcp.protocol.versions import Era
-from only1mcp.registry.server import Instance, Server
+from only1mcp.registry.server import Instance, Routing, Server
 from only1mcp.tasks import Tasks
 from only1mcp.transports import streamable_http
 from only1mcp.transports.streamable_http import make_client
@@ -40,10 +42,12 @@ async def backend(
             for one in servers
         ]  # fmt: skip
         places = [Instance(url, weights[n] if weights else 1) for n, url in enumerate(urls)]
-        server = Server("s", "http", "s", instances=tuple(places), algorithm=algorithm)
+        server = Server("s", "http", "s", instances=tuple(places), routing=Routing(algorithm))
         client, tasks = make_client(), Tasks()
         try:
-            subject = HttpBackend(server, client, tasks, 50)
+            subject = HttpBackend(
+                server, client, tasks, Instances(server, [loose() for _ in places])
+            )
             yield subject
             await subject.close()
         finally:

@@ -232,8 +232,16 @@ servers:
     first, second = settings_of(text, environment={"T": "s3"}).servers
     assert first.instances == (Instance("http://h:1/mcp", 2), Instance("http://h:2/mcp"))
     assert dict(first.headers) == {"X-A": "b", "Authorization": "Bearer s3"}
-    assert (first.transport, first.prefix, first.algorithm) == ("http", "", "consistent_hash")
-    assert (second.prefix, second.algorithm, second.timeout_s) == ("other", "round_robin", 30.0)
+    assert (first.transport, first.prefix, first.routing.algorithm) == (
+        "http",
+        "",
+        "consistent_hash",
+    )
+    assert (second.prefix, second.routing.algorithm, second.timeout_s) == (
+        "other",
+        "round_robin",
+        30.0,
+    )
 
 
 def test_disabled_servers_are_neither_served_nor_judged() -> None:

@@ -27,7 +27,7 @@ def test_each_is_refused_by_its_name(text: str, key: str) -> None:
     "text",
     ["proxy: {shutdown_timeout: 3s}", "log: {level: debug}", "servers: [{id: a, url: 'http://b/'}]",
      "proxy: {page_size: 3, allowed_hosts: [x], shutdown_timeout: 1s}",
-     "proxy: {routing: {virtual_nodes: 9}}"],
+     "servers: [{id: a, url: 'http://b/', routing: {virtual_nodes: 9}}]"],
 )  # fmt: skip
 def test_all_else_may_change(text: str) -> None:
     """There is nothing to refuse."""

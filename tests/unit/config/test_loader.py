@@ -50,8 +50,9 @@ PROBLEMS = [
        f"string should match pattern '{ORIGIN_PATTERN}'. write an origin as "
        "https://app.example.com") for origin in ("a.org", "*", "https://*.a.org", "null",
                                                  "https://a.org/app")],
-    ("proxy: {routing: {algorithm: random}}", "c.yaml:1:30: proxy.routing.algorithm: input "
-     "should be 'round_robin' or 'consistent_hash'"),
+    ("proxy: {routing: {algorithm: best}}", "c.yaml:1:30: proxy.routing.algorithm: input "
+     "should be 'round_robin', 'least_connections', 'consistent_hash', 'random' or "
+     "'weighted_random'"),
     ("servers: {}", "c.yaml:1:10: servers: input should be a valid list"),
     ("servers: [3]", "c.yaml:1:11: servers[0]: input should be a valid dictionary or instance of "
      "ServerSection"),

@@ -18,7 +18,7 @@ FILE = "proxy:\n  port: 1\n  host: 127.0.0.1\n"
         ("ONLY1MCP_LOG_LEVEL", "debug", "log_level", "debug"),
         ("ONLY1MCP_LOG__FORMAT", "json", "log_format", "json"),
         ("ONLY1MCP_PROXY__SHUTDOWN_TIMEOUT", "500ms", "shutdown_timeout_s", 0.5),
-        ("ONLY1MCP_PROXY__ROUTING__VIRTUAL_NODES", "7", "virtual_nodes", 7),
+        ("ONLY1MCP_PROXY__PAGE_SIZE", "7", "page_size", 7),
         ("ONLY1MCP_PROXY__ALLOWED_HOSTS", "a.org, b.org", "allowed_hosts", ("a.org", "b.org")),
     ],
 )

@@ -3,11 +3,12 @@
 import json
 from dataclasses import asdict
 
-from only1mcp.registry.server import Instance, Server
+from only1mcp.registry.server import BreakerPolicy, Instance, Routing, Server
 
 WHOLE = Server(
     "s", "http", "p", "cmd", ("a", "b"), (("K", "v"),), "/", (Instance("http://h/", 2),),
-    (("X", "secret"),), "consistent_hash", 1.5, 2.5, 3.5,
+    (("X", "secret"),), Routing("consistent_hash", hash_arguments=("a",)), BreakerPolicy(2),
+    1.5, 2.5, 3.5,
 )  # fmt: skip
 
 

@@ -10,9 +10,12 @@ import pytest
 from aiohttp import web
 
 from only1mcp.errors import InvalidRequest, SessionMissing, SessionNotFound
+from only1mcp.memory.ended_sessions import open_lock_file
 from only1mcp.memory.health_words import Health, HealthWords
+from only1mcp.memory.instances import InstanceTable
 from only1mcp.memory.layout import Layout, SharedMemory
 from only1mcp.observability.metrics import MetricsPlan, MetricsReader
+from only1mcp.process.instances import NamedInstances
 from only1mcp.protocol.headers import McpHeaders
 from only1mcp.proxy.exchange import Request
 from only1mcp.sessions.session import Session
@@ -35,7 +38,8 @@ class Worker:
         self.ended: list[Session] = []
         self.service = WorkerService(
             self.desk.pipeline, self.ended.append, self.words, MetricsReader(plan, memory),
-            self.desk.edition, control_socket,
+            NamedInstances(InstanceTable(memory, open_lock_file()), ()), self.desk.edition,
+            control_socket,
         )  # fmt: skip
 
     def request(self, session: str | None, version: str | None = None) -> Request:

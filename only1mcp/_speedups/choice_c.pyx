@@ -1,0 +1,89 @@
+"""The plans of one kind of call, one for each instance of its server."""
+
+from only1mcp._speedups.call_c cimport Plan
+from only1mcp._speedups.gauge_c cimport Gauge
+from only1mcp._speedups.json_scan_c cimport Envelope
+
+cdef enum:
+    BREAKER = 2             # the word of a row, as `only1mcp.resilience.breaker` writes it
+    OPEN = 1
+    COUNT = 10
+    TIME = 42
+
+
+cdef class Choice:
+    """Chooses by which of its plans a call travels.
+
+    Args:
+        make: returns the plan for the instance at a place; None while calls cannot travel there.
+        balancer: chooses the place.
+        gauges: what is known of each instance.
+        timeout_ms, successes: when an instance with an open breaker is to be tried again, and with
+            how many calls: those take the common way.
+        fixed: the key of all such calls, where calls are placed by what they call.
+        key_of: returns the key of a call by its message; None where that plays no part.
+        by_session: whether calls are placed by the client's session.
+        sticky: whether a session keeps its instance, however calls are placed.
+    """
+
+    def __init__(self, make, Balancer balancer not None, gauges, timeout_ms, successes, fixed,
+                 key_of, bint by_session, bint sticky):
+        self.make = make
+        self.plans = [None] * balancer.size
+        self.balancer = balancer
+        self.gauges = list(gauges)
+        self.timeout_ms = timeout_ms
+        self.successes = successes
+        self.fixed = fixed
+        self.key_of = key_of
+        self.by_session = by_session
+        self.sticky = sticky
+
+    cdef Plan pick(self, Envelope envelope, unsigned long long session, double moment):
+        """Return the plan that a call takes; None for the common way.
+
+        Args:
+            envelope: the call.
+            session: stands for the client's session; 0 when it has none.
+            moment: seconds of `time.monotonic`.
+        """
+        cdef unsigned long long key = self.fixed
+        cdef bint keyed = False
+        cdef Py_ssize_t place = 0
+        cdef Plan plan
+        cdef Gauge gauge
+        if self.balancer.size == 1:
+            gauge = self.gauges[0]
+            if gauge.row[BREAKER] >> 62:
+                return None
+        else:
+            if session and (self.sticky or self.by_session):
+                key = session
+                keyed = self.sticky
+            elif self.key_of is not None:
+                key = self.key_of(envelope)
+            if self.is_due(moment):
+                return None
+            place = self.balancer.pick(key, keyed, 0)
+            if place < 0:
+                return None
+        plan = self.plans[place]
+        if plan is None or plan.opened is not None and plan.ids.opened is not plan.opened:
+            plan = self.plans[place] = self.make(place)
+        return plan
+
+    cdef bint is_due(self, double moment) except -1:
+        """Say whether an instance waits for a call that tries it."""
+        cdef unsigned long long word, since, instant = <unsigned long long>(moment * 1000)
+        cdef Gauge gauge
+        for gauge in self.gauges:
+            word = gauge.row[BREAKER]
+            if not word >> 62:
+                continue
+            since = word & ((<unsigned long long>1 << TIME) - 1)
+            if not since or instant >= since + self.timeout_ms:
+                return True
+            if word >> 62 != OPEN:
+                if (word >> (TIME + COUNT) & ((1 << COUNT) - 1)) < self.successes:
+                    return True
+        return False
