@@ -61,7 +61,8 @@ class HttpServer:
         self._turned = asyncio.Event()
         """Set when an instance goes, or is back."""
         gauges = [one.gauge for one in self._known]
-        self._instances = make_balancer(server, gauges, os.urandom)
+        in_turn = replace(server, routing=replace(server.routing, algorithm="round_robin"))
+        self._instances = make_balancer(in_turn, gauges, os.urandom)
         """Where the sessions of single clients begin; each then stays where it is."""
         self.pool = Pool(server.id, self._member, MAX_MEMBERS, tasks, observer.on_said)
         self.both_eras = False
