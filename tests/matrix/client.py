@@ -226,17 +226,18 @@ class Client:
         name = f"{self.tag} for {params['message']}"
         return {"result": {"action": "accept", "content": {"name": name}}}
 
-    async def hears(self, method: str, holds: str = "") -> Heard:
-        """Wait for a notification that holds a text."""
+    async def hears(self, method: str, *holds: str) -> Heard:
+        """Wait for a notification that holds all these texts."""
 
         def find() -> Heard | None:
-            return next(iter(self.all_heard(method, holds)), None)
+            return next(iter(self.all_heard(method, *holds)), None)
 
         return await eventually(find, f"{self.tag} hears {method} of {holds}")
 
-    def all_heard(self, method: str, holds: str = "") -> list[Heard]:
-        """Return the notifications that hold a text, so far."""
-        return [one for one in self.heard if one.method == method and holds in one.raw]
+    def all_heard(self, method: str, *holds: str) -> list[Heard]:
+        """Return the notifications that hold all these texts, so far."""
+        found = (one for one in self.heard if one.method == method)
+        return [one for one in found if all(text in one.raw for text in holds)]
 
     async def close(self) -> None:
         """Leave."""

@@ -1,7 +1,5 @@
 """Which behaviours try each method and each notification; `tests.matrix.test_coverage` holds it."""
 
-from dataclasses import dataclass
-
 METHODS: dict[str, tuple[str, ...]] = {
     "initialize": ("greeting",),
     "ping": ("ping", "ping of the server", "removed methods"),
@@ -14,12 +12,20 @@ METHODS: dict[str, tuple[str, ...]] = {
     "resources/list": ("lists in pages", "bad cursor"),
     "resources/templates/list": ("lists in pages", "bad cursor"),
     "prompts/list": ("lists in pages", "bad cursor"),
-    "tools/call": ("tools/call", "structured content", "errors"),
+    "tools/call": (
+        "tools/call", "structured content", "errors", "a task", "no task unasked",
+        "tasks of the other era",
+    ),
     "resources/read": ("resources/read", "a question of a resource", "unknown names"),
     "prompts/get": ("prompts/get", "a question of a prompt", "unknown names"),
     "completion/complete": ("completion/complete",),
     "resources/subscribe": ("updated resources", "removed methods"),
     "resources/unsubscribe": ("updated resources", "removed methods"),
+    "tasks/get": ("a task", "a task that takes its time", "another's task", "methods of tasks"),
+    "tasks/cancel": ("a task that is cancelled", "another's task", "methods of tasks"),
+    "tasks/result": ("a task", "a task that asks", "another's task", "methods of tasks"),
+    "tasks/list": ("listed tasks", "methods of tasks"),
+    "tasks/update": ("a task that asks", "methods of tasks"),
 }  # fmt: skip
 """Of clients; together the behaviours of each try it on every pair."""
 QUESTIONS: dict[str, tuple[str, ...]] = {
@@ -43,27 +49,7 @@ NOTIFICATIONS: dict[str, tuple[str, ...]] = {
     "notifications/roots/list_changed": ("roots changed",),
     "notifications/elicitation/complete": ("a URL that is dealt with",),
     "notifications/subscriptions/acknowledged": ("changed lists", "unwanted changes"),
+    "notifications/tasks": ("the status of a task",),
+    "notifications/tasks/status": ("the status of a task",),
 }  # fmt: skip
 """Both ways."""
-
-
-@dataclass(frozen=True)
-class Elsewhere:
-    """Methods and notifications that the matrix does not try, and the tests that do."""
-
-    names: tuple[str, ...]
-    reason: str
-    tests: tuple[str, ...]
-
-
-ELSEWHERE: tuple[Elsewhere, ...] = (
-    Elsewhere(
-        (
-            "tasks/get", "tasks/update", "tasks/cancel", "tasks/result", "tasks/list",
-            "notifications/tasks", "notifications/tasks/status",
-        ),
-        "the two designs of tasks cannot be converted into each other, so nothing is bridged; "
-        "within an era they are tried with servers of their own",
-        ("tests/process/test_tasks.py", "tests/real/test_tasks.py"),
-    ),
-)  # fmt: skip

@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 
 import pytest
 
-from tests.matrix.sides import PAIRS, Pair
+from tests.matrix.sides import NEWEST_LEGACY, PAIRS, Pair
 
 T = TypeVar("T", bound=Callable[..., Any])
 
@@ -42,6 +42,24 @@ def _asks_on_get(pair: Pair) -> bool:
 
 def _modern_http_leg(pair: Pair) -> bool:
     return pair.leg_is_modern and not pair.back.is_channel
+
+
+def _no_tasks(pair: Pair) -> bool:
+    if pair.leg_is_modern:
+        return not pair.front.is_modern
+    return pair.front.revision != NEWEST_LEGACY or pair.back.era == "dual"
+
+
+def _tasks(pair: Pair) -> bool:
+    return not _no_tasks(pair)
+
+
+def _before_tasks(pair: Pair) -> bool:
+    return _no_tasks(pair) and pair.front.revision < NEWEST_LEGACY
+
+
+def _of_both_eras(pair: Pair) -> bool:
+    return pair.front.revision == NEWEST_LEGACY and pair.back.era == "dual"
 
 
 def _not_resumable(pair: Pair) -> bool:
@@ -82,7 +100,35 @@ NO_RESUMPTION = "2026-07-28 has no resumption: a stream that broke is a lost req
 LATE_RESUMPTION = "optional; offered from 2025-11-25 on, since when streams begin with an id"
 NO_STREAMS = "only Streamable HTTP has streams of single requests that could be resumed"
 NO_QUESTION = "a modern client answers with its next request: it has nothing to report progress on"
+YOUNG_TASKS = "tasks are younger than the client's revision"
+UNKNOWN_TASKS = (
+    "a server of both eras is met in the newer one, in which nothing is said of tasks of 2025-11-25"
+)
+TWO_DESIGNS = "the two designs of tasks cannot be converted into each other"
+NO_TASK_LIST = "2026-07-28 has no list of tasks"
+NO_TASK_SESSION = "a modern task belongs to whoever has its id and the same key, and here is no key"
+TASKS_THERE = "here is what the other behaviours of tasks try"
 GAPS: tuple[Gap, ...] = (
+    *(
+        Gap(behaviour, fits, reason)
+        for behaviour in (
+            "a task",
+            "a task that takes its time",
+            "a task that is cancelled",
+            "listed tasks",
+            "the status of a task",
+            "a task that asks",
+            "another's task",
+        )
+        for fits, reason in (
+            (_before_tasks, YOUNG_TASKS),
+            (_of_both_eras, UNKNOWN_TASKS),
+            (_no_tasks, TWO_DESIGNS),
+        )
+    ),
+    Gap("listed tasks", _modern_front, NO_TASK_LIST),
+    Gap("another's task", _modern_front, NO_TASK_SESSION),
+    Gap("tasks of the other era", _tasks, TASKS_THERE),
     Gap("ping", _modern_front, NO_PING),
     Gap("bad level", _modern_front, NO_SET_LEVEL),
     Gap("no log messages", _legacy_front, LEGACY_LOGS),

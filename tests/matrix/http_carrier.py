@@ -11,8 +11,7 @@ from only1mcp.protocol.headers import encode_value
 from only1mcp.tasks import Tasks
 from tests.matrix.carriers import LIMIT, Receiver
 from tests.matrix.sides import MODERN, Plain
-
-_NAMED = {"tools/call": "name", "prompts/get": "name", "resources/read": "uri"}
+from tests.support.matrix.http import NAMED
 
 
 class HttpCarrier:
@@ -87,8 +86,8 @@ class HttpCarrier:
         method = message.get("method", "")
         if self._revision == MODERN:
             headers |= {"MCP-Protocol-Version": MODERN, "Mcp-Method": method}
-            if method in _NAMED:
-                headers["Mcp-Name"] = encode_value(message["params"][_NAMED[method]])
+            if method in NAMED:
+                headers["Mcp-Name"] = encode_value(message["params"][NAMED[method]])
         elif self.session is not None:
             headers |= {"Mcp-Session-Id": self.session}
             if self._revision >= "2025-06-18":

@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from tests.matrix.coverage import ELSEWHERE
 from tests.matrix.gaps import BEHAVIOURS, GAPS, gap, pairs
 from tests.matrix.sides import BACKS, FRONTS, PAIRS, Back, Front, Pair
 
@@ -28,7 +27,7 @@ def collect() -> None:
 
 def render() -> str:
     """Return the tables as Markdown."""
-    return "\n".join([*_summary(), "", *_pairs(), "", *_behaviours(), "", *_elsewhere()])
+    return "\n".join([*_summary(), "", *_pairs(), "", *_behaviours()])
 
 
 def _summary() -> Iterator[str]:
@@ -94,14 +93,6 @@ def _reasons(behaviour: str) -> dict[str, int]:
         if found is not None:
             counts[found.reason] += 1
     return {reason: count for reason, count in counts.items() if count}
-
-
-def _elsewhere() -> Iterator[str]:
-    for one in ELSEWHERE:
-        names, tests = (
-            ", ".join(f"`{text}`" for text in texts) for texts in (one.names, one.tests)
-        )
-        yield f"Not in the matrix: {names}: {one.reason} ({tests})."
 
 
 def written(readme: str) -> str:

@@ -20,9 +20,9 @@ KINDS = {"tools": "name", "prompts": "name", "resources": "uri"}
 Stop = Callable[[], Awaitable[None]]
 
 
-async def listen(client: Client, wanted: Plain) -> Stop:
+async def listen(client: Client, wanted: Plain, meta: Plain | None = None) -> Stop:
     """Open a subscription of a modern client; returns what ends it."""
-    request_id = await client.start("subscriptions/listen", {"notifications": wanted})
+    request_id = await client.start("subscriptions/listen", {"notifications": wanted}, meta=meta)
 
     def first() -> Plain | None:
         own = (one for one in client.heard if tag(one.params) == request_id)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from only1mcp.protocol.methods import METHODS as KNOWN
-from tests.matrix.coverage import ELSEWHERE, METHODS, NOTIFICATIONS, QUESTIONS
+from tests.matrix.coverage import METHODS, NOTIFICATIONS, QUESTIONS
 from tests.matrix.gaps import BEHAVIOURS, GAPS, gap, pairs
 from tests.matrix.sides import PAIRS
 from tests.matrix.table import BEGIN, END, README, collect, written
@@ -34,23 +34,16 @@ def known_notifications() -> set[str]:
     return found
 
 
-def elsewhere() -> set[str]:
-    """Return what other tests try."""
-    return {name for one in ELSEWHERE for name in one.names}
-
-
 def test_every_method_has_its_cases() -> None:
     """A new row in the table of methods needs a behaviour here."""
-    assert METHODS.keys() | elsewhere() >= KNOWN.keys()
-    assert METHODS.keys() <= KNOWN.keys()
-    assert not METHODS.keys() & elsewhere()
+    assert METHODS.keys() == KNOWN.keys()
 
 
 def test_every_notification_has_its_cases() -> None:
     """All that the product reads or writes, and the changes of each kind of list."""
     known = known_notifications()
     assert len(known) > 5
-    assert known <= NOTIFICATIONS.keys() | elsewhere()
+    assert known <= NOTIFICATIONS.keys()
     assert {f"notifications/{kind}/list_changed" for kind in _KINDS} <= NOTIFICATIONS.keys()
 
 
@@ -71,13 +64,6 @@ def test_every_gap_is_one() -> None:
         assert one.reason
         assert any(one.fits(pair) for pair in PAIRS), one
     assert all(pairs(behaviour) for behaviour in BEHAVIOURS)
-
-
-def test_other_tests_that_are_named_exist() -> None:
-    """They try what the matrix does not."""
-    for one in ELSEWHERE:
-        for path in one.tests:
-            assert (ROOT / path).is_file()
 
 
 def test_the_readme_says_what_the_suite_tries() -> None:

@@ -14,6 +14,11 @@ from tests.support.matrix.modern import MODERN, ModernService
 from tests.support.matrix.questions import Plain
 from tests.support.matrix.server import MatrixServer
 
+NAMED = {
+    "tools/call": "name", "prompts/get": "name", "resources/read": "uri",
+    "tasks/get": "taskId", "tasks/update": "taskId", "tasks/cancel": "taskId",
+}  # fmt: skip
+"""The parameter that the header Mcp-Name repeats."""
 _PRIMED = "2025-11-25"
 """The revision whose streams begin with an event that carries only an id."""
 
@@ -210,8 +215,8 @@ def _mismatch(message: Plain, headers: dict[str, str]) -> str:
         return "another method"
     if "mcp-session-id" in headers:
         return "a session"
-    if method in ("tools/call", "prompts/get", "resources/read"):
-        target = params.get("uri" if method == "resources/read" else "name")
+    if method in NAMED:
+        target = params.get(NAMED[method])
         with contextlib.suppress(ValueError):
             if decode_value(headers.get("mcp-name", "")) == target:
                 return _wrong_parameter(params, headers)

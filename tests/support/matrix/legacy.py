@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 from tests.support.matrix.call import LEVELS, Call, Exchange, RpcError
 from tests.support.matrix.exotic import write
+from tests.support.matrix.jobs import CORE, JOB, Job, run_legacy
 from tests.support.matrix.questions import Plain
 from tests.support.matrix.server import (
     CAPABILITIES,
@@ -65,6 +66,11 @@ class LegacySession:
         """Tell that a resource was updated, if the client watches it."""
         if params["uri"] in self._watched:
             self._tell("notifications/resources/updated", params)
+
+    def on_task(self, job: Job) -> None:
+        """Tell that a task of this session has another status."""
+        if job.owner is self:
+            self._tell("notifications/tasks/status", job.core)
 
     def _tell(self, method: str, params: Plain) -> None:
         self._send(write({"jsonrpc": "2.0", "method": method, "params": params}))
@@ -153,6 +159,8 @@ class LegacySession:
             self._server.recorder.fault("modern metadata in a legacy request", raw)
         if {"inputResponses", "requestState"} & params.keys():
             self._server.recorder.fault("a modern retry in a legacy request", raw)
+        if "task" in params and params.get("name") != JOB:
+            self._server.recorder.fault("a wish for a task where none was offered", raw)
 
     async def _result(self, message: Plain, exchange: Exchange) -> str:
         method, params = message["method"], message.get("params", {})
@@ -167,7 +175,8 @@ class LegacySession:
             raise RpcError(METHOD_NOT_FOUND, "no such method")
         note = self._server.recorder.note
         call = Call(params, exchange, self._capabilities, self, note)
-        return write(await self._server.run(method, call))
+        result = await run_legacy(self._server.jobs, method, call)
+        return write(await self._server.run(method, call) if result is None else result)
 
     def _initialize(self, params: Plain) -> Plain:
         wanted = params.get("protocolVersion")
@@ -179,7 +188,7 @@ class LegacySession:
             "open", connection=self.connection, capabilities=self._capabilities
         )
         return {
-            "protocolVersion": self.revision, "capabilities": CAPABILITIES,
+            "protocolVersion": self.revision, "capabilities": {**CAPABILITIES, "tasks": CORE},
             "serverInfo": self._server.info, "instructions": self._server.instructions,
         }  # fmt: skip
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from tests.support.matrix.call import Call, Exchange, InputRequiredError, RpcError
 from tests.support.matrix.exotic import write
+from tests.support.matrix.jobs import EXTENSION, Job, run_modern
 from tests.support.matrix.questions import Plain
 from tests.support.matrix.server import (
     CAPABILITIES,
@@ -40,6 +41,11 @@ class Subscription:
         """Tell that a resource was updated, if that is wanted."""
         if params["uri"] in self._wanted.get("resourceSubscriptions", []):
             self._tell("notifications/resources/updated", params)
+
+    def on_task(self, job: Job) -> None:
+        """Tell that a task has another status, if that is wanted."""
+        if job.id in self._wanted.get("taskIds", []):
+            self._tell("notifications/tasks", job.extension)
 
     def _tell(self, method: str, params: Plain) -> None:
         tagged = {**params, "_meta": {_OWN + "subscriptionId": self._id}}
@@ -93,8 +99,12 @@ class ModernService:
             self._server.recorder.fault(f"{method} in the modern era", raw)
             raise RpcError(METHOD_NOT_FOUND, "no such method")
         call = Call(params, exchange, capabilities, None, self._server.recorder.note)
+        if "task" in params:
+            self._server.recorder.fault("a legacy wish for a task in the modern era", raw)
         try:
-            result = await self._server.run(method, call)
+            result = await run_modern(self._server.jobs, method, call)
+            if result is None:
+                result = await self._server.run(method, call)
         except InputRequiredError as asked:
             return write(asked.result)
         hints = {"ttlMs": 0, "cacheScope": "private"} if method == "resources/read" else {}
@@ -112,7 +122,8 @@ class ModernService:
     def _discover(self) -> str:
         server = self._server
         return write({
-            "resultType": "complete", "supportedVersions": [MODERN], "capabilities": CAPABILITIES,
+            "resultType": "complete", "supportedVersions": [MODERN],
+            "capabilities": {**CAPABILITIES, "extensions": {EXTENSION: {}}},
             "instructions": server.instructions, "ttlMs": 0, "cacheScope": "private",
             "_meta": {_OWN + "serverInfo": server.info},
         })  # fmt: skip

@@ -31,6 +31,8 @@ class Offers:
         for tool in ("echo", "progress", "log", "hang", "ask", "url_first", "change", "touch",
                      "fail", "hang_up", "withdraw", "ping", "opened"):  # fmt: skip
             self.add_tool(tool)
+        execution = {} if is_modern else {"execution": {"taskSupport": "optional"}}
+        self.add_tool("job", **execution)
         region = {"type": "string", "x-mcp-header": "Region"}
         self.add_tool("region", inputSchema={"type": "object", "properties": {"region": region}})
         for shape, schema in _SHAPES.items():

@@ -11,6 +11,7 @@ from tests.support.matrix.call import (
     RpcError,
 )
 from tests.support.matrix.exotic import EXOTIC_KEY, write
+from tests.support.matrix.jobs import Job, Jobs
 from tests.support.matrix.offers import Offers
 from tests.support.matrix.questions import Plain
 from tests.support.matrix.recorder import Recorder
@@ -36,6 +37,9 @@ class Listener(Protocol):
     def on_update(self, params: Plain) -> None:
         """Hear that a resource was updated."""
 
+    def on_task(self, job: Job) -> None:
+        """Hear that a task has another status."""
+
 
 class MatrixServer:
     """One server process."""
@@ -47,6 +51,7 @@ class MatrixServer:
         self.offers = Offers(name, is_modern="modern" in eras)
         self.tasks = Tasks()
         self.listeners: set[Listener] = set()
+        self.jobs = Jobs(self._task_changed)
 
     @property
     def info(self) -> Plain:
@@ -67,6 +72,10 @@ class MatrixServer:
         """Tell who watches a resource that it was updated, by the call of this name."""
         for listener in list(self.listeners):
             listener.on_update({"uri": uri, "key": key, EXOTIC_KEY: "@exotic@"})
+
+    def _task_changed(self, job: Job) -> None:
+        for listener in list(self.listeners):
+            listener.on_task(job)
 
     def list_page(self, method: str, params: Plain) -> str:
         """Return the members of one page of a list."""

@@ -163,6 +163,12 @@ async def hang_up(server: Server, call: Call) -> Plain:
     return said("after the break")
 
 
+async def job(server: Server, call: Call) -> Plain:
+    """Say what the task says as which this did not run: see `tests.support.matrix.jobs`."""
+    del server
+    return said({"key": call.key, "answer": None})
+
+
 async def region(server: Server, call: Call) -> Plain:
     """Return the argument that also stands in a header."""
     del server
@@ -185,7 +191,7 @@ def _structured(value: Any) -> Tool:
 TOOLS: dict[str, Tool] = {
     tool.__name__: tool
     for tool in (echo, progress, log, hang, ask, url_first, withdraw, ping, opened, change, touch,
-                 fail, hang_up, region)
+                 fail, hang_up, job, region)
 }  # fmt: skip
 TOOLS |= {
     "structured_object": _structured({"value": "@exotic@"}),
