@@ -55,6 +55,14 @@ class _Waiting:
     """The task whose result it waits for."""
 
 
+def _is_of_client(waiting: _Waiting) -> bool:
+    return not isinstance(waiting.sink, FutureSink)
+
+
+def _has_level(waiting: _Waiting) -> bool:
+    return waiting.level is not None
+
+
 class PipeSession:
     """Pairs calls and replies; knows nothing of processes.
 
@@ -139,7 +147,7 @@ class PipeSession:
     @property
     def serving(self) -> bool:
         """Whether calls of clients are under way, not only requests of our own."""
-        return any(not isinstance(waiting.sink, FutureSink) for waiting in self._calls)
+        return any(map(_is_of_client, self._calls))
 
     async def listen(self, outgoing: Outgoing, on_event: Callable[[Envelope], None]) -> None:
         """Hold a modern subscription; what it brings comes as notifications of the channel.
@@ -297,9 +305,12 @@ class PipeSession:
         return self._hello is not None and self._hello.era is Era.MODERN
 
     def _logger_of(self) -> "_Waiting | None":
-        """Return the only call that a log message can belong to; messages name none."""
-        is_modern = self._is_modern
-        return self._calls.only(lambda entry: entry.level is not None if is_modern else True)
+        """Return the only call of a client that a log message can belong to: it names none.
+
+        Nothing is lost to a request of our own, as a health check, that is under way beside it.
+        """
+        wants = _has_level if self._is_modern else _is_of_client
+        return self._calls.only(wants)
 
     def _note_garbage(self, line: bytes, error: Only1MCPError) -> None:
         self._garbage += 1

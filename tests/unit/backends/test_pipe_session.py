@@ -299,6 +299,22 @@ def test_a_log_message_belongs_to_the_only_call_it_can_belong_to() -> None:
 
 
 @on_loop
+async def test_a_log_message_is_not_lost_to_a_health_check() -> None:
+    """A request of our own beside the client's call does not count; nor does it alone."""
+    peer = await met(legacy_server)
+    peer.fall_silent()
+    ping = Outgoing("ping", b"", Era.LEGACY, safe=True)
+    check = asyncio.get_running_loop().create_task(peer.session.request(ping, LONG_S))
+    await eventually(lambda: peer.session.busy, "the check is under way")
+    note(peer, "message", level="info")
+    only = call(peer)
+    note(peer, "message", level="info")
+    assert (only.methods, peer.notified) == (["notifications/message"], ["notifications/message"])
+    check.cancel()
+    await asyncio.wait({check})
+
+
+@on_loop
 async def test_a_modern_server_logs_for_the_only_call_that_wants_to_hear_of_it() -> None:
     """A subscription of ours does not."""
     peer = await met(modern_server)
