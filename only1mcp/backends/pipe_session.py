@@ -3,7 +3,6 @@
 import asyncio
 import logging
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from typing import Any
 
 from only1mcp._speedups import REQUEST, RESPONSE, Envelope, Forwarder, scan
@@ -19,6 +18,7 @@ from only1mcp.backends.call import (
 from only1mcp.backends.handshake import Hello, discover, initialize, judge_probe, read_initialize
 from only1mcp.backends.multiplexer import Multiplexer
 from only1mcp.backends.open_questions import OpenQuestions
+from only1mcp.backends.pipe_notices import Waiting, is_of_client, recipient
 from only1mcp.errors import (
     BackendLost,
     BackendProtocolError,
@@ -32,7 +32,6 @@ from only1mcp.protocol.client_features import Feature
 from only1mcp.protocol.glimpse import glimpse
 from only1mcp.protocol.lines import SkippedLine
 from only1mcp.protocol.log_levels import LEVELS
-from only1mcp.protocol.progress import token_of
 from only1mcp.protocol.raw_object import fields
 from only1mcp.protocol.versions import Era
 
@@ -42,25 +41,6 @@ MAX_PENDING = 10_000
 
 def _nothing() -> None:
     """Cancel a call that never was; nobody waits for what is there already."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Waiting:
-    """A call under way."""
-
-    sink: ReplySink
-    token: bytes | None
-    level: int | None
-    task: str | None = None
-    """The task whose result it waits for."""
-
-
-def _is_of_client(waiting: _Waiting) -> bool:
-    return not isinstance(waiting.sink, FutureSink)
-
-
-def _has_level(waiting: _Waiting) -> bool:
-    return waiting.level is not None
 
 
 class PipeSession:
@@ -84,7 +64,7 @@ class PipeSession:
         self._name = name
         self._write = write
         self._on_notification = on_notification
-        self._calls: Multiplexer[_Waiting] = Multiplexer()
+        self._calls: Multiplexer[Waiting] = Multiplexer()
         self._garbage = 0
         self._hello: Hello | None = None
         self._level: int | None = None
@@ -98,7 +78,7 @@ class PipeSession:
             sink.on_failure(Overloaded(f"server {self._name} has too many calls under way"))
             return _nothing
         self._raise_level(outgoing)
-        waiting = _Waiting(sink, outgoing.token, outgoing.level, awaited_task(outgoing))
+        waiting = Waiting(sink, outgoing.token, outgoing.level, awaited_task(outgoing))
         request_id = self._calls.open(waiting)
         if not self._write(jsonrpc.request(request_id, outgoing.method, outgoing.params)):
             self._calls.take(request_id)
@@ -147,7 +127,7 @@ class PipeSession:
     @property
     def serving(self) -> bool:
         """Whether calls of clients are under way, not only requests of our own."""
-        return any(map(_is_of_client, self._calls))
+        return any(map(is_of_client, self._calls))
 
     async def listen(self, outgoing: Outgoing, on_event: Callable[[Envelope], None]) -> None:
         """Hold a modern subscription; what it brings comes as notifications of the channel.
@@ -268,19 +248,10 @@ class PipeSession:
 
     def _notice(self, message: Envelope) -> None:
         """Bring a notification to the call that it belongs to, if it can be told."""
-        waiting: _Waiting | None = None
-        if message.method == "notifications/progress":
-            token = token_of(message.body[message.params_start : message.params_end])
-            waiting = self._calls.find(lambda entry: entry.token is not None
-                                       and entry.token == token)  # fmt: skip
-        elif message.method == "notifications/message":
-            waiting = self._logger_of()
-        elif message.method == "notifications/cancelled":
+        if message.method == "notifications/cancelled":
             self._take_back(message)
             return
-        else:
-            self._on_notification(message)
-            return
+        waiting = recipient(self._calls, message, modern=self._is_modern)
         if waiting is not None:
             waiting.sink.on_message(message)
         else:
@@ -303,14 +274,6 @@ class PipeSession:
     @property
     def _is_modern(self) -> bool:
         return self._hello is not None and self._hello.era is Era.MODERN
-
-    def _logger_of(self) -> "_Waiting | None":
-        """Return the only call of a client that a log message can belong to: it names none.
-
-        Nothing is lost to a request of our own, as a health check, that is under way beside it.
-        """
-        wants = _has_level if self._is_modern else _is_of_client
-        return self._calls.only(wants)
 
     def _note_garbage(self, line: bytes, error: Only1MCPError) -> None:
         self._garbage += 1

@@ -135,7 +135,7 @@ async def listed(client: Client) -> dict[str, str]:
 
 
 @everywhere("listed tasks")
-async def test_a_session_s_tasks_are_listed(pair: Pair, stage: Stage) -> None:
+async def test_the_tasks_of_a_session_are_listed(pair: Pair, stage: Stage) -> None:
     """Page by page, among those at other servers; no other session sees them."""
     client, stranger = await stage.client(pair.front), await stage.client(pair.front, bare=True)
     begun = [await begin(client, pair, key=stage.nonce(), polls=-1) for _ in range(3)]
@@ -181,7 +181,7 @@ async def test_a_task_that_asks_its_client_is_answered(pair: Pair, stage: Stage)
 
 
 @everywhere("another's task")
-async def test_a_task_is_no_other_session_s(pair: Pair, stage: Stage) -> None:
+async def test_a_task_belongs_to_its_own_session_alone(pair: Pair, stage: Stage) -> None:
     """Who has its id can neither look at it nor end it."""
     client, stranger = await stage.client(pair.front), await stage.client(pair.front, bare=True)
     task_id = await begin(client, pair, key=stage.nonce(), polls=-1)
