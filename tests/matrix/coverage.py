@@ -23,7 +23,9 @@ METHODS: dict[str, tuple[str, ...]] = {
     "resources/unsubscribe": ("updated resources", "removed methods"),
     "tasks/get": ("a task", "a task that takes its time", "another's task", "methods of tasks"),
     "tasks/cancel": ("a task that is cancelled", "another's task", "methods of tasks"),
-    "tasks/result": ("a task", "a task that asks", "another's task", "methods of tasks"),
+    "tasks/result": (
+        "a task", "a task that asks", "a task that fails", "another's task", "methods of tasks",
+    ),
     "tasks/list": ("listed tasks", "methods of tasks"),
     "tasks/update": ("a task that asks", "methods of tasks"),
 }  # fmt: skip
@@ -40,7 +42,9 @@ NOTIFICATIONS: dict[str, tuple[str, ...]] = {
     "notifications/cancelled": (
         "cancelled by the client", "left by the client", "never answered", "a question withdrawn",
     ),
-    "notifications/progress": ("progress", "no progress", "progress of an answer"),
+    "notifications/progress": (
+        "progress", "no progress", "progress of an answer", "progress of a task",
+    ),
     "notifications/message": ("log messages", "no log messages"),
     "notifications/tools/list_changed": ("changed lists", "unwanted changes"),
     "notifications/prompts/list_changed": ("changed lists", "unwanted changes"),

@@ -106,6 +106,7 @@ UNKNOWN_TASKS = (
 )
 TWO_DESIGNS = "the two designs of tasks cannot be converted into each other"
 NO_TASK_LIST = "2026-07-28 has no list of tasks"
+NO_TASK_PROGRESS = "2026-07-28 has progress on the stream of a call alone, which a task ends"
 NO_TASK_SESSION = "a modern task belongs to whoever has its id and the same key, and here is no key"
 TASKS_THERE = "here is what the other behaviours of tasks try"
 GAPS: tuple[Gap, ...] = (
@@ -119,6 +120,8 @@ GAPS: tuple[Gap, ...] = (
             "the status of a task",
             "a task that asks",
             "another's task",
+            "a task that fails",
+            "progress of a task",
         )
         for fits, reason in (
             (_before_tasks, YOUNG_TASKS),
@@ -128,6 +131,7 @@ GAPS: tuple[Gap, ...] = (
     ),
     Gap("listed tasks", _modern_front, NO_TASK_LIST),
     Gap("another's task", _modern_front, NO_TASK_SESSION),
+    Gap("progress of a task", _modern_front, NO_TASK_PROGRESS),
     Gap("tasks of the other era", _tasks, TASKS_THERE),
     Gap("ping", _modern_front, NO_PING),
     Gap("bad level", _modern_front, NO_SET_LEVEL),

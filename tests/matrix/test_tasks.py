@@ -24,17 +24,21 @@ def allowing(client: Client) -> Plain:
     return {OWN + "clientCapabilities": {**client.capabilities, "extensions": {EXTENSION: {}}}}
 
 
-async def call(client: Client, pair: Pair, **arguments: object) -> Reply:
+async def call(
+    client: Client, pair: Pair, meta: Plain | None = None, /, **arguments: object
+) -> Reply:
     """Call the tool that may run as a task, and allow for one in the way of the client's era."""
     params: Plain = {"name": pair.name("job"), "arguments": arguments}
     if not client.front.is_modern:
         params["task"] = {"ttl": 60_000}
-    return await client.request("tools/call", params, meta=allowing(client))
+    return await client.request("tools/call", params, meta={**allowing(client), **(meta or {})})
 
 
-async def begin(client: Client, pair: Pair, **arguments: object) -> str:
+async def begin(
+    client: Client, pair: Pair, meta: Plain | None = None, /, **arguments: object
+) -> str:
     """Have the tool run as a task; returns the task's id."""
-    reply = await call(client, pair, **arguments)
+    reply = await call(client, pair, meta, **arguments)
     if client.front.is_modern:
         assert reply.result["resultType"] == "task"
         return check(client, reply, reply.result)
@@ -118,6 +122,33 @@ async def test_a_task_that_its_client_takes_back_is_cancelled_at_the_server(
         assert (acknowledged["taskId"], acknowledged["status"]) == (task_id, "cancelled")
     await records.wait("cancelled", key=key)
     assert (await get(client, task_id))["status"] == "cancelled"
+
+
+@everywhere("a task that fails")
+async def test_a_task_that_fails_says_why(pair: Pair, stage: Stage) -> None:
+    """With the server's own error: beside the status, or in place of a legacy task's result."""
+    client, key = await stage.client(pair.front), stage.nonce()
+    task_id = await begin(client, pair, key=key, fails=True)
+    told = await get(client, task_id)
+    assert told["status"] == "failed"
+    if pair.front.is_modern:
+        error = told["error"]
+    else:
+        reply = await about(client, "tasks/result", task_id)
+        error = reply.error
+        assert EXOTIC in reply.raw
+    assert (error["code"], error["message"]) == (-31999, f"{key}.task")
+
+
+@everywhere("progress of a task")
+async def test_a_task_makes_progress_when_its_call_has_ended(pair: Pair, stage: Stage) -> None:
+    """Under the client's own token, which goes on to be the task's."""
+    client, key, token = await stage.client(pair.front), stage.nonce(), stage.nonce()
+    task_id = await begin(client, pair, {"progressToken": token}, key=key)
+    await get(client, task_id)
+    heard = await client.hears("notifications/progress", f'"{key}.task"')
+    assert heard.params["progressToken"] == token
+    assert EXOTIC in heard.raw
 
 
 async def listed(client: Client) -> dict[str, str]:

@@ -28,7 +28,8 @@ class Job:
     Args:
         call: what it came of; its arguments say what the task does:
             `polls`: as often it is asked for until it is done, never with a negative number;
-            `asks`: it asks its client something first, and is done with the answer.
+            `asks`: it asks its client something first, and is done with the answer;
+            `fails`: it ends with an error.
         changed: is told when its status changes.
     """
 
@@ -41,6 +42,7 @@ class Job:
         self.asks = bool(call.arguments.get("asks"))
         self._call = call
         self._changed = changed
+        self.token: object = call.meta.get("progressToken")
         self._left = int(call.arguments.get("polls", 1))
         self.over = asyncio.Event()
 
@@ -63,6 +65,8 @@ class Job:
         told = {**self._common, "ttlMs": None, "pollIntervalMs": 50}
         if self.status == "completed":
             told["result"] = {"resultType": "complete", **self.result}
+        if self.status == "failed":
+            told["error"] = self.error
         if self.status == "input_required":
             told["inputRequests"] = {"name": question("form", str(self), modern=True)}
         return told
@@ -72,11 +76,22 @@ class Job:
         """What the tool says in the end."""
         return said({"key": self._call.key, "answer": self.answer})
 
+    @property
+    def error(self) -> Plain:
+        """Why it failed."""
+        return {"code": -31999, "message": str(self), "data": "@exotic@"}
+
+    @property
+    def progress(self) -> Plain:
+        """How far it is."""
+        told = {"progressToken": self.token, "progress": 1, "message": str(self)}
+        return {**told, EXOTIC_KEY: "@exotic@"}
+
     def become(self, status: str) -> None:
         """Change the status, unless the task is over."""
         if self.status != status and not self.over.is_set():
             self.status = status
-            if status in ("completed", "cancelled"):
+            if status in ("completed", "cancelled", "failed"):
                 self._call.note(status, key=self._call.key)
                 self.over.set()
             self._changed(self)
@@ -87,7 +102,7 @@ class Job:
         if self.asks:
             self.become("input_required")
         elif self._left == 0:
-            self.become("completed")
+            self.become("failed" if self._call.arguments.get("fails") else "completed")
 
     def take(self, answer: Any) -> None:
         """Take the client's answer, and be done."""
@@ -180,4 +195,6 @@ async def _result(job: Job, call: Call, session: Asker) -> Plain:
         asked["params"] |= related
         job.take((await session.ask(asked, call.exchange)).get("result"))
     await job.over.wait()
+    if job.status == "failed":
+        raise RpcError(**job.error)
     return {**job.result, **related}

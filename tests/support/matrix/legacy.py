@@ -68,8 +68,10 @@ class LegacySession:
             self._tell("notifications/resources/updated", params)
 
     def on_task(self, job: Job) -> None:
-        """Tell that a task of this session has another status."""
+        """Tell that a task of this session has another status, and how far it is."""
         if job.owner is self:
+            if job.token is not None:
+                self._tell("notifications/progress", job.progress)
             self._tell("notifications/tasks/status", job.core)
 
     def _tell(self, method: str, params: Plain) -> None:
