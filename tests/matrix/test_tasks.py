@@ -213,12 +213,16 @@ async def test_a_task_that_asks_its_client_is_answered(pair: Pair, stage: Stage)
 
 @everywhere("another's task")
 async def test_a_task_belongs_to_its_own_session_alone(pair: Pair, stage: Stage) -> None:
-    """Who has its id can neither look at it nor end it."""
+    """Who else has its id can neither look at it nor end it; the server is not even asked."""
     client, stranger = await stage.client(pair.front), await stage.client(pair.front, bare=True)
-    task_id = await begin(client, pair, key=stage.nonce(), polls=-1)
+    key, records = stage.nonce(), stage.of(pair)
+    task_id = await begin(client, pair, key=key, polls=-1)
+    theirs = (await records.wait("task", key=key))["task"]
     for method in ("tasks/get", "tasks/result", "tasks/cancel"):
         assert (await about(stranger, method, task_id)).error["code"] == -32602
     assert (await get(client, task_id))["status"] == "working"
+    (asked,) = records.find("message", theirs)
+    assert asked["method"] == "tasks/get"
 
 
 @everywhere("no task unasked")

@@ -125,6 +125,7 @@ class Jobs:
         """Make a task of a call."""
         job = Job(call, self._changed)
         self._all[job.id] = job
+        call.note("task", key=call.key, task=job.id)
         return job
 
     def find(self, call: Call) -> Job:
