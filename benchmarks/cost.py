@@ -12,11 +12,13 @@ import json
 import re
 import statistics
 import subprocess
+import sys
 import tempfile
 import time
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from benchmarks.stage import NGINX, PYTHON, cpu_seconds, echo_backend, free_port, running
 
@@ -32,6 +34,9 @@ GUARDED = {"auth": {"keys": [{
     "rate_limit": {"requests": 1_000_000_000, "per": "1s"},
 }]}}  # fmt: skip
 """A key, an allow-list and a rate that is never reached."""
+PIPE = "benchmarks.echo_stdio"
+"""The stdio server, which is left out: nginx's backend is not counted, either."""
+AUTHORIZED = {"Authorization": f"Bearer {KEY}"}
 
 
 @dataclass(slots=True)
@@ -64,7 +69,7 @@ def load(target: Target, seconds: int, connections: int, arguments: int) -> None
     with tempfile.NamedTemporaryFile("w", suffix=".lua") as file:
         file.write(script)
         file.flush()
-        before = cpu_seconds(target.pid)
+        before = cpu_seconds(target.pid, leave_out=PIPE)
         out = subprocess.run(
             ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "-s", file.name,
              f"http://127.0.0.1:{target.port}/mcp"],
@@ -73,8 +78,41 @@ def load(target: Target, seconds: int, connections: int, arguments: int) -> None
     if "Non-2xx" in out or "Socket errors" in out:
         raise SystemExit(f"error: {target.name} did not answer all calls:\n{out}")
     (requests,) = re.findall(r"(\d+) requests in", out)
-    target.costs_us.append((cpu_seconds(target.pid) - before) / int(requests) * 1e6)
+    spent = cpu_seconds(target.pid, leave_out=PIPE) - before
+    target.costs_us.append(spent / int(requests) * 1e6)
     target.rates.append(int(requests) / seconds)
+
+
+def start_all(stack: ExitStack, size: int) -> list[Target]:
+    """Start nginx and the gateways, each before a server whose results have this size."""
+    folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+    backend = stack.enter_context(echo_backend(size))
+    web = {"id": "bench", "url": f"http://127.0.0.1:{backend}/mcp"}
+    pipe = {"id": "bench", "command": sys.executable, "cwd": str(Path.cwd()),
+            "args": ["-m", PIPE, str(size)]}  # fmt: skip
+    allowed = {"stdio": {"allowed_commands": [sys.executable]}}
+    port = free_port()
+    (folder / "nginx.conf").write_text(NGINX.format(folder=folder, backend=backend, port=port))
+    command = ["nginx", "-c", str(folder / "nginx.conf"), "-p", str(folder)]
+    return [
+        Target("nginx", stack.enter_context(running(command, port)), port, "echo"),
+        start(stack, folder, "only1mcp", {"servers": [web]}),
+        start(stack, folder, "with keys", {"servers": [web], **GUARDED}, AUTHORIZED),
+        start(stack, folder, "on stdio", {"servers": [pipe], **allowed}),
+    ]
+
+
+def start(
+    stack: ExitStack, folder: Path, name: str, config: dict[str, Any],
+    headers: dict[str, str] | None = None,
+) -> Target:  # fmt: skip
+    """Start a gateway."""
+    file, port = folder / f"{name}.json", free_port()
+    file.write_text(json.dumps(config))
+    command = [*PYTHON, "only1mcp", "start", "--config", str(file), "--port", str(port),
+               "--workers", "1"]  # fmt: skip
+    pid = stack.enter_context(running(command, port))
+    return Target(name, pid, port, "bench__echo", headers or {})
 
 
 def main() -> None:
@@ -86,31 +124,8 @@ def main() -> None:
     parser.add_argument("--result", type=int, default=128, help="bytes of text in each result")
     parser.add_argument("--arguments", type=int, default=32, help="bytes of text in each call")
     options = parser.parse_args()
-    nginx, gateway, guarded = free_port(), free_port(), free_port()
     with ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        backend = stack.enter_context(echo_backend(options.result))
-        (folder / "nginx.conf").write_text(NGINX.format(folder=folder, backend=backend, port=nginx))
-        servers = [{"id": "bench", "url": f"http://127.0.0.1:{backend}/mcp"}]
-        (folder / "only1mcp.json").write_text(json.dumps({"version": "1.0", "servers": servers}))
-        plain = ["nginx", "-c", str(folder / "nginx.conf"), "-p", str(folder)]
-        (folder / "guarded.json").write_text(json.dumps({"servers": servers, **GUARDED}))
-        ours, closed = (
-            [*PYTHON, "only1mcp", "start", "--config", str(folder / name), "--port", str(port),
-             "--workers", "1"]
-            for name, port in (("only1mcp.json", gateway), ("guarded.json", guarded))
-        )  # fmt: skip
-        targets = [
-            Target("nginx", stack.enter_context(running(plain, nginx)), nginx, "echo"),
-            Target("only1mcp", stack.enter_context(running(ours, gateway)), gateway, "bench__echo"),
-            Target(
-                "with keys",
-                stack.enter_context(running(closed, guarded)),
-                guarded,
-                "bench__echo",
-                {"Authorization": f"Bearer {KEY}"},
-            ),
-        ]
+        targets = start_all(stack, options.result)
         time.sleep(2)  # the lists have been read
         for _ in range(options.rounds):
             for target in targets:
