@@ -1,5 +1,6 @@
 """One call of the fast lane, the plan that it follows, and the bytes of both of its ways."""
 
+cimport cython
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from libc.string cimport memchr, memcpy
 from posix.time cimport CLOCK_MONOTONIC, clock_gettime, timespec
@@ -140,6 +141,7 @@ cdef class Ready:
         self.slots[0], self.slots[1] = slots
 
 
+@cython.freelist(64)
 cdef class Call:
     """One call under way."""
 

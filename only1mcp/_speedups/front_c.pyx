@@ -23,8 +23,27 @@ cdef enum:
     PATIENCE_BYTES = 65536  # more of an unfinished request is gathered by aiohttp's door
 
 
+cdef bytes NEWEST = b"2026-07-28"
+
+
 cdef bytes cut(const unsigned char *data, Span *span):
     return PyBytes_FromStringAndSize(<const char *>data + span.start, span.end - span.start)
+
+
+cdef bytes version_of(const unsigned char *raw, RequestHead *head):
+    """Return the version header: nearly always the same object, for it says the same."""
+    if not head.seen & HAS_VERSION:
+        return None
+    if equal(raw + head.version.start, head.version.end - head.version.start, NEWEST):
+        return NEWEST
+    return cut(raw, &head.version)
+
+
+cdef bytes capabilities_of(Envelope envelope):
+    """Return what a modern request says of its client."""
+    cdef Py_ssize_t start = envelope.capabilities_start
+    cdef const char *data = PyBytes_AS_STRING(envelope.body) + start
+    return PyBytes_FromStringAndSize(data, envelope.capabilities_end - start)
 
 
 cdef class Front:
@@ -96,7 +115,8 @@ cdef class Front:
         self.stop_timer()
         if size > head.size + head.length:
             self.pending = data[head.size + head.length:]
-        self.take(raw, &head, data[head.size:head.size + head.length], data)
+        self.take(raw, &head, PyBytes_FromStringAndSize(<const char *>raw + head.size, head.length),
+                  data)
         return 0
 
     cdef bint hold(self, Py_ssize_t size):
@@ -149,7 +169,7 @@ cdef class Front:
         """Answer one whole request; its head is one that we know."""
         cdef Lane lane = self.lane
         cdef Py_ssize_t size = head.host.end - head.host.start
-        cdef bytes version = cut(raw, &head.version) if head.seen & HAS_VERSION else None
+        cdef bytes version = version_of(raw, head)
         cdef bytes session = cut(raw, &head.session) if head.seen & HAS_SESSION else None
         cdef Envelope envelope = None
         cdef Plan plan = None
@@ -217,7 +237,7 @@ cdef class Front:
         if envelope.version_start:
             if not fits(raw, head, envelope, version, target):
                 return None
-            caps = envelope.body[envelope.capabilities_start:envelope.capabilities_end]
+            caps = capabilities_of(envelope)
         elif session is None:
             return None
         else:
@@ -251,7 +271,7 @@ cdef class Front:
         if envelope.version_start:
             if not speaks(raw, head, envelope, version):
                 return False
-            caps = envelope.body[envelope.capabilities_start:envelope.capabilities_end]
+            caps = capabilities_of(envelope)
         else:
             if session is None:
                 return False
@@ -341,7 +361,7 @@ cdef bint speaks(const unsigned char *raw, RequestHead *head, Envelope envelope,
     """Say whether a modern request's headers repeat its version and method."""
     if version is None or envelope.version is None or not envelope.capabilities_end:
         return False
-    if version != b"2026-07-28" or envelope.version != "2026-07-28":
+    if version is not NEWEST or envelope.version != "2026-07-28":
         return False
     if not head.seen & HAS_METHOD:
         return False

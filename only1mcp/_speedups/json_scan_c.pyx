@@ -4,6 +4,7 @@ The steps of the walk stand in `json_walk.pxd`. Everything here is bytes in, off
 meaning of each field stands in the pure twin.
 """
 
+cimport cython
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from cpython.unicode cimport PyUnicode_DecodeUTF8, PyUnicode_GET_LENGTH
 from libc.string cimport memchr, memcmp, memset
@@ -21,6 +22,8 @@ MAX_DEPTH = DEPTH_LIMIT
 cdef extern from "Python.h":
     const void *PyUnicode_DATA(str text)
 
+
+@cython.freelist(64)
 cdef class Envelope:
     """Where the parts of one message stand in its bytes. Spans are byte offsets; 0, 0 is absent."""
 
