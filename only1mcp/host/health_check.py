@@ -22,7 +22,7 @@ class HealthCheck:
     """The checks of one connection.
 
     A server that does one thing at a time answers nothing during a call. While calls of clients
-    are under way, silence counts only once it has lasted for as long as a call may.
+    are under way, silence tells nothing before it has lasted for as long as a call may.
 
     Args:
         on_verdict: takes why the server is down, or nothing when it is up again.
@@ -36,6 +36,7 @@ class HealthCheck:
         self._era = era
         self._on_verdict = on_verdict
         self._misses = 0
+        self._is_down = False
         self._heard = 0
         self._heard_at = 0.0
 
@@ -46,7 +47,7 @@ class HealthCheck:
             await asyncio.sleep(self._server.check_interval_s)
             if await self._is_answered():
                 self._take_answer()
-            elif not self._is_excused():
+            else:
                 self._take_silence()
 
     async def _is_answered(self) -> bool:
@@ -76,12 +77,14 @@ class HealthCheck:
         return self._session.serving and silent_s < self._server.timeout_s
 
     def _take_answer(self) -> None:
-        was_down = self._misses >= self._server.check_failures
         self._misses = 0
-        if was_down:
+        if self._is_down:
+            self._is_down = False
             self._on_verdict("")
 
     def _take_silence(self) -> None:
         self._misses += 1
-        if self._misses == self._server.check_failures:
+        enough = self._misses >= self._server.check_failures
+        if enough and not self._is_down and not self._is_excused():
+            self._is_down = True
             self._on_verdict(f"{self._misses} health checks in a row were not answered")

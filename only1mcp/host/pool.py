@@ -22,7 +22,7 @@ from only1mcp.backends.handshake import Hello
 from only1mcp.errors import Only1MCPError, Overloaded
 from only1mcp.protocol import jsonrpc
 from only1mcp.protocol.client_features import ELICITED, Feature
-from only1mcp.protocol.task_members import RELATED, STATUS
+from only1mcp.protocol.task_members import STATUS
 from only1mcp.tasks import Tasks
 
 SESSION_IDLE_S = 600.0
@@ -32,7 +32,7 @@ SPARE_IDLE_S = 30.0
 _SWEEP_S = 5.0
 
 
-_OF_CLIENT = frozenset({STATUS, ELICITED, "notifications/progress"})
+_OF_CLIENT = frozenset({STATUS, ELICITED, "notifications/progress", "notifications/message"})
 Tell = Callable[[Envelope], None]
 NO_TASKS = jsonrpc.result(b"0", b'{"tasks":[]}')
 """What a session's server lists that has none of its tasks."""
@@ -148,7 +148,7 @@ class Pool:
 
     def _hear(self, serial: int, message: Envelope) -> None:
         """Pass on what is for this client; of all else the host hears on its own connection."""
-        if message.method in _OF_CLIENT or RELATED.encode() in message.body:
+        if message.method in _OF_CLIENT:
             self._on_said(self._server_id, serial, message)
 
     def take(self, features: Feature) -> Member:

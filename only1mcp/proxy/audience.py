@@ -259,11 +259,16 @@ class Audience:
                     listener.exchange.send(notice)
 
     def logged(self, params: bytes, server_id: str = "") -> None:
-        """Pass on a log message that belongs to no call; modern clients do not hear of such."""
+        """Pass on a log message that belongs to no call; modern clients do not hear of such.
+
+        Where callers have keys nobody does: it may tell of what another one has done.
+        """
         severity = level_of(params)
         for listener in self._current(server_id):
             session = listener.session
-            if session is not None and severity >= (self._marks.level(session.serial) or 0):
+            if session is None or listener.principal.id:
+                continue
+            if severity >= (self._marks.level(session.serial) or 0):
                 _tell(listener, "notifications/message", params)
 
     def _current(self, server_id: str | None) -> list[_Listener]:

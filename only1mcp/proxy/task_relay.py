@@ -161,7 +161,7 @@ def unwanted_task(server_id: str) -> BackendProtocolError:
 def session_notice(
     ids: TaskIds, session: Session, server_id: str, message: Envelope, level: int
 ) -> bytes | None:
-    """Return what a server says of a session's tasks and URLs while no call is under way.
+    """Return what a server says to a session alone, in its log too, while no call is under way.
 
     Args:
         ids: ours.
@@ -181,8 +181,10 @@ def session_notice(
             return None
         params = with_progress_token(params, named[1])
     elif method == "notifications/message":
-        if _RELATED not in params or level_of(params) < level:
+        if level_of(params) < level:
             return None
+        if _RELATED not in params:
+            return bytes(message.body)
     elif method != STATUS:
         return None
 

@@ -255,8 +255,24 @@ def test_a_process_killed_during_a_reload_comes_back_with_the_new_settings(
         wait_until(lambda: {t.partition("__")[0] for t in _tools(gateway)} == {"s2"}, "the tools")
 
 
+_LOOKS = 25
+"""How often the same must be seen in a row to count as settled."""
+
+
 def _descriptors(pids: list[int]) -> list[int]:
     return [len(list(Path(f"/proc/{pid}/fd").iterdir())) for pid in pids]
+
+
+def _settled(pids: list[int]) -> list[int]:
+    """Return how many descriptors are open once nothing is closed any more."""
+    seen: list[list[int]] = []
+
+    def is_settled() -> bool:
+        seen.append(_descriptors(pids))
+        return len(seen) > _LOOKS and seen[-_LOOKS:] == [seen[-1]] * _LOOKS
+
+    wait_until(is_settled, "all that ends is closed")
+    return seen[-1]
 
 
 def test_reloads_leave_nothing_behind(tmp_path: Path) -> None:
@@ -267,7 +283,7 @@ def test_reloads_leave_nothing_behind(tmp_path: Path) -> None:
         _configure(gateway, one)
         wait_until(lambda: len(descendants(gateway.pid)) == 4, "control, host, worker and server")
         pids = [gateway.pid, *gateway.pids("host"), *gateway.pids("worker")]
-        before = _descriptors(pids)
+        before = _settled(pids)
         for _ in range(3):
             _configure(gateway, other)
             _configure(gateway, one)

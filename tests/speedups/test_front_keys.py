@@ -82,7 +82,8 @@ async def test_calls_go_through_for_whom_the_tool_exists(fast: bool) -> None:
         for _ in range(2):
             assert (await ask(wire, call(1, "a"), TIM)).status == 200
             assert error_of(await ask(wire, call(2, "b"), BOB)) == -32602
-        assert len(worker.lane.fronts) == fast
+        if fast:
+            assert len(worker.lane.fronts) == 1
         assert (await ask(wire, call(3, "c"), ANN)).status == 200
         prompt = modern_request("prompts/get", "s__ask", modern("prompts/get", {"name": "s__ask"}))
         assert error_of(await ask(wire, prompt, BOB)) == -32602

@@ -246,7 +246,7 @@ async def test_a_session_without_a_connection_has_no_tasks_to_list() -> None:
 
 
 @on_loop
-async def test_what_a_connection_says_of_tasks_and_urls_is_said_to_its_session() -> None:
+async def test_what_a_connection_says_of_tasks_urls_and_in_its_log_is_said_to_its_session() -> None:
     """A connection that is no session's speaks to nobody; of all else others tell."""
     async with swimming() as subject:
         subject.call(session=7, own=True)
@@ -260,6 +260,7 @@ async def test_what_a_connection_says_of_tasks_and_urls_is_said_to_its_session()
         assert [(who, serial, message.method) for who, serial, message in subject.said] == [
             ("srv", 7, "notifications/tasks/status"),
             ("srv", 7, "notifications/elicitation/complete"),
+            ("srv", 7, "notifications/message"),
             ("srv", 7, "notifications/message"),
         ]
 

@@ -207,14 +207,16 @@ def notice(desk: CoreDesk, method: str, params: dict[str, Any], level: int = 0) 
 
 @on_loop
 async def test_a_session_hears_of_its_tasks_while_no_call_is_under_way() -> None:
-    """Their status, their log messages at its level, URLs that are done, and nothing else."""
+    """Their status, log messages at its level, URLs that are done, and nothing else."""
     desk = CoreDesk()
     assert notice(desk, STATUS, {"taskId": "t1", "x": 1}) == {"taskId": desk.ours, "x": 1}
     related = {"level": "info", "_meta": {RELATED: {"taskId": "t1"}}}
     said = notice(desk, "notifications/message", related)
     assert said["_meta"] == {RELATED: {"taskId": desk.ours}}
     assert notice(desk, "notifications/message", related, level=4) is None
-    assert notice(desk, "notifications/message", {"level": "info"}) is None
+    own = {"level": "info", "data": 2.0}
+    assert notice(desk, "notifications/message", own) == own
+    assert notice(desk, "notifications/message", own, level=4) is None
     assert notice(desk, "notifications/tools/list_changed", {}) is None
     done = {"elicitationId": "theirs"}
     assert notice(desk, "notifications/elicitation/complete", done) == done
