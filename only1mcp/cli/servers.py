@@ -60,12 +60,12 @@ class _Change:
 def add_command(
     name: str, target: str, config_path: str | None, as_json: bool, **options: Any
 ) -> None:
-    r"""Add a server: a program with its arguments, after --, or an address.
+    """Add a server: a program with its arguments, after --, or an address.
 
     \b
     only1mcp add files -- npx -y @modelcontextprotocol/server-filesystem /data
     only1mcp add search http://127.0.0.1:9000/mcp -H "Authorization: Bearer ${TOKEN}"
-    """
+    """  # noqa: D301 - click wants the sign itself
     entry = {"id": name, **(_address if "://" in target else _program)(target, **options)}
     change = _Change("added", name, ("POST", "servers", entry), partial(_act, "add_server", entry))
     _make(change, config_path, as_json)
