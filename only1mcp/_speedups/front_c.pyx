@@ -1,17 +1,13 @@
 """Connections of clients."""
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
-from libc.string cimport memcmp
 
 cdef extern from "<string.h>" nogil:
     void *memmem(const void *data, size_t size, const void *wanted, size_t length)
 
-cdef extern from "Python.h":
-    bint PyUnicode_IS_ASCII(str text)
-    const char *PyUnicode_AsUTF8AndSize(str text, Py_ssize_t *size) except NULL
-
 from only1mcp._speedups.call_c cimport Call, Caller, Plan, Ready, now, result_bytes
 from only1mcp._speedups.choice_c cimport Choice
+from only1mcp._speedups.compare cimport equal, is_secret, says
 from only1mcp._speedups.http_head cimport (
     HAS_AUTHORIZATION, HAS_METHOD, HAS_NAME, HAS_SESSION, HAS_VERSION, OTHER, RECOGNISED,
     RequestHead, Span, read_request,
@@ -380,29 +376,3 @@ cdef bint fits(const unsigned char *raw, RequestHead *head, Envelope envelope, b
         return False
     return memmem(PyBytes_AS_STRING(envelope.body) + envelope.meta_start,
                   envelope.meta_end - envelope.meta_start, b"logLevel", 8) == NULL
-
-
-cdef bint says(const unsigned char *data, Py_ssize_t size, str text) except -1:
-    """Compare with a text; one with half characters equals nothing."""
-    cdef Py_ssize_t length
-    cdef const char *found
-    if not PyUnicode_IS_ASCII(text):
-        return False
-    found = PyUnicode_AsUTF8AndSize(text, &length)
-    return size == length and memcmp(data, found, size) == 0
-
-
-cdef bint is_secret(const unsigned char *data, Py_ssize_t size, bytes secret):
-    """Compare with a secret, in a time that says nothing of where they differ."""
-    cdef const unsigned char *known = <const unsigned char *>PyBytes_AS_STRING(secret)
-    cdef unsigned char differs = 0
-    cdef Py_ssize_t i
-    if size != PyBytes_GET_SIZE(secret):
-        return False
-    for i in range(size):
-        differs |= data[i] ^ known[i]
-    return not differs
-
-
-cdef bint equal(const unsigned char *data, Py_ssize_t size, bytes text):
-    return size == PyBytes_GET_SIZE(text) and memcmp(data, PyBytes_AS_STRING(text), size) == 0

@@ -1,0 +1,33 @@
+# Comparisons of a request's bytes with what is known, inlined into front_c.
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
+from libc.string cimport memcmp
+
+cdef extern from "Python.h":
+    bint PyUnicode_IS_ASCII(str text)
+    const char *PyUnicode_AsUTF8AndSize(str text, Py_ssize_t *size) except NULL
+
+
+cdef inline bint says(const unsigned char *data, Py_ssize_t size, str text) except -1:
+    """Compare with a text; one with half characters equals nothing."""
+    cdef Py_ssize_t length
+    cdef const char *found
+    if not PyUnicode_IS_ASCII(text):
+        return False
+    found = PyUnicode_AsUTF8AndSize(text, &length)
+    return size == length and memcmp(data, found, size) == 0
+
+
+cdef inline bint is_secret(const unsigned char *data, Py_ssize_t size, bytes secret) noexcept:
+    """Compare with a secret, in a time that says nothing of where they differ."""
+    cdef const unsigned char *known = <const unsigned char *>PyBytes_AS_STRING(secret)
+    cdef unsigned char differs = 0
+    cdef Py_ssize_t i
+    if size != PyBytes_GET_SIZE(secret):
+        return False
+    for i in range(size):
+        differs |= data[i] ^ known[i]
+    return not differs
+
+
+cdef inline bint equal(const unsigned char *data, Py_ssize_t size, bytes text) noexcept:
+    return size == PyBytes_GET_SIZE(text) and memcmp(data, PyBytes_AS_STRING(text), size) == 0
