@@ -164,14 +164,13 @@ class _Compiler:
         )  # fmt: skip
 
     def _server(self, section: ServerSection, path: KeyPath) -> Server | None:
-        if section.id in self._seen:
+        before = len(self.problems)
+        taken = self._seen.setdefault(section.id, dotted(path))
+        if taken != dotted(path):
             self._problem(
-                (*path, "id"), f"id {section.id!r} is taken by {self._seen[section.id]}",
+                (*path, "id"), f"id {section.id!r} is taken by {taken}",
                 "give each server an id of its own",
             )  # fmt: skip
-            return None
-        self._seen[section.id] = dotted(path)
-        before = len(self.problems)
         transport = self._transport(section, path)
         if transport == "stdio":
             self._check_command(section, path)

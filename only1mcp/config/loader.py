@@ -1,5 +1,6 @@
 """A file and the environment → settings, or everything that is wrong with them."""
 
+import copy
 import difflib
 import os
 from collections.abc import Mapping
@@ -90,15 +91,59 @@ def _parse(file: str, text: str, environment: Mapping[str, str]) -> tuple[Config
     problems = [*document.problems, *apply_overrides(data, environment)]
     overridden = override_paths(environment)
     unresolved = {problem.path for problem in document.problems}
+    parsed: ConfigFile | None
     try:
         parsed = ConfigFile.model_validate(data)
     except ValidationError as error:
         found = [_explain(detail, document, data, overridden) for detail in error.errors()]
         problems += [problem for problem in found if problem.path not in unresolved]
+        parsed = _without(data, [detail["loc"] for detail in error.errors()])
+    if problems or parsed is None:
+        problems += _contradictions(parsed, document, environment, problems)
         raise ConfigInvalid(_shortened(problems)) from None
-    if problems:
-        raise ConfigInvalid(_shortened(problems))
     return parsed, document
+
+
+def _without(data: dict[str, Any], wrong: list[tuple[int | str, ...]]) -> ConfigFile | None:
+    """Return what is left without the keys that are wrong; None when that is no configuration."""
+    rest = copy.deepcopy(data)
+    for path in wrong:
+        place: Any = rest
+        for part in path[:-1]:
+            place = place.get(part) if isinstance(place, dict) else _item(place, part)
+        if isinstance(place, dict):
+            place.pop(path[-1], None)
+        elif isinstance(place, list) and isinstance(path[-1], int):
+            place[path[-1]] = ""
+    try:
+        return ConfigFile.model_validate(rest)
+    except ValidationError:
+        return None
+
+
+def _item(place: Any, part: int | str) -> Any:
+    is_there = isinstance(place, list) and isinstance(part, int) and part < len(place)
+    return place[part] if is_there else None
+
+
+def _contradictions(
+    parsed: ConfigFile | None, document: Document, environment: Mapping[str, str],
+    known: list[Problem],
+) -> list[Problem]:  # fmt: skip
+    """Return what parts of a file say against each other, as far as they can be read."""
+    if parsed is None:
+        return []
+    try:
+        compile_settings(parsed, document, environment)
+    except ConfigInvalid as error:
+        wrong = {problem.path for problem in known}
+        return [one for one in error.problems if not any(_concerns(one.path, at) for at in wrong)]
+    return []
+
+
+def _concerns(path: str, other: str) -> bool:
+    """Say whether a place is another one, or holds it: what is missing there may be wrong here."""
+    return other == path or other.startswith((f"{path}.", f"{path}["))
 
 
 def _shortened(problems: list[Problem]) -> list[Problem]:

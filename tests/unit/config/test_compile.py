@@ -147,7 +147,7 @@ def test_a_token_that_is_no_text_is_a_problem() -> None:
 def test_contradictions_of_all_servers_are_reported_together() -> None:
     """Besides an exposed gateway."""
     text = "proxy: {host: 0.0.0.0}\nservers:\n- {id: a}\n- {id: b, command: rm}\n- {id: b}\n"
-    assert [problem.split(":")[1] for problem in problems_of(text)] == ["3", "4", "5", "1"]
+    assert [problem.split(":")[1] for problem in problems_of(text)] == ["3", "4", "5", "5", "1"]
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.8.8.8", "::1", "localhost"])

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from only1mcp.config.loader import MAX_PROBLEMS, load
+from only1mcp.config.loader import MAX_PROBLEMS, load, load_text
 from only1mcp.config.problems import ConfigInvalid
 from only1mcp.config.schema import HOST_PATTERN, ORIGIN_PATTERN
 from tests.support.configuration import problems_of, settings_of
@@ -150,3 +150,30 @@ def test_a_file_is_loaded_and_remembered_as_the_source(tmp_path: Path) -> None:
     path.write_text("proxy: {port: 9}\n")
     settings = load(path, {})
     assert (settings.port, settings.source) == (9, str(path))
+
+
+def test_what_contradicts_is_told_beside_what_is_wrong() -> None:
+    """As far as it does not follow from that."""
+    text = """proxy: {timeout: 30, host: 0.0.0.0}
+servers:
+  - {id: a, url: "http://127.0.0.1:1/mcp", timeout: soon}
+  - {id: a, command: node, args: ["${NOPE}"]}
+  - {id: b, command: node, url: "http://127.0.0.1:1/mcp"}
+  - {id: c, comand: node}
+  - {id: d, command: rm, wrong: 1}
+"""
+    with pytest.raises(ConfigInvalid) as caught:
+        load_text("c.yaml", text, {})
+    told = [(one.path, one.what) for one in caught.value.problems]
+    duration = "a duration needs a number and a unit, as 500ms, 30s, 5m or 1h"
+    assert told == [
+        ("servers[1].args[0]", "${NOPE} is not set"),
+        ("proxy.timeout", duration),
+        ("servers[0].timeout", duration),
+        ("servers[3].comand", "unknown key"),
+        ("servers[4].wrong", "unknown key"),
+        ("servers[1].id", "id 'a' is taken by servers[0]"),
+        ("servers[2]", "command and url exclude each other"),
+        ("servers[4].command", "'rm' is not an allowed command"),
+        ("proxy.host", "0.0.0.0 is reachable from other machines"),
+    ]
