@@ -139,4 +139,5 @@ class FutureSink:
             TimeoutError: none came in time.
             Only1MCPError: the call failed.
         """
-        return await asyncio.wait_for(self._future, timeout_s)
+        async with asyncio.timeout(timeout_s):
+            return await self._future

@@ -49,7 +49,8 @@ class Deadline:
             BackendTimeout: it did not come in time.
         """
         try:
-            return await asyncio.wait_for(self._session.request(outgoing), self._timeout_s)
+            async with asyncio.timeout(self._timeout_s):
+                return await self._session.request(outgoing)
         except TimeoutError:
             raise BackendTimeout(
                 f"no answer to {outgoing.method} within {self._timeout_s:g} s"

@@ -290,7 +290,8 @@ class HttpSession:
             BackendError: it does not.
         """
         outgoing = discover() if era is Era.MODERN else Outgoing("ping", b"", Era.LEGACY, safe=True)
-        await asyncio.wait_for(self.request(outgoing), self._handshake_timeout_s)
+        async with asyncio.timeout(self._handshake_timeout_s):
+            await self.request(outgoing)
 
     async def close(self) -> None:
         """End the legacy session, if one is open."""

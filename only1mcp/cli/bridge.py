@@ -166,7 +166,8 @@ class Bridge:
     async def _cancel_after(self, entry: _UnderWay, cancelled: Envelope) -> None:
         """Send a cancellation, which must not overtake what it is about."""
         try:
-            await asyncio.wait_for(entry.sent.wait(), SENT_S)
+            async with asyncio.timeout(SENT_S):
+                await entry.sent.wait()
         except TimeoutError:
             entry.task.cancel()
             return

@@ -123,8 +123,8 @@ class ChannelServer:
 
     @property
     def busy(self) -> bool:
-        """Whether calls are under way or wait."""
-        own = self._connection is not None and self._connection.session.busy
+        """Whether calls of clients are under way or wait; some requests of our own never end."""
+        own = self._connection is not None and self._connection.session.serving
         return own or self.pool.busy or len(self._waiting) > 0
 
     def _member(self, features: Feature) -> ChannelMember:

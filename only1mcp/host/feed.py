@@ -268,7 +268,8 @@ class Feed:
 
     async def _ask_legacy(self, uri: str) -> None:
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._following.wait(), _RENEWAL_S)
+            async with asyncio.timeout(_RENEWAL_S):
+                await self._following.wait()
         await self._request("resources/subscribe", uri)
 
     async def _heard_of(self, uri: str) -> None:

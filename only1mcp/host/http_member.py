@@ -158,7 +158,8 @@ class HttpMember:
     async def _request(self, session: HttpSession, call: "_Call") -> Envelope:
         """Send a request; a server that cannot tell us apart would list the tasks of others."""
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._streaming.wait(), STREAM_S)
+            async with asyncio.timeout(STREAM_S):
+                await self._streaming.wait()
         if call.outgoing.method == "tasks/list" and not session.is_exclusive:
             return scan(NO_TASKS)
         return await session.request(call.outgoing, call)

@@ -215,7 +215,8 @@ class HttpServer:
                 if check.verdict.is_up is False and check.why:
                     raise BackendUnreachable(check.why)
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._turned.wait(), self.server.check_interval_s)
+                    async with asyncio.timeout(self.server.check_interval_s):
+                        await self._turned.wait()
             try:
                 await self._list_again(self._relisting.take())
             except Only1MCPError as error:  # the checks find out whether it is gone

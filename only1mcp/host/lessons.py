@@ -60,7 +60,8 @@ class Lessons:
             return
         # The first client may come while servers start, and is to see what they offer it.
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._settled.wait(), SETTLE_S)
+            async with asyncio.timeout(SETTLE_S):
+                await self._settled.wait()
         legacy = [
             server for server in servers
             if (known := self._known.get(server.server.id)) and known.is_legacy

@@ -106,7 +106,8 @@ class HttpExchange:
             return
         self._wake.clear()
         try:
-            await asyncio.wait_for(self._wake.wait(), KEEP_ALIVE_S)
+            async with asyncio.timeout(KEEP_ALIVE_S):
+                await self._wake.wait()
         except TimeoutError:
             self._put(_COMMENT)
 

@@ -63,7 +63,8 @@ class RemoteChannel(ABC):
         self._conclude(_OURS)
         self._outbox.close()
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self.exited.wait(), grace_s)
+            async with asyncio.timeout(grace_s):
+                await self.exited.wait()
         self.kill()
         await self.exited.wait()
 

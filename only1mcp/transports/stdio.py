@@ -106,7 +106,8 @@ class ChildProcess:
             if number is not None:
                 self._signal(number)
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self.exited.wait(), grace_s)
+                async with asyncio.timeout(grace_s):
+                    await self.exited.wait()
                 break
         self.kill()
         await self.exited.wait()

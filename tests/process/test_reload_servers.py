@@ -263,6 +263,17 @@ def _descriptors(pids: list[int]) -> list[int]:
     return [len(list(Path(f"/proc/{pid}/fd").iterdir())) for pid in pids]
 
 
+def _wait_for_four(gateway: Gateway) -> None:
+    """Wait until only control, host, worker and one server are left."""
+    try:
+        wait_until(lambda: len(descendants(gateway.pid)) == 4, "four processes")
+    except TimeoutError as error:
+        for pid in descendants(gateway.pid):
+            error.add_note(f"{pid} {Path(f'/proc/{pid}/stat').read_text()[:40]}")
+        error.add_note(f"{gateway.status()['servers']} {gateway.log[-2000:]}")
+        raise
+
+
 def _settled(pids: list[int]) -> list[int]:
     """Return how many descriptors are open once nothing is closed any more."""
     seen: list[list[int]] = []
@@ -281,11 +292,11 @@ def test_reloads_leave_nothing_behind(tmp_path: Path) -> None:
     with Gateway(one, directory=tmp_path) as gateway:
         _configure(gateway, other)
         _configure(gateway, one)
-        wait_until(lambda: len(descendants(gateway.pid)) == 4, "control, host, worker and server")
+        _wait_for_four(gateway)
         pids = [gateway.pid, *gateway.pids("host"), *gateway.pids("worker")]
         before = _settled(pids)
         for _ in range(3):
             _configure(gateway, other)
             _configure(gateway, one)
-        wait_until(lambda: len(descendants(gateway.pid)) == 4, "control, host, worker and server")
+        _wait_for_four(gateway)
         wait_until(lambda: _descriptors(pids) == before, "no descriptor is left open")

@@ -195,7 +195,7 @@ def test_restarts_and_large_answers_do_not_make_the_host_grow() -> None:
                     client.call(tool)
             gateway.wait_up()
             measured.append(_measure(gateway))
-    assert measured[3][0] == measured[0][0]
+    assert measured[3][0] <= measured[0][0]  # the first may have seen what was about to be closed
     assert measured[3][1] < measured[0][1] + 16 * 1024
 
 
