@@ -59,7 +59,8 @@ def blame(call: Any, error: Only1MCPError) -> None:
 
 def outcome_of(call: Any, name: str, status: str, seconds: float, detail: str | None) -> Outcome:
     """Return what metrics and log are told of a call."""
-    method, target, server_id = call.plan.about
+    method, _, server_id = call.plan.about
+    target = call.envelope.name or call.envelope.uri  # as the client calls it, like everywhere
     transport = call.front.transport
     peer = transport.get_extra_info("peername") if transport is not None else None
     return Outcome(
