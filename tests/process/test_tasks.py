@@ -155,7 +155,8 @@ def test_a_task_is_asked_for_at_the_instance_where_it_began() -> None:
     """Calls go to all instances in turn; the tasks stay where they are."""
     with TaskSite("one") as one, TaskSite("two") as two:
         places = [{"url": one.url}, {"url": two.url}]
-        config = {"servers": [{"id": "jobs", "instances": places}]}
+        turns = {"algorithm": "round_robin"}
+        config = {"servers": [{"id": "jobs", "instances": places, "routing": turns}]}
         with Gateway(config, workers=2) as gateway, TaskClient(gateway.port) as client:
             ids = [client.begin("jobs__slow_compute", seconds=0)["taskId"] for _ in range(4)]
             results = [client.until(task_id, "completed")["result"] for task_id in ids]
