@@ -3,7 +3,6 @@
 import json
 import os
 import socket
-import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -134,23 +133,6 @@ def slow_readers(seconds: float, findings: Findings) -> None:
 def _rss_mib(pid: int) -> float:
     pages = int(Path(f"/proc/{pid}/statm").read_text(encoding="ascii").split()[1])
     return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
-
-
-def slowhttptest(seconds: float, findings: Findings) -> None:
-    """Have a known tool attack with slow heads, slow bodies and slow reading."""
-    with site(2, limits={"header_timeout": "5s"}) as gateway:
-        for mode in ("-H", "-B", "-X"):
-            done = subprocess.run(
-                ["slowhttptest", mode, "-c", "1000", "-r", "500", "-i", "1", "-l",
-                 str(round(seconds)), "-u", gateway.url, "-p", "3"],
-                capture_output=True, text=True, check=False,
-            )  # fmt: skip
-            is_served = "NO" not in [
-                line.split(":")[1].strip() for line in done.stdout.splitlines()
-                if "service available" in line
-            ]  # fmt: skip
-            findings.note(**{f"available_under_{mode[1]}": "yes" if is_served else "no"})
-            findings.expect(is_served, f"the service is available under {mode}")
 
 
 SCENARIOS = (
