@@ -122,8 +122,10 @@ def members(bytes data not None, Py_ssize_t start=0):
     return result
 
 
-def elements(bytes data not None, Py_ssize_t start=0):
+def elements(bytes data not None, Py_ssize_t start=0, Py_ssize_t most=0):
     """Return the span of each element of the JSON array at `start`, in byte offsets.
+
+    After `most` of them it looks no further; 0 for all.
 
     Raises:
         ParseError: there is no valid array at `start`.
@@ -143,6 +145,8 @@ def elements(bytes data not None, Py_ssize_t start=0):
         if not skip_value(&w, 1):
             raise failed(&w)
         result.append((first, w.at))
+        if len(result) == most:
+            return result
         skip_space(&w)
         if w.at < w.size and w.data[w.at] == 93:
             return result

@@ -117,8 +117,8 @@ class _Reader:
                 raise ParseError(f"invalid JSON: ',' or '}}' is expected at offset {at}")
             at = self.skip_space(at + 1)
 
-    def elements(self, at: int) -> list[tuple[int, int]]:
-        """Return the span of each element of the array at `at`."""
+    def elements(self, at: int, most: int) -> list[tuple[int, int]]:
+        """Return the span of each element of the array at `at`, or of its first `most`."""
         found: list[tuple[int, int]] = []
         at = self.skip_space(at + 1)
         if self.text[at : at + 1] == "]":
@@ -126,6 +126,8 @@ class _Reader:
         while True:
             end = self.value_end(at)
             found.append((at, end))
+            if len(found) == most:
+                return found
             at = self.skip_space(end)
             mark = self.text[at : at + 1]
             if mark == "]":
@@ -174,8 +176,10 @@ def members(data: bytes, start: int = 0) -> list[tuple[str, int, int]]:
     return [(key, offsets.byte(first), offsets.byte(last)) for key, first, last in found]
 
 
-def elements(data: bytes, start: int = 0) -> list[tuple[int, int]]:
+def elements(data: bytes, start: int = 0, most: int = 0) -> list[tuple[int, int]]:
     """Return the span of each element of the JSON array at `start`, in byte offsets.
+
+    After `most` of them it looks no further; 0 for all.
 
     Raises:
         ParseError: there is no valid array at `start`.
@@ -183,7 +187,7 @@ def elements(data: bytes, start: int = 0) -> list[tuple[int, int]]:
     text, at, offsets = _locate(data, start)
     if text[at : at + 1] != "[":
         raise ParseError(f"invalid JSON: an array is expected at offset {start}")
-    return [(offsets.byte(a), offsets.byte(b)) for a, b in _Reader(text).elements(at)]
+    return [(offsets.byte(a), offsets.byte(b)) for a, b in _Reader(text).elements(at, most)]
 
 
 class _Offsets:

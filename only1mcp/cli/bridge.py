@@ -9,18 +9,20 @@ import asyncio
 import signal
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import aiohttp
 import click
 
 from only1mcp._speedups import BATCH, NOTIFICATION, REQUEST, Envelope, scan
+from only1mcp.cli.batch import BatchAnswers, batched_requests
 from only1mcp.cli.gateway import endpoint
 from only1mcp.cli.keys import key_option, read_key
 from only1mcp.cli.output import port_option, say, url_option
 from only1mcp.cli.pipes import Output, read_lines
 from only1mcp.cli.remote import Remote
-from only1mcp.errors import BackendLost, BackendUnreachable, InvalidRequest, Only1MCPError
+from only1mcp.errors import BackendLost, BackendUnreachable, Only1MCPError
 from only1mcp.protocol import jsonrpc
 from only1mcp.protocol.cancellation import CANCELLED, cancellation, cancelled_id
 from only1mcp.protocol.event_stream import EventTooLong
@@ -103,8 +105,6 @@ class Bridge:
         """Take one message; they run side by side, but for those that open the session."""
         try:
             message = scan(line)
-            if message.kind == BATCH:
-                raise InvalidRequest("batches are not supported", hint="send one message per line")
         except Only1MCPError as error:
             self._write(jsonrpc.error_from(None, error))
             return
@@ -112,6 +112,8 @@ class Bridge:
             self._cancel(message)
         elif message.kind == REQUEST:
             await self._request(message)
+        elif message.kind == BATCH:
+            self._batch(message)
         else:
             task = self._tasks.spawn(self._carry(message, self._write, _nothing))
             if message.method == "notifications/initialized":
@@ -137,6 +139,30 @@ class Bridge:
         entry.task.add_done_callback(lambda _: self._forget(key, entry))
         if message.method == "initialize":
             await asyncio.wait([entry.task])
+
+    def _batch(self, message: Envelope) -> None:
+        """Carry a batch; each of its requests can be taken back like any other."""
+        sent = asyncio.Event()
+        requests = batched_requests(message)
+        task = self._tasks.spawn(self._carry_batch(message, requests, sent.set))
+        for request in requests:
+            key, entry = request.id or b"", _UnderWay(task, request, sent)
+            self._under_way[key] = entry
+            task.add_done_callback(partial(self._done, key, entry))
+
+    async def _carry_batch(
+        self, message: Envelope, requests: list[Envelope], on_sent: Callable[[], None]
+    ) -> None:
+        """Carry a batch to its end: one array of answers, however they come."""
+        answers = BatchAnswers(self._write)
+        failure = await self._post(message, answers.take, on_sent)
+        answers.close(requests, failure)
+        if b'"notifications/initialized"' in message.body:
+            self._follow()
+
+    def _done(self, key: bytes, entry: _UnderWay, task: "asyncio.Task[None]") -> None:
+        del task
+        self._forget(key, entry)
 
     def _forget(self, key: bytes, entry: _UnderWay) -> None:
         if self._under_way.get(key) is entry:
@@ -186,22 +212,28 @@ class Bridge:
         self, message: Envelope, deliver: Callable[[bytes], None], on_sent: Callable[[], None]
     ) -> None:
         """Carry one message to its end, whatever that is."""
+        failure = await self._post(message, deliver, on_sent)
+        if failure is not None and message.kind == REQUEST:
+            deliver(jsonrpc.error_from(message.id, failure))
+
+    async def _post(
+        self, message: Envelope, deliver: Callable[[bytes], None], on_sent: Callable[[], None]
+    ) -> Only1MCPError | None:
+        """Send a message and deliver what comes back; returns why there is no answer."""
         url = self._remote.url
-        failure: Only1MCPError | None = None
         try:
             await self._remote.post(message, deliver, on_sent)
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
             say(f"only1mcp connect: {url} cannot be reached: {error}")
-            failure = BackendUnreachable(
+            return BackendUnreachable(
                 f"the gateway at {url} cannot be reached", hint="only1mcp start"
             )
         except (aiohttp.ClientError, OSError, EventTooLong) as error:
             say(f"only1mcp connect: the connection to {url} broke: {error!r}")
-            failure = BackendLost(f"the connection to {url} broke; the call may have run")
+            return BackendLost(f"the connection to {url} broke; the call may have run")
         except Only1MCPError as error:
-            failure = error
-        if failure is not None and message.kind == REQUEST:
-            deliver(jsonrpc.error_from(message.id, failure))
+            return error
+        return None
 
 
 def _nothing() -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import aiohttp
 import orjson
 
-from only1mcp._speedups import REQUEST, RESPONSE, Envelope, scan
+from only1mcp._speedups import BATCH, REQUEST, RESPONSE, Envelope, scan
 from only1mcp.cli.tool_headers import ToolHeaders
 from only1mcp.errors import BackendLost, BackendProtocolError, Only1MCPError
 from only1mcp.protocol import jsonrpc
@@ -21,6 +21,7 @@ CONNECT_S = 10.0
 _END_S = 2.0
 _NO_STREAM = (404, 405)
 """The session has ended; there are no such streams."""
+_ACCEPTED = 202
 _EVENTS = "text/event-stream"
 _SENT = {"Content-Type": "application/json", "Accept": f"application/json, {_EVENTS}"}
 Deliver = Callable[[bytes], None]
@@ -72,6 +73,8 @@ class Remote:
         self, message: Envelope, deliver: Deliver, on_sent: Callable[[], None] = lambda: None
     ) -> None:
         """Send a message; deliver what comes back, up to the answer if it is a request.
+
+        All that answers a batch is delivered; whoever sent it knows what is missing.
 
         Raises:
             BackendLost: the stream ended before the answer.
@@ -130,7 +133,11 @@ class Remote:
                 self._session = response.headers.get("Mcp-Session-Id")
             if not _is_stream(response):
                 body = await response.read()
-                return _whole(message, response.status, body) if message.kind == REQUEST else None
+                is_answered = message.kind in (REQUEST, BATCH) and response.status != _ACCEPTED
+                return _whole(message, response.status, body) if is_answered else None
+            if message.kind == BATCH:
+                await self._read(response, position, None, deliver)
+                return None
             answer = await self._read(response, position, message, deliver)
         return answer or await self._resume(message, position, deliver)
 

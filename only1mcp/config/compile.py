@@ -90,6 +90,7 @@ def _limits(proxy: ProxySection) -> Limits:
         max_body=limits.max_body,
         max_header=limits.max_header,
         max_buffered=max(limits.max_buffered, 2 * limits.max_body),
+        max_batch=limits.max_batch,
         max_connections=limits.max_connections,
         header_timeout_s=limits.header_timeout,
         idle_timeout_s=limits.idle_timeout,

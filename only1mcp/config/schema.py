@@ -60,6 +60,9 @@ class LimitsSection(Section):
         description="Request bodies that one worker holds, all clients together, and likewise "
         "answers that clients have not read; never less than twice max_body.",
     )
+    max_batch: int = Field(
+        100, ge=1, le=1000, description="Members of a JSON-RPC batch, which 2025-03-26 allows."
+    )
     max_connections: int = Field(10_000, ge=1, description="Client connections at a time.")
     header_timeout: Duration = Field(10.0, description="Time for a request to come in.")
     idle_timeout: Duration = Field(

@@ -26,7 +26,10 @@ MAX_UNDER_WAY = 1000
 """Requests of one channel that are not answered yet."""
 MAX_BYTES_UNDER_WAY = 32 * 1024 * 1024
 """What they may hold together, those included that wait for the session to be opened."""
+MAX_BATCHES = 10
+"""Batches of one channel that are not answered yet, each of many requests."""
 _LISTEN = "subscriptions/listen"
+_INITIALIZED = "notifications/initialized"
 _log = logging.getLogger(__name__)
 
 
@@ -57,6 +60,8 @@ class Duplex:
         self._held: deque[bytes] = deque()
         self._under_way: dict[bytes, _Reply] = {}
         """Requests that are not answered yet, by the client's own ids."""
+        self._batches = 0
+        """How many batches are under way; they have ids of our own among the requests."""
         self._bytes = 0
         self._stream: Cancel = _nothing
         self._on_idle: Cancel | None = None
@@ -94,7 +99,7 @@ class Duplex:
         if self._has_room(message, len(self._held)):
             self._bytes += len(message)
             self._held.append(message)
-        elif envelope is not None and envelope.kind == REQUEST:
+        elif envelope is not None and envelope.kind in (REQUEST, BATCH):
             self._refuse(envelope, Overloaded("too many messages wait for the session"))
 
     def _has_room(self, message: bytes, count: int) -> bool:
@@ -103,7 +108,7 @@ class Duplex:
     def _start(self, message: bytes, envelope: Envelope | None) -> None:
         """Hand a message to the service, which says itself what is wrong with a malformed one."""
         reply = _Reply(self, envelope, len(message))
-        if envelope is not None and envelope.kind == REQUEST:
+        if envelope is not None and envelope.kind in (REQUEST, BATCH):
             refused = self._refusal(message, envelope)
             if refused is not None:
                 self._refuse(envelope, refused)
@@ -111,18 +116,21 @@ class Duplex:
             if reply.opens_session:
                 self._end_session()
                 self._is_opening = True
-            self._under_way[envelope.id or b""] = reply
+            self._under_way[reply.id or b""] = reply
+            self._batches += reply.is_batch
             self._bytes += reply.size
         cancel = self._service.handle(self._request(message, envelope), reply)
         if not reply.ended:
             reply.cancel = cancel
-        if envelope is not None and envelope.method == "notifications/initialized":
+        if envelope is not None and _says_initialized(envelope):
             self._follow()
 
     def _refusal(self, message: bytes, envelope: Envelope) -> Only1MCPError | None:
         """Return why a request is not taken; None if it is."""
         if envelope.id in self._under_way:
             return InvalidRequest("a request of this id is under way", hint="use each id once")
+        if envelope.kind == BATCH and self._batches >= MAX_BATCHES:
+            return Overloaded("too many batches are under way")
         if self._on_idle is not None:
             return Overloaded("the gateway goes away", hint="connect again")
         if not self._has_room(message, len(self._under_way)):
@@ -143,7 +151,9 @@ class Duplex:
     def _cancel(self, cancelled: Envelope) -> None:
         """Stop what a notification names; it is not answered any more (utilities/cancellation)."""
         reply = self._under_way.get(cancelled_id(cancelled) or b"")
-        if reply is not None and not reply.opens_session:
+        if reply is None and self._batches:  # it may be in one of them
+            self._start(cancelled.body, cancelled)
+        elif reply is not None and not reply.opens_session:
             reply.stop()
             self.ended(reply)
 
@@ -168,6 +178,7 @@ class Duplex:
         request_id = reply.id or b""
         if self._under_way.get(request_id) is reply:
             del self._under_way[request_id]
+            self._batches -= reply.is_batch
             self._bytes -= reply.size
         self._check_idle()
 
@@ -204,6 +215,7 @@ class _Reply:
 
     def __init__(self, duplex: Duplex, envelope: Envelope | None, size: int) -> None:
         self.id: bytes | None = None
+        self.is_batch = envelope is not None and envelope.kind == BATCH
         self.opens_session = False
         self.size = size
         self.ended = False
@@ -215,6 +227,8 @@ class _Reply:
         if envelope is not None and envelope.kind == REQUEST:
             self.id = envelope.id
             self.opens_session = self._method == "initialize" and not envelope.version_start
+        elif self.is_batch:
+            self.id = b"batch %x" % id(self)  # no JSON: no request has such an id
 
     def stop(self) -> None:
         """Cancel it."""
@@ -254,6 +268,16 @@ def _scanned(message: bytes) -> Envelope | None:
         return scan(message)
     except Only1MCPError:
         return None
+
+
+def _says_initialized(envelope: Envelope) -> bool:
+    """Say whether the client is ready; in a batch that is found by its looks.
+
+    To follow a session again does no harm.
+    """
+    if envelope.kind == BATCH:
+        return b'"%b"' % _INITIALIZED.encode() in envelope.body
+    return envelope.method == _INITIALIZED
 
 
 def _nothing() -> None:

@@ -11,6 +11,8 @@ class Limits:
     max_header: int = 32 * 1024
     max_buffered: int = 64 * 1024 * 1024
     """Of each worker: bodies that come in or are under way, and likewise answers not yet read."""
+    max_batch: int = 100
+    """Members of one batch of a client."""
     max_connections: int = 10_000
     """Of the whole gateway; each worker takes its share."""
     header_timeout_s: float = 10.0

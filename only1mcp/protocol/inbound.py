@@ -39,7 +39,7 @@ def classify(envelope: Envelope, headers: McpHeaders) -> Inbound:
         ClientError: the message breaks a rule; the class names which.
     """
     if envelope.kind == BATCH:
-        raise InvalidRequest("batches are not supported", hint="send one message per request")
+        raise InvalidRequest("a batch cannot stand here", hint="send one message per request")
     if claimed_era(envelope, headers) is Era.MODERN:
         return _modern(envelope, headers)
     return _legacy(envelope, headers)

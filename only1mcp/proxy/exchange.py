@@ -29,6 +29,8 @@ class Request:
     """Who sent it; the pipeline lets nobody pass whom the doors should not have let in."""
     is_charged: bool = False
     """Whether its sender's rate was charged for it already."""
+    of_batch: bool = False
+    """Whether it is a member of a batch."""
 
 
 @dataclass(slots=True)

@@ -8,7 +8,7 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from only1mcp._speedups import scan
+from only1mcp._speedups import BATCH, scan
 from only1mcp.auth.access import Access
 from only1mcp.backends.call import NOTHING, Cancel
 from only1mcp.errors import (
@@ -27,6 +27,7 @@ from only1mcp.protocol.versions import LEGACY_VERSIONS, MODERN_VERSIONS, Era
 from only1mcp.proxy import local
 from only1mcp.proxy.answer import success
 from only1mcp.proxy.audience import Audience
+from only1mcp.proxy.batch import HINT, MAX_MEMBERS, Batches, check_member
 from only1mcp.proxy.call import Call, Means
 from only1mcp.proxy.exchange import Answer, Exchange, Request
 from only1mcp.proxy.inbox import Inbox
@@ -84,12 +85,13 @@ class Parts:
 class Pipeline:
     """Carries messages of clients of both eras."""
 
-    def __init__(self, parts: Parts, name: str) -> None:
+    def __init__(self, parts: Parts, name: str, max_batch: int = MAX_MEMBERS) -> None:
         self._parts = parts
         self._name = name
         self._count = 0
         self.inbox = Inbox(parts.means.asks, parts.peers, parts.on_roots_changed)
         self._replays = Replays(parts.peers.address)
+        self._batches = Batches(self.handle, max_batch)
 
     def handle(self, request: Request, exchange: Exchange) -> Cancel:
         """Answer one message; the returned function is for a client that goes away first."""
@@ -98,6 +100,10 @@ class Pipeline:
         try:
             journey.envelope = scan(request.body)
             request.principal = self._parts.access.check(request.principal)
+            if request.of_batch:
+                check_member(journey.envelope)
+            elif journey.envelope.kind == BATCH:
+                return self._batches.take(request, self._batch_session(request), exchange)
             inbound = classify(journey.envelope, request.headers)
             inbound.principal = request.principal.id
             session = self._session(inbound, request)
@@ -161,6 +167,12 @@ class Pipeline:
         """Open the session of a legacy request (2025-11-25, basic/transports)."""
         if inbound.era is Era.MODERN or inbound.envelope.method == "initialize":
             return None
+        return self.open_session(request)
+
+    def _batch_session(self, request: Request) -> Session:
+        """Open the session of a batch: only some of them may send one."""
+        if request.headers.session is None:
+            raise InvalidRequest("a batch needs a session of 2025-03-26", hint=HINT)
         return self.open_session(request)
 
     def open_session(self, request: Request) -> Session:

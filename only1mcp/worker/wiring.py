@@ -204,7 +204,7 @@ def build(context: Context) -> Graph:
             Cells(shared.memory.cells, shared.ended_lock).take, context.metrics.exceeded
         ),
     )
-    pipeline = Pipeline(parts, context.name)
+    pipeline = Pipeline(parts, context.name, shared.settings.limits.max_batch)
     events.on_ended = pipeline.end_session
     service = _make_service(context, pipeline, edition, _make_end(ended, marks, link))
     channels = Channels()

@@ -132,6 +132,8 @@ def test_members_and_elements_give_the_bytes_of_each_part(twin: Any) -> None:
     ]  # fmt: skip
     assert twin.members(b"{ }") == []
     assert twin.elements(b"[ ]") == []
+    assert twin.elements('[1, "é" ,3]'.encode(), 0, 2) == [(1, 2), (4, 8)]
+    assert len(twin.elements(b"[1,2]", 0, 2)) == len(twin.elements(b"[1,2]", 0, 3)) == 2
     with pytest.raises(ParseError):
         twin.members(b"[]")
     with pytest.raises(ParseError):
