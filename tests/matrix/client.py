@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from only1mcp._speedups import elements
 from tests.matrix.carriers import Carrier
 from tests.matrix.sides import MODERN, Front, Plain
 from tests.support.loop import eventually
@@ -123,6 +124,12 @@ class Client:
         await self.carrier.send(message, write(message), headers or {})
         return request_id
 
+    def expect(self, method: str, params: Plain) -> Plain:
+        """Return a request that is sent with others in one message."""
+        request_id = self.next_id()
+        self._pending[json.dumps(request_id)] = asyncio.get_running_loop().create_future()
+        return {"jsonrpc": "2.0", "id": request_id, "method": method, "params": params}
+
     def _meta(self, meta: Plain | None) -> Plain:
         own: Plain = {}
         if self.front.is_modern:
@@ -188,8 +195,12 @@ class Client:
 
     def take(self, raw: str, stream: object = None, status: int = 0) -> None:
         """Take a message."""
-        message: Plain = json.loads(raw)
-        if "method" not in message:
+        message: Any = json.loads(raw)
+        if isinstance(message, list):
+            body = raw.encode()
+            for start, end in elements(body):
+                self.take(body[start:end].decode(), stream, status)
+        elif "method" not in message:
             request_id = message.get("id")
             future = self._pending.get(json.dumps(stream if request_id is None else request_id))
             if future is not None and not future.done():

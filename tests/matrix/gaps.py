@@ -66,6 +66,10 @@ def _not_resumable(pair: Pair) -> bool:
     return pair.front.transport != "http"
 
 
+def _not_batching(pair: Pair) -> bool:
+    return pair.front.revision != "2025-03-26"
+
+
 def _own_process(pair: Pair) -> bool:
     return pair.back.transport == "stdio" and not pair.leg_is_modern
 
@@ -108,6 +112,7 @@ TWO_DESIGNS = "the two designs of tasks cannot be converted into each other"
 NO_TASK_LIST = "2026-07-28 has no list of tasks"
 NO_TASK_PROGRESS = "2026-07-28 has progress on the stream of a call alone, which a task ends"
 NO_TASK_SESSION = "a modern task belongs to whoever has its id and the same key, and here is no key"
+NO_BATCHES = "batches are of 2025-03-26 alone: clients of other revisions are refused"
 TASKS_THERE = "here is what the other behaviours of tasks try"
 GAPS: tuple[Gap, ...] = (
     *(
@@ -170,6 +175,7 @@ GAPS: tuple[Gap, ...] = (
     Gap("broken off by the server", _modern_http_leg, NO_RESUMPTION),
     Gap("unwanted changes", _legacy_front, NO_CHOICE),
     Gap("answers missing", _legacy_front, NO_STATE),
+    Gap("a batch", _not_batching, NO_BATCHES),
 )
 
 

@@ -54,6 +54,16 @@ class HttpCarrier:
         async with self._client.post(self._url, data=raw.encode(), headers=headers) as response:
             return response.status
 
+    def send_batch(self, raw: str) -> None:
+        """Post a batch; each answer comes when it comes."""
+        self._tasks.spawn(self._post_batch(raw))
+
+    async def _post_batch(self, raw: str) -> None:
+        assert self._client is not None
+        post = self._client.post(self._url, data=raw.encode(), headers=self._headers({}))
+        async with post as response:
+            await self._read(response, None)
+
     async def _post(self, message: Plain, raw: str, headers: Mapping[str, str]) -> None:
         assert self._client is not None
         post = self._client.post(self._url, data=raw.encode(), headers=headers)

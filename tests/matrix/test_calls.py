@@ -7,9 +7,10 @@ import pytest
 from only1mcp.protocol.headers import encode_value
 from tests.matrix.client import OWN, Client, Reply
 from tests.matrix.gaps import everywhere
+from tests.matrix.http_carrier import HttpCarrier
 from tests.matrix.sides import Pair, Plain
 from tests.matrix.stage import Stage
-from tests.support.matrix.exotic import EXOTIC, EXOTIC_KEY
+from tests.support.matrix.exotic import EXOTIC, EXOTIC_KEY, write
 
 pytestmark = pytest.mark.real
 TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
@@ -197,3 +198,22 @@ async def test_a_method_of_the_other_era_is_not_known(pair: Pair, stage: Stage) 
         reply = await client.request(method, params)
         assert reply.error["code"] == -32601
         assert reply.status in (0, 404 if pair.front.is_modern else 200)
+
+
+@everywhere("a batch")
+async def test_a_batch_is_as_good_as_its_members(pair: Pair, stage: Stage) -> None:
+    """Calls, one of which asks its client, and one that fails; all that the server says comes."""
+    client, key = await stage.client(pair.front), stage.nonce()
+    echo = {"name": pair.name("echo"), "arguments": {"key": key, "exotic": "@exotic@"}}
+    ask = {"name": pair.name("ask"), "arguments": {"key": key, "rounds": [["sampling"]]}}
+    fail = {"name": pair.name("fail"), "arguments": {"how": "protocol"}}
+    members = [client.expect("tools/call", params) for params in (echo, ask, fail)]
+    members.append(client.expect("ping", {}))
+    assert isinstance(client.carrier, HttpCarrier)
+    client.carrier.send_batch(write(members))
+    replies = [await client.finish(member["id"]) for member in members]
+    assert replies[0].said == {"server": pair.back.id, "key": key}
+    assert EXOTIC in replies[0].raw
+    assert list(replies[1].said["answers"]) == ["0.0.sampling"]
+    assert replies[2].error["code"] == -31999
+    assert replies[3].result == {}
