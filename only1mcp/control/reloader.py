@@ -43,6 +43,8 @@ class Reloader:
     async def reload(self, cause: str) -> Outcome:
         """Put in force what the file says now, if it can be."""
         async with self._one_at_a_time:
+            if cause == START and self.last is not None:
+                return self.last  # the file was read since
             outcome = await self._reload(cause)
         if cause == START and outcome.message == UNCHANGED:
             return outcome  # which is no news
