@@ -58,6 +58,7 @@ cdef class Call:
     cdef readonly bytes request     # the message as it goes to the server, with its head
     cdef Upstream upstream
     cdef unsigned long long token       # on a link to the host
+    cdef Py_ssize_t place       # among the calls under way
     cdef bint is_counted         # as under way, at the instance that it went to
     cdef readonly double began
     cdef double deadline

@@ -18,6 +18,7 @@ cdef class Front:
     cdef double active
     cdef bytes host             # the Host header that was found good last
     cdef bytes authorization    # the header that was found good last
+    cdef bytes version, session, capabilities   # what the last request said
     cdef Caller caller          # whose it is
     cdef unsigned long long stamp       # of the lane, when that was found
     cdef Call call
@@ -31,6 +32,9 @@ cdef class Front:
     cdef int hand_over(self, bytes data) except -1
     cdef int take(self, const unsigned char *raw, RequestHead *head, bytes body,
                   bytes data) except -1
+    cdef bytes version_of(self, const unsigned char *raw, RequestHead *head)
+    cdef bytes session_of(self, const unsigned char *raw, RequestHead *head)
+    cdef bytes capabilities_of(self, Envelope envelope)
     cdef Caller caller_of(self, const unsigned char *raw, RequestHead *head)
     cdef Plan plan_for(self, const unsigned char *raw, RequestHead *head, Envelope envelope,
                        bytes version, bytes session, Caller caller)

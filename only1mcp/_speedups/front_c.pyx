@@ -26,20 +26,11 @@ cdef bytes cut(const unsigned char *data, Span *span):
     return PyBytes_FromStringAndSize(<const char *>data + span.start, span.end - span.start)
 
 
-cdef bytes version_of(const unsigned char *raw, RequestHead *head):
-    """Return the version header: nearly always the same object, for it says the same."""
-    if not head.seen & HAS_VERSION:
-        return None
-    if equal(raw + head.version.start, head.version.end - head.version.start, NEWEST):
-        return NEWEST
-    return cut(raw, &head.version)
-
-
-cdef bytes capabilities_of(Envelope envelope):
-    """Return what a modern request says of its client."""
-    cdef Py_ssize_t start = envelope.capabilities_start
-    cdef const char *data = PyBytes_AS_STRING(envelope.body) + start
-    return PyBytes_FromStringAndSize(data, envelope.capabilities_end - start)
+cdef bytes again(bytes last, const unsigned char *data, Py_ssize_t size):
+    """Return bytes as an object: the last one, if it is equal, for its hash is known already."""
+    if last is not None and equal(data, size, last):
+        return last
+    return PyBytes_FromStringAndSize(<const char *>data, size)
 
 
 cdef class Front:
@@ -165,8 +156,8 @@ cdef class Front:
         """Answer one whole request; its head is one that we know."""
         cdef Lane lane = self.lane
         cdef Py_ssize_t size = head.host.end - head.host.start
-        cdef bytes version = version_of(raw, head)
-        cdef bytes session = cut(raw, &head.session) if head.seen & HAS_SESSION else None
+        cdef bytes version = self.version_of(raw, head)
+        cdef bytes session = self.session_of(raw, head)
         cdef Envelope envelope = None
         cdef Plan plan = None
         cdef Caller caller
@@ -203,6 +194,33 @@ cdef class Front:
             return 0
         return self.start(plan, envelope, version, session, caller)
 
+    cdef bytes version_of(self, const unsigned char *raw, RequestHead *head):
+        """Return the version header; None when there is none."""
+        cdef const unsigned char *data = raw + head.version.start
+        cdef Py_ssize_t size = head.version.end - head.version.start
+        if not head.seen & HAS_VERSION:
+            return None
+        if equal(data, size, NEWEST):
+            return NEWEST
+        self.version = again(self.version, data, size)
+        return self.version
+
+    cdef bytes session_of(self, const unsigned char *raw, RequestHead *head):
+        """Return the session header; None when there is none."""
+        if not head.seen & HAS_SESSION:
+            return None
+        self.session = again(self.session, raw + head.session.start,
+                             head.session.end - head.session.start)
+        return self.session
+
+    cdef bytes capabilities_of(self, Envelope envelope):
+        """Return what a modern request says of its client."""
+        cdef Py_ssize_t start = envelope.capabilities_start
+        cdef const char *data = PyBytes_AS_STRING(envelope.body) + start
+        self.capabilities = again(self.capabilities, <const unsigned char *>data,
+                                  envelope.capabilities_end - start)
+        return self.capabilities
+
     cdef Caller caller_of(self, const unsigned char *raw, RequestHead *head):
         """Return who sent a request; None for nobody that we know."""
         cdef Lane lane = self.lane
@@ -233,7 +251,7 @@ cdef class Front:
         if envelope.version_start:
             if not fits(raw, head, envelope, version, target):
                 return None
-            caps = capabilities_of(envelope)
+            caps = self.capabilities_of(envelope)
         elif session is None:
             return None
         else:
@@ -267,7 +285,7 @@ cdef class Front:
         if envelope.version_start:
             if not speaks(raw, head, envelope, version):
                 return False
-            caps = capabilities_of(envelope)
+            caps = self.capabilities_of(envelope)
         else:
             if session is None:
                 return False

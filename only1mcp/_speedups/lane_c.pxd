@@ -25,7 +25,7 @@ cdef class Lane:
     cdef readonly set fronts
     cdef public Py_ssize_t held         # bytes of bodies that came in and are not answered yet
     cdef public Py_ssize_t max_held
-    cdef readonly set calls
+    cdef readonly list calls
     cdef readonly list pools
     cdef public bint draining
     cdef public long log_budget
@@ -33,6 +33,7 @@ cdef class Lane:
     cdef int remember(self, tuple key, plan) except -1
     cdef int enter(self, Call call) except -1
     cdef int leave(self, Call call) except -1
+    cdef int forget_call(self, Py_ssize_t place) except -1
     cdef int well(self, Call call) except -1
     cdef int give_up(self, Call call, str kind) except -1
     cdef tuple session_of(self, bytes session, bytes version, Caller caller)

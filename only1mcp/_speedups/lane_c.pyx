@@ -46,7 +46,7 @@ cdef class Lane:
         self.sessions = {}
         self.hosts = {}
         self.fronts = set()
-        self.calls = set()
+        self.calls = []
         self.pools = []
 
     def front(self):
@@ -86,7 +86,8 @@ cdef class Lane:
 
     cdef int enter(self, Call call) except -1:
         """Note that a call is under way."""
-        self.calls.add(call)
+        call.place = len(self.calls)
+        self.calls.append(call)
         call.is_counted = True
         if call.plan.gauge is not None:
             call.plan.gauge.enter()
@@ -96,9 +97,17 @@ cdef class Lane:
         """Note that a call is not under way any more."""
         if call.is_counted:
             call.is_counted = False
-            self.calls.discard(call)
+            self.forget_call(call.place)
             if call.plan.gauge is not None:
                 call.plan.gauge.leave()
+        return 0
+
+    cdef int forget_call(self, Py_ssize_t place) except -1:
+        """Take a call off the list; the last one gets its place."""
+        cdef Call last = self.calls.pop()
+        if last.place != place:
+            self.calls[place] = last
+            last.place = place
         return 0
 
     cdef int well(self, Call call) except -1:
