@@ -141,7 +141,7 @@ cdef class Carried:
             return self.end(frame(REPLY, self.number, reply.body))
         whole = PyBytes_FromStringAndSize(NULL, HEAD_BYTES + 1 + size)
         at = put_head(PyBytes_AS_STRING(whole), 1 + size, CARRIED, self.number)
-        at[0] = reply.result_type is not None and reply.result_type != "task"
+        at[0] = reply.result_type == "complete"
         memcpy(at + 1, PyBytes_AS_STRING(reply.body) + reply.result_start, size)
         return self.end(whole)
 

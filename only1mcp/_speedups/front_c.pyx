@@ -132,12 +132,13 @@ cdef class Front:
 
     cdef int hand_over(self, bytes data) except -1:
         """Give the connection, and what has come on it, to aiohttp's door for good."""
+        timer = self.timer
         self.stop_timer()
         self.hold(0)
         transport, self.transport = self.transport, None
         self.lane.fronts.discard(self)
         self.lane.helper.closed(self)
-        self.lane.helper.hand_over(transport, data)
+        self.lane.helper.hand_over(transport, data, timer)
         return 0
 
     def leave(self):
@@ -148,7 +149,6 @@ cdef class Front:
         """Hand over what never became a whole request: the door knows how to refuse it."""
         if self.transport is not None and self.pending is not None and not self.is_busy:
             data, self.pending = self.pending, None
-            self.timer = None
             self.hand_over(data)
 
     cdef int take(self, const unsigned char *raw, RequestHead *head, bytes body,
@@ -249,7 +249,7 @@ cdef class Front:
         if target is None or envelope.token_start or len(target) > LONGEST_KEY:
             return None
         if envelope.version_start:
-            if not fits(raw, head, envelope, version, target):
+            if not fits(raw, head, envelope, version, target) or has_state(envelope):
                 return None
             caps = self.capabilities_of(envelope)
         elif session is None:
@@ -283,7 +283,7 @@ cdef class Front:
                   envelope.params_end - envelope.params_start, b"cursor", 6) != NULL:
             return False
         if envelope.version_start:
-            if not speaks(raw, head, envelope, version):
+            if not speaks(raw, head, envelope, version) or names_level(envelope):
                 return False
             caps = self.capabilities_of(envelope)
         else:
@@ -392,5 +392,16 @@ cdef bint fits(const unsigned char *raw, RequestHead *head, Envelope envelope, b
         return False
     if not says(raw + head.name.start, size, target):
         return False
+    return not names_level(envelope)
+
+
+cdef bint has_state(Envelope envelope):
+    """Say whether a request may bring the state of a call, which is opened the common way."""
+    return memmem(PyBytes_AS_STRING(envelope.body) + envelope.params_start,
+                  envelope.params_end - envelope.params_start, b"requestState", 12) != NULL
+
+
+cdef bint names_level(Envelope envelope):
+    """Say whether a request wants log messages; its level is yet to be checked."""
     return memmem(PyBytes_AS_STRING(envelope.body) + envelope.meta_start,
-                  envelope.meta_end - envelope.meta_start, b"logLevel", 8) == NULL
+                  envelope.meta_end - envelope.meta_start, b"logLevel", 8) != NULL

@@ -120,13 +120,14 @@ cdef class Lane:
         return 0
 
     def cancel(self, bytes session not None, bytes request_id not None):
-        """End a call of a legacy session at its client's wish; say whether it was one of ours."""
+        """End calls of a legacy session at its client's wish; say whether there were any."""
         cdef Call call
-        for call in self.calls:
+        cdef bint found = False
+        for call in list(self.calls):
             if call.session == session and call.envelope.id == request_id:
                 self.give_up(call, "cancelled")
-                return True
-        return False
+                found = True
+        return found
 
     cdef int give_up(self, Call call, str kind) except -1:
         self.leave(call)

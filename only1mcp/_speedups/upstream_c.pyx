@@ -258,7 +258,7 @@ cdef class Upstream:
         lane.leave(call)
         lane.well(call)
         if (call.exchange is None and reply.result_end and not plan.hinted
-                and (not plan.modern or reply.result_type not in (None, "task"))):
+                and (not plan.modern or reply.result_type == "complete")):
             lane.carried(call)
             if front.transport is not None:
                 write_result(front.transport, reply.body, reply.result_start, reply.result_end,

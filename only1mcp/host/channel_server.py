@@ -39,6 +39,8 @@ _log = logging.getLogger(__name__)
 SLOW_START = 6
 """How many times the handshake's time a server may take that did not stand the first one: some are
 installed while they start."""
+HOPELESS = 2
+"""After so many ends in a row a server that is started again does not count as starting."""
 MAX_MEMBERS = 32
 """Connections of single clients, for which a stdio server starts a process each."""
 
@@ -139,8 +141,8 @@ class ChannelServer:
 
     async def _run(self) -> None:
         while True:
-            self._set_state(ServerState.STARTING)
-            self._policy.started(time.monotonic())
+            if self._policy.failures < HOPELESS:  # else it is down until it answers
+                self._set_state(ServerState.STARTING)
             try:
                 await self._live()
             except BackendLost:
@@ -170,6 +172,7 @@ class ChannelServer:
             hello = self._hello = await self._meet(connection)
             self.status.pid = connection.pid
             await self._list_again(self._relisting.take())
+            self._policy.started(time.monotonic())
             self._set_state(ServerState.UP)
             self._waiting.send(connection.session.call)
             await self._attend(connection, hello)

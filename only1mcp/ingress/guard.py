@@ -78,6 +78,8 @@ class Guard(asyncio.Protocol):
         self._inner: Inner | None = None
         self._transport: asyncio.Transport | None = None
         self._timer: asyncio.TimerHandle | None = None
+        self.due: float | None = None
+        """When the head must be there that another protocol saw begin; None for none."""
         self._stage: tuple[int, bool] | None = None
         """The request that comes in, and whether it is its head; None before the first byte."""
         self._refused = False
@@ -118,9 +120,13 @@ class Guard(asyncio.Protocol):
             return
         self._stop_timer()
         self._stage = stage
-        if not framer.idle:
-            loop = asyncio.get_running_loop()
-            self._timer = loop.call_later(self._limits.header_timeout_s, self._too_slow)
+        due, self.due = self.due, None
+        if framer.idle:
+            return
+        loop = asyncio.get_running_loop()
+        if due is None or stage != (0, True):
+            due = loop.time() + self._limits.header_timeout_s
+        self._timer = loop.call_at(due, self._too_slow)
 
     def _stop_timer(self) -> None:
         if self._timer is not None:

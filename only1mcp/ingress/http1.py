@@ -16,10 +16,14 @@ _CHUNK_SIZE = re.compile(rb"([0-9A-Fa-f]{1,8})[ \t]*(?:;[\t\x20-\x7e\x80-\xff]*)
 _DIGITS = re.compile(rb"[0-9]{1,12}")
 _ONCE = frozenset(
     {b"host", b"content-length", b"transfer-encoding", b"content-type", b"authorization",
-     b"origin", b"cookie", b"upgrade"}
+     b"origin", b"cookie", b"upgrade", b"mcp-session-id"}
 )  # fmt: skip
 _MAX_CHUNK_LINE = 256
 _MAX_TRAILERS = 8192
+_UNREADABLE = b"\xff\xff"
+"""The head of a frame that no WebSocket parser takes: the answer to it is a close with 1002."""
+_LONGEST_FRAME_HEAD, _MASK_BYTES = 10, 4
+"""The first without the mask, which belongs to what is stepped over."""
 
 
 class Refused(Exception):
@@ -112,6 +116,7 @@ class Stage(Enum):
     CHUNK_END = "chunk end"
     TRAILER = "trailer"
     UPGRADED = "upgraded"
+    BROKEN = "broken"
 
 
 class Framer:
@@ -137,7 +142,9 @@ class Framer:
     @property
     def idle(self) -> bool:
         """Whether no byte of a next request has come."""
-        return self.stage in (Stage.HEAD, Stage.UPGRADED) and not self._buffer
+        if self.stage is Stage.HEAD:
+            return not self._buffer
+        return self.stage in (Stage.UPGRADED, Stage.BROKEN)
 
     def feed(self, data: bytes) -> bytes:
         """Return the bytes that may go on to a parser; an unfinished head is held back.
@@ -190,6 +197,7 @@ class Framer:
         self._at = end + 4
         if head.upgrades:
             self.stage = Stage.UPGRADED
+            self._left = 0
         elif head.chunked:
             self.stage = Stage.CHUNK_SIZE
         elif head.content_length:
@@ -247,12 +255,36 @@ class Framer:
         return True
 
     def _upgraded(self) -> bool:
-        """Let everything pass: whoever answers the upgrade bounds it, or closes."""
-        self._at = len(self._buffer)
+        """Let frames pass that are masked (RFC 6455, section 5.1); aiohttp takes others, too.
+
+        Whoever answers the upgrade bounds them, or closes.
+        """
+        if self._left:
+            self._skip()
+            return True
+        head = self._buffer[self._at : self._at + _LONGEST_FRAME_HEAD]
+        if len(head) < 2:
+            return False
+        if not head[1] & 0x80:
+            self._buffer = self._buffer[: self._at] + _UNREADABLE
+            self._at = len(self._buffer)
+            self.stage = Stage.BROKEN
+            return True
+        extra = {126: 2, 127: 8}.get(head[1] & 0x7F, 0)
+        if len(head) < 2 + extra:
+            return False
+        size = int.from_bytes(head[2 : 2 + extra]) if extra else head[1] & 0x7F
+        self._left = 2 + extra + _MASK_BYTES + size
+        return True
+
+    def _broken(self) -> bool:
+        """Let nothing pass any more."""
+        self._buffer = self._buffer[: self._at]
         return True
 
     _STEPS: ClassVar = {
         Stage.HEAD: _head, Stage.BODY: _body, Stage.CHUNK_SIZE: _chunk_size, Stage.CHUNK: _chunk,
         Stage.CHUNK_END: _chunk_end, Stage.TRAILER: _trailer, Stage.UPGRADED: _upgraded,
+        Stage.BROKEN: _broken,
     }  # fmt: skip
     """What each stage does with the bytes at the mark; true when it stepped over some."""

@@ -18,11 +18,17 @@ _MCP = ("Mcp-Protocol-Version", "Mcp-Method", "Mcp-Name", "Mcp-Session-Id")
 
 
 def check_sends_json(request: web.BaseRequest) -> None:
-    """Check the Content-Type (2025-11-25 and 2026-07-28, basic/transports).
+    """Check the Content-Type (2025-11-25 and 2026-07-28, basic/transports), and the coding.
 
     Raises:
-        UnsupportedMediaType: the body is not declared as JSON.
+        UnsupportedMediaType: the body is not declared as plain JSON.
     """
+    for coding in request.headers.getall("Content-Encoding", []):
+        if coding.strip().lower() not in ("", "identity"):
+            raise UnsupportedMediaType(
+                f"Content-Encoding {coding[:40]!r} is not supported",
+                hint="send the body as it is, without a content coding",
+            )
     if request.content_type != JSON:
         raise UnsupportedMediaType(f"the body must be sent as Content-Type: {JSON}")
     if request.charset not in (None, "utf-8", "UTF-8"):

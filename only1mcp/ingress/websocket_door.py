@@ -73,6 +73,9 @@ class WebSocketDoor:
 
 async def _receive(socket: "web.WebSocketResponse[bool]", duplex: Duplex) -> None:
     while (message := await socket.receive()).type is WSMsgType.TEXT:
+        if not _is_utf8(message.data):
+            await socket.close(code=WSCloseCode.INVALID_TEXT, message=b"text must be UTF-8")
+            return
         duplex.take(message.data)
     if message.type is WSMsgType.BINARY:
         await socket.close(code=WSCloseCode.UNSUPPORTED_DATA, message=b"text frames only")
@@ -87,6 +90,14 @@ async def _send(socket: "web.WebSocketResponse[bool]", outbox: Outbox) -> None:
         await socket.close(code=WSCloseCode.GOING_AWAY)
     except ConnectionError:
         return  # the connection is gone; whoever reads from it learns the same
+
+
+def _is_utf8(data: bytes) -> bool:
+    """Say whether a text message is text (RFC 6455, section 8.1)."""
+    try:
+        return data.isascii() or bool(data.decode())
+    except UnicodeDecodeError:
+        return False
 
 
 def _offers_mcp(request: web.BaseRequest) -> bool:

@@ -6,7 +6,7 @@ and basic/versioning; the first failure wins.
 
 from dataclasses import dataclass
 
-from only1mcp._speedups import BATCH, NOTIFICATION, RESPONSE, Envelope
+from only1mcp._speedups import BATCH, NOTIFICATION, RESPONSE, Envelope, members
 from only1mcp.errors import (
     HeaderMismatch,
     InvalidParams,
@@ -15,6 +15,8 @@ from only1mcp.errors import (
     UnsupportedProtocolVersion,
 )
 from only1mcp.protocol.headers import McpHeaders, decode_value
+from only1mcp.protocol.jsonrpc import as_string
+from only1mcp.protocol.log_levels import LEVELS, LOG_LEVEL, severity
 from only1mcp.protocol.methods import METHODS, Method
 from only1mcp.protocol.task_members import OWN_ID, id_at
 from only1mcp.protocol.versions import LEGACY_VERSIONS, MODERN_VERSIONS, Era
@@ -85,6 +87,17 @@ def _check_meta(envelope: Envelope) -> None:
         raise InvalidParams("params._meta must name io.modelcontextprotocol/protocolVersion")
     if not envelope.capabilities_end:
         raise InvalidParams("params._meta must hold io.modelcontextprotocol/clientCapabilities")
+    if b"logLevel" in envelope.body[envelope.meta_start : envelope.meta_end]:
+        _check_level(envelope)
+
+
+def _check_level(envelope: Envelope) -> None:
+    for key, start, end in members(envelope.body, envelope.meta_start):
+        level: bytes = envelope.body[start:end]
+        if key == LOG_LEVEL and level != b"null" and severity(as_string(level) or "") is None:
+            raise InvalidParams(
+                f"params._meta: {LOG_LEVEL} is not a log level", hint=f"one of {', '.join(LEVELS)}"
+            )
 
 
 def _check_headers(envelope: Envelope, headers: McpHeaders) -> None:

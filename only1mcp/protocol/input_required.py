@@ -97,13 +97,14 @@ def _malformed(what: str) -> BackendProtocolError:
     return BackendProtocolError(f"the server asks for input in a malformed way: {what}")
 
 
-def write_input_required(requests: Sequence[InputRequest], request_state: str) -> bytes:
+def write_input_required(requests: Sequence[InputRequest], request_state: str | None) -> bytes:
     """Write a result that asks for input."""
     parts = [("resultType", b'"input_required"')]
     if requests:
         asked = write_object((request.key, _write_request(request)) for request in requests)
         parts.append(("inputRequests", asked))
-    parts.append(("requestState", orjson.dumps(request_state)))
+    if request_state is not None:
+        parts.append(("requestState", orjson.dumps(request_state)))
     return write_object(parts)
 
 

@@ -7,6 +7,8 @@ LEVELS: tuple[str, ...] = (
     "debug", "info", "notice", "warning", "error", "critical", "alert", "emergency",
 )  # fmt: skip
 """From the least severe to the most severe; MCP writes them in lower case."""
+LOG_LEVEL = "io.modelcontextprotocol/logLevel"
+"""Where a modern request names the level from which on it wants messages."""
 _SEVERITIES = {level: severity for severity, level in enumerate(LEVELS)}
 
 

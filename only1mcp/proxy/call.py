@@ -23,6 +23,7 @@ from only1mcp.proxy.outbound import choose_leg, client_features, client_token, o
 from only1mcp.proxy.parking import Parking
 from only1mcp.proxy.questions import Questions, make_questions
 from only1mcp.proxy.rounds import Rounds, wants_input
+from only1mcp.proxy.states import States
 from only1mcp.proxy.task_ids import TaskIds
 from only1mcp.proxy.task_relay import TaskRelay
 from only1mcp.proxy.worth import Attempt, Worth, worth_of
@@ -47,6 +48,7 @@ class Means:
     asks: Asks
     parking: Parking
     task_ids: TaskIds
+    states: States
     on_attempt: OnAttempt
     new_token: Callable[[], bytes]
     """Returns a progress token that no other call has."""
@@ -176,6 +178,8 @@ class Call:
         try:
             place = self._sent.place if self._sent is not None else ""
             reply = self._tasks.reply(reply, self._leg, place)
+            if self._leg is Era.MODERN and self._inbound.era is Era.MODERN:
+                reply = self._means.states.sealed(reply, self.server_id, self._inbound.principal)
             answer, status = self._url_first(reply) or relay(
                 request_id, reply, method.name, self._inbound.era, self._leg,
                 self._route.wraps_output,
@@ -201,7 +205,7 @@ class Call:
         wanted = url_elicitations(reply.body[reply.error_start : reply.error_end])
         if not wanted or request_id is None:
             return None
-        return success(request_id, write_input_required(wanted, "")), "ok"
+        return success(request_id, write_input_required(wanted, None)), "ok"
 
     def on_failure(self, error: Only1MCPError) -> None:
         """Answer the client with the failure, unless another server may have what it wants."""

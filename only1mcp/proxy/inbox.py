@@ -22,27 +22,37 @@ class Inbox:
         self._peers = peers
         self.cancel_carried: Callable[[str, bytes], bool] = _unknown
         """Cancels a call that the fast lane carries, by session id and request id."""
-        self._running: dict[tuple[int, bytes], Journey] = {}
-        """The requests of legacy sessions, by serial and the client's own id."""
+        self._running: dict[tuple[int, bytes], list[Journey]] = {}
+        """The requests of legacy sessions, by serial and the client's own id.
+
+        There should be one of each, yet a client may send a request again whose connection broke:
+        each is answered where it came, and a cancellation is about all of them.
+        """
 
     def register(self, serial: int, journey: Journey) -> None:
         """Remember a request that its client may cancel."""
         assert journey.envelope is not None
         key = (serial, journey.envelope.id or b"")
-        self._running[key] = journey
+        self._running.setdefault(key, []).append(journey)
         journey.on_end = lambda: self._forget(key, journey)
 
     def end_session(self, serial: int) -> None:
         """Stop what is under way for a session that was ended."""
         for key in [key for key in self._running if key[0] == serial]:
-            running = self._running[key]
+            self._stop(key, "the session was ended")
+
+    def _stop(self, key: tuple[int, bytes], why: str) -> None:
+        for running in list(self._running[key]):
             if running.call is not None:
                 running.call.abandon()
-            running.fail(Cancelled("the session was ended"))
+            running.fail(Cancelled(why))
 
     def _forget(self, key: tuple[int, bytes], journey: Journey) -> None:
-        if self._running.get(key) is journey:
-            del self._running[key]
+        journeys = self._running.get(key, [])
+        if journey in journeys:
+            journeys.remove(journey)
+            if not journeys:
+                del self._running[key]
 
     def take(self, journey: Journey, inbound: Inbound, session: Session | None) -> Cancel:
         """Take one message and acknowledge it.
@@ -78,16 +88,12 @@ class Inbox:
         body: bytes = inbound.envelope.body
         spans = members(body, inbound.envelope.params_start) if inbound.envelope.params_end else ()
         named = next((body[a:b] for key, a, b in spans if key == "requestId"), b"")
-        running = self._running.get((session.serial, named))
-        if running is None:
-            if self.cancel_carried(journey.request.headers.session or "", named):
-                return
-            if not journey.request.forwarded:
-                self._peers.tell_others(journey.request)
-            return
-        if running.call is not None:
-            running.call.abandon()
-        running.fail(Cancelled("the request was cancelled"))
+        key = (session.serial, named)
+        is_carried = self.cancel_carried(journey.request.headers.session or "", named)
+        if key in self._running:
+            self._stop(key, "the request was cancelled")
+        elif not is_carried and not journey.request.forwarded:
+            self._peers.tell_others(journey.request)
 
 
 def _unknown(session: str, request_id: bytes) -> bool:

@@ -5,11 +5,9 @@ from only1mcp.protocol import jsonrpc
 from only1mcp.protocol.client_features import ELICITED
 from only1mcp.protocol.inbound import Inbound
 from only1mcp.protocol.jsonrpc import as_string
-from only1mcp.protocol.log_levels import level_of, severity
+from only1mcp.protocol.log_levels import LOG_LEVEL, level_of, severity
 from only1mcp.protocol.progress import token_of, with_progress_token
 from only1mcp.protocol.versions import Era
-
-_LOG_LEVEL = "io.modelcontextprotocol/logLevel"
 
 
 class Notices:
@@ -62,6 +60,6 @@ def asked_level(inbound: Inbound) -> int | None:
     if b"logLevel" not in body[envelope.meta_start : envelope.meta_end]:
         return None
     for key, start, end in members(body, envelope.meta_start):
-        if key == _LOG_LEVEL:
+        if key == LOG_LEVEL:
             return severity(as_string(body[start:end]) or "")
     return None

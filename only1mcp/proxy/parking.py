@@ -6,26 +6,23 @@ arguments (2026-07-28, basic/patterns/mrtr, Request state).
 """
 
 import asyncio
-import base64
 import hashlib
 import os
 from dataclasses import dataclass
 
 import orjson
-from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from only1mcp._speedups import members
 from only1mcp.errors import InvalidParams, Overloaded
 from only1mcp.protocol.inbound import Inbound
 from only1mcp.proxy.conversation import Conversation
+from only1mcp.proxy.sealed import Seal
 
 PREFIX = "o1m."
 PATIENCE_S = 600.0
 """How long a client may take for its next request."""
 MAX_PARKED = 1000
 _PURPOSE = b"only1mcp request state"
-_NONCE_BYTES = 12
 _NOT_PART = frozenset({"inputResponses", "requestState", "_meta"})
 _HINT = "call again without requestState"
 
@@ -45,7 +42,7 @@ class Parking:
 
     def __init__(self, address: str, key: bytes) -> None:
         self._address = address
-        self._cipher = AESGCM(key)
+        self._sealer = Seal(key, _PURPOSE, PREFIX)
         self._parked: dict[int, tuple[Conversation, asyncio.TimerHandle]] = {}
 
     def __len__(self) -> int:
@@ -72,15 +69,8 @@ class Parking:
             InvalidParams: it is not ours, or was altered.
         """
         try:
-            if not state.startswith(PREFIX):
-                raise ValueError("another's")  # noqa: TRY301 - one way out
-            text = state[len(PREFIX) :]
-            sealed = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
-            if _encode(sealed) != text:
-                raise ValueError("not the one spelling of these bytes")  # noqa: TRY301 - as above
-            nonce, secret = sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:]
-            return Ticket(*orjson.loads(self._cipher.decrypt(nonce, secret, _PURPOSE)))
-        except (InvalidTag, ValueError) as error:
+            return Ticket(*orjson.loads(self._sealer.open(state)))
+        except ValueError as error:
             raise InvalidParams("params.requestState is not valid", hint=_HINT) from error
 
     def claim(self, ticket: Ticket, inbound: Inbound) -> Conversation:
@@ -103,14 +93,7 @@ class Parking:
         self._parked.pop(number)[0].abandon()
 
     def _seal(self, ticket: Ticket) -> str:
-        plain = orjson.dumps([ticket.address, ticket.number, ticket.digest])
-        nonce = os.urandom(_NONCE_BYTES)
-        sealed = nonce + self._cipher.encrypt(nonce, plain, _PURPOSE)
-        return PREFIX + _encode(sealed)
-
-
-def _encode(sealed: bytes) -> str:
-    return base64.urlsafe_b64encode(sealed).rstrip(b"=").decode()
+        return self._sealer.seal(orjson.dumps([ticket.address, ticket.number, ticket.digest]))
 
 
 def gone() -> InvalidParams:

@@ -39,6 +39,7 @@ from only1mcp.proxy.outbound import check_headers, choose_leg, client_features
 from only1mcp.proxy.parking import gone
 from only1mcp.proxy.peers import Peers
 from only1mcp.proxy.replay import Replays
+from only1mcp.proxy.states import STATE
 from only1mcp.proxy.task_list import TaskList
 from only1mcp.proxy.task_routing import route_task, runs_as_task
 from only1mcp.registry.edition import Edition
@@ -255,9 +256,14 @@ class Pipeline:
         way = self._way(inbound, session, snapshot)
         if journey.request.channel is None:
             check_headers(inbound, way, journey.request.params)
-        retry = self._retry(inbound, way, snapshot)
-        if retry is not None:
-            return self._continue(journey, inbound, retry)
+        retry = _retry(inbound)
+        if retry is not None and retry.state is not None:
+            if choose_leg(inbound.era, way.server_ids[0], snapshot) is Era.LEGACY:
+                return self._continue(journey, inbound, retry)
+            states = self._parts.means.states
+            inbound, server_id = states.returned(inbound, retry.state, way.server_ids)
+            way = self._way(inbound, session, snapshot)
+            way.server_ids = (server_id,)
         level = asked_level(inbound) if session is None else None
         if session is not None:
             level = self._parts.marks.level(session.serial)
@@ -293,19 +299,6 @@ class Pipeline:
         tasks.start()
         return journey.abandon
 
-    def _retry(self, inbound: Inbound, way: Route, snapshot: Snapshot) -> Retry | None:
-        """Return what a modern request brings for a call of ours that waits.
-
-        Servers of its own era are given theirs as it is.
-        """
-        envelope = inbound.envelope
-        if inbound.era is not Era.MODERN or b'"requestState"' not in envelope.body:
-            return None
-        if choose_leg(inbound.era, way.server_ids[0], snapshot) is Era.MODERN:
-            return None
-        retry = read_retry(envelope.body[envelope.params_start : envelope.params_end])
-        return retry if retry is not None and retry.state else None
-
     def _continue(self, journey: Journey, inbound: Inbound, retry: Retry) -> Cancel:
         """Let a parked call go on, in the worker where it waits."""
         parking, peers = self._parts.means.parking, self._parts.peers
@@ -324,3 +317,12 @@ class Pipeline:
     def _next_id(self) -> str:
         self._count += 1
         return f"{self._name}-{self._count:x}"
+
+
+def _retry(inbound: Inbound) -> Retry | None:
+    """Return what a modern request brings that is sent again; keys may be written with escapes."""
+    envelope = inbound.envelope
+    body: bytes = envelope.body
+    if inbound.era is not Era.MODERN or (STATE.encode() not in body and b"\\u" not in body):
+        return None
+    return read_retry(body[envelope.params_start : envelope.params_end])

@@ -1,5 +1,7 @@
 """When to start again what has ended: at once, later, or rarely."""
 
+import math
+
 _MAX_DOUBLINGS = 60
 """More would one day pass what a float can hold."""
 
@@ -21,7 +23,7 @@ class RestartPolicy:
         self._stable_s = stable_s
         self._park_after = park_after
         self._parked_s = parked_s
-        self._started = 0.0
+        self._started = math.inf
         self.failures = 0
         """Ends in a row without a stable run between them."""
 
@@ -31,13 +33,14 @@ class RestartPolicy:
         return self.failures >= self._park_after
 
     def started(self, now: float) -> None:
-        """Note a start."""
+        """Note that it runs; what ends without that was never there."""
         self._started = now
 
     def ended(self, now: float) -> float:
         """Note an end; returns the seconds to wait before the next start."""
         if now - self._started >= self._stable_s:
             self.failures = 0
+        self._started = math.inf
         self.failures += 1
         if self.parked:
             return self._parked_s

@@ -153,9 +153,10 @@ class FastLane:
         """Learn that a client has read on, or has gone."""
         self._around.connections.held.resumed(transport)
 
-    def hand_over(self, transport: Any, data: bytes) -> None:
-        """Give a connection to aiohttp's door for good."""
+    def hand_over(self, transport: Any, data: bytes, timer: asyncio.TimerHandle | None) -> None:
+        """Give a connection to aiohttp's door for good, and what is left of a request's time."""
         guard = self._around.make_guard()
+        guard.due = None if timer is None else timer.when()
         transport.set_protocol(guard)
         guard.connection_made(transport)
         transport.resume_reading()
@@ -164,7 +165,7 @@ class FastLane:
     def wait(self, front: Any) -> asyncio.TimerHandle:
         """Give the rest of a request its time."""
         loop = asyncio.get_running_loop()
-        return loop.call_later(self._around.limits.header_timeout_s / 2, front.give_up)
+        return loop.call_later(self._around.limits.header_timeout_s, front.give_up)
 
     def knows_host(self, host: bytes) -> bool:
         """Say whether we may be called by this name; yes is remembered."""
@@ -283,6 +284,9 @@ class FastLane:
         try:
             if reply.result_type == "task":  # who allows for one takes the common way
                 raise unwanted_task(server_id)
+            if era is Era.MODERN:
+                principal = call.caller.principal.id
+                reply = self._parts.means.states.sealed(reply, server_id, principal)
             answer, status = relay(call.envelope.id, reply, method, era, era, False)
         except Only1MCPError as error:
             self._fail(call, error)

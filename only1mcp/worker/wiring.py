@@ -44,6 +44,7 @@ from only1mcp.proxy.call import Means
 from only1mcp.proxy.learning import Learning
 from only1mcp.proxy.parking import Parking
 from only1mcp.proxy.pipeline import Clock, Parts, Pipeline
+from only1mcp.proxy.states import States
 from only1mcp.proxy.task_ids import TaskIds
 from only1mcp.registry.edition import Edition
 from only1mcp.registry.registry import Registry
@@ -188,6 +189,7 @@ def build(context: Context) -> Graph:
             asks=Asks(peers.address),
             parking=Parking(peers.address, shared.session_key),
             task_ids=TaskIds(shared.session_key),
+            states=States(shared.session_key),
             on_attempt=recorder.attempt,
             new_token=_make_tokens(peers.address),
         ),

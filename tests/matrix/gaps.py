@@ -92,7 +92,7 @@ AWAY = "between two requests of one call a modern client is away: nobody can see
 NOTHING_OPEN = "while its client is asked, nothing is under way at a modern server"
 NO_IDS = "a modern client is not asked by requests whose ids others could use"
 NO_STATE = "legacy calls carry no state"
-OWN_STATE = "a modern server's state goes through as it is: what it is good for, the server says"
+OWN_STATE = "what a modern server's state is good for, that server says itself"
 NO_CHOICE = "legacy clients cannot choose of which lists they hear"
 OWN_PROCESS = (
     "a legacy server on stdio runs a process for each client that it may ask; lists and watched "

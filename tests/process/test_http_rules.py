@@ -180,6 +180,9 @@ def test_other_paths_are_404(gateway: Gateway, path: str) -> None:
     [
         ({"Content-Type": "text/plain"}, 415),
         ({"Content-Type": "application/json; charset=utf-16"}, 415),
+        ({"Content-Encoding": "gzip"}, 415),
+        ({"Content-Encoding": "identity, br"}, 415),
+        ({"Content-Encoding": "Identity"}, 200),
         ({"Accept": "application/json"}, 406),
         ({"Accept": "text/html"}, 406),
         ({"Accept": "*/*"}, 200),
@@ -267,6 +270,7 @@ def test_a_request_that_does_not_come_in_is_408(gateway: Gateway, begun: bytes) 
         b"POST /mcp HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\nTransfer-Encoding: chunked",
         b"POST /mcp HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\nContent-Length: 6",
         b"POST /mcp HTTP/1.1\r\nHost: localhost\r\nHost: other",
+        b"POST /mcp HTTP/1.1\r\nHost: localhost\r\nMcp-Session-Id: a\r\nMcp-Session-Id: a",
         b"POST /mcp HTTP/1.1\r\nHost: localhost\r\nContent-Length: +5",
         b"POST /mcp HTTP/1.1\r\nHost: localhost\r\nX : y",
         b"POST /mcp HTTP/1.1\r\nHost: localhost\r\nX: a\r\n b",
@@ -290,6 +294,42 @@ def test_heads_that_could_be_read_in_two_ways_are_400(gateway: Gateway, head: by
         assert json.loads(response.read())["error"]["code"] == -32600
         with contextlib.suppress(ConnectionResetError):
             assert connection.recv(1) == b""
+
+
+@pytest.mark.parametrize(("method", "name"), [("tools/call", "a__echo"), ("tools/list", None)])
+def test_a_log_level_that_is_none_is_refused(
+    gateway: Gateway, method: str, name: str | None
+) -> None:
+    """Of calls and of lists; the hint names those there are."""
+    params: dict[str, Any] = {} if name is None else {"name": name, "arguments": {"text": "x"}}
+    for level, status in (("bogus", 400), ("warning", 200)):
+        params["_meta"] = {**META, "io.modelcontextprotocol/logLevel": level}
+        with McpClient(gateway.port) as client:
+            message = _call(method=method, params=params)
+            response, body = client.exchange("POST", message, modern_headers(method, name))
+        assert response.status == status
+        if status == 400:
+            error = json.loads(body)["error"]
+            assert (error["code"], "hint: one of debug, info" in error["message"]) == (-32602, True)
+
+
+def test_two_requests_of_one_id_get_their_own_answers(gateway: Gateway) -> None:
+    """A client may send one again whose connection broke: each is answered where it came."""
+    with contextlib.ExitStack() as stack:
+        first = stack.enter_context(McpClient(gateway.port).initialize())
+        others = [
+            stack.enter_context(McpClient(gateway.port, first.session)) for _ in range(20)
+        ]  # fmt: skip
+        for number, client in enumerate(others):
+            params = {"name": "a__echo", "arguments": {"text": str(number)}}
+            body = {"jsonrpc": "2.0", "id": "same", "method": "tools/call", "params": params}
+            headers = {**HEADERS, "Mcp-Session-Id": str(first.session),
+                       "MCP-Protocol-Version": LEGACY}  # fmt: skip
+            client.http.request("POST", "/mcp", json.dumps(body), headers)
+        for number, client in enumerate(others):
+            status, message = client.receive()
+            assert (status, message["id"]) == (200, "same")
+            assert message["result"]["content"][0]["text"] == str(number)
 
 
 def test_pipelined_requests_are_answered_in_order(gateway: Gateway) -> None:

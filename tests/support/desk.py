@@ -16,6 +16,7 @@ from only1mcp.proxy.journey import Outcome
 from only1mcp.proxy.learning import LEGACY, Learning
 from only1mcp.proxy.parking import Parking
 from only1mcp.proxy.pipeline import Clock, Parts, Pipeline
+from only1mcp.proxy.states import States
 from only1mcp.proxy.task_ids import TaskIds
 from only1mcp.registry.catalogue import Catalogue
 from only1mcp.registry.edition import Edition
@@ -94,7 +95,7 @@ class Desk:
         means = Means(
             backends=self.backends, hosted=self.hosted,
             timeouts_s=dict.fromkeys(ids, timeout_s), asks=self.asks, parking=self.parking,
-            task_ids=self.task_ids,
+            task_ids=self.task_ids, states=States(bytes(32)),
             on_attempt=lambda who, status, seconds: self.attempts.append((who, status)),
             new_token=self._token,
         )  # fmt: skip

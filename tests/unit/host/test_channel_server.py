@@ -233,3 +233,19 @@ async def test_stopping_ends_the_child_and_fails_who_waits() -> None:
         assert subject.status.pid == 0
         with pytest.raises(BackendUnreachable):
             await subject.call("echo").wait(PATIENCE_S)
+
+
+@on_loop
+async def test_a_server_that_never_answers_is_down_and_not_starting(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Also while it is started again and again, however long each start takes."""
+    monkeypatch.setattr(channel_server, "SLOW_START", 1)
+    async with server("mute", timeout_s=0.05) as subject:
+        await eventually(lambda: subject.status.restarts >= 4, "it was started often")
+        assert subject.status.state in (ServerState.DOWN, ServerState.PARKED)
+        assert subject.states[:3] == ["starting", "starting", "down"]
+        assert "starting" not in subject.states[3:]
+        assert "did not answer" in subject.status.detail
+        with pytest.raises(BackendUnreachable, match=r"is (down|parked)"):
+            await subject.call("echo").wait(PATIENCE_S)

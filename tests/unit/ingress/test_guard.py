@@ -44,12 +44,16 @@ class Site:
         return web.Response(body=request.path.encode() + b" " + body)
 
     @asynccontextmanager
-    async def open(self) -> AsyncIterator[int]:
+    async def open(self, due: float | None = None) -> AsyncIterator[int]:
         """Serve; yields the port."""
+
+        def make_guard() -> Guard:
+            guard = Guard(self._http, self._limits, self.connections)
+            guard.due = due
+            return guard
+
         loop = asyncio.get_running_loop()
-        server = await loop.create_server(
-            lambda: Guard(self._http, self._limits, self.connections), "127.0.0.1", 0
-        )
+        server = await loop.create_server(make_guard, "127.0.0.1", 0)
         try:
             yield server.sockets[0].getsockname()[1]
         finally:
@@ -190,6 +194,21 @@ async def test_one_byte_now_and_then_buys_no_time(begun: bytes) -> None:
             await wire.send(b"G")
             await asyncio.wait([reply], timeout=0.02)
         assert (await reply).status == 408
+
+
+@on_loop
+async def test_a_head_that_another_protocol_saw_begin_has_no_second_time() -> None:
+    """Its time is up as soon as the guard is there; a body has its own."""
+    site = Site(PATIENT, 100)
+    async with site.open(due=0.0) as port:
+        async with Wire(port) as wire:
+            await wire.send(GET[:20])
+            assert (await wire.reply()).status == 408
+        async with Wire(port) as wire:
+            await wire.send(POST % 2)
+            await eventually(lambda: site.begun, "the head to be read")
+            await wire.send(b"{}")
+            assert (await wire.reply()).status == 200
 
 
 @on_loop

@@ -239,16 +239,34 @@ def get(target: bytes, *lines: bytes) -> bytes:
 
 
 @pytest.mark.parametrize("target", [b"/ws", b"/ws?x=y"])
-def test_after_an_upgrade_where_it_is_offered_everything_passes(target: bytes) -> None:
-    """What follows is no HTTP; whoever answers the upgrade bounds it."""
+def test_after_an_upgrade_where_it_is_offered_all_masked_frames_pass(target: bytes) -> None:
+    """Of any length; what follows is no HTTP, and whoever answers the upgrade bounds it."""
     request = get(target, *UPGRADE)
     for step in (1, 1000):
         subject = Framer(MAX_HEADER, MAX_BODY, b"/ws")
         assert feed_in_pieces(subject, request, step) == request
         assert subject.idle
-        frames = b"\x81\x02{}\n\n" * MAX_BODY
+        frames = b"".join(masked(b"x" * size) for size in (0, 2, 125, 126, 65535, 65536)) * 2
         assert feed_in_pieces(subject, frames, 7) == frames
         assert (subject.idle, subject.requests) == (True, 1)
+
+
+def masked(payload: bytes) -> bytes:
+    """Return a text frame of a client; the mask changes nothing."""
+    size = len(payload)
+    short = size if size < 126 else 126 if size < 65536 else 127
+    length = size.to_bytes({126: 2, 127: 8}[short]) if short > 125 else b""
+    return bytes([0x81, 0x80 | short]) + length + bytes(4) + payload
+
+
+@pytest.mark.parametrize("step", [1, 3, 1000])
+def test_after_a_frame_without_a_mask_nothing_passes(step: int) -> None:
+    """In its place comes what no parser of WebSockets takes."""
+    subject, good = Framer(MAX_HEADER, MAX_BODY, b"/ws"), masked(b"{}")
+    assert subject.feed(get(b"/ws", *UPGRADE))
+    sent = good + b"\x81\x02{}" + good
+    assert feed_in_pieces(subject, sent, step) == good + b"\xff\xff"
+    assert (subject.feed(good), subject.idle) == (b"", True)
 
 
 @pytest.mark.parametrize(

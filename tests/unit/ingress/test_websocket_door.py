@@ -110,6 +110,27 @@ async def test_a_binary_frame_ends_the_connection() -> None:
         assert socket.close_code == aiohttp.WSCloseCode.UNSUPPORTED_DATA
 
 
+@pytest.mark.parametrize(
+    ("frame", "code"),
+    [
+        (b"\x81\x02{}", aiohttp.WSCloseCode.PROTOCOL_ERROR),
+        (b"\x89\x00", aiohttp.WSCloseCode.PROTOCOL_ERROR),
+        (b"\x81\x82" + bytes(4) + b"\xc3\x28", aiohttp.WSCloseCode.INVALID_TEXT),
+    ],
+    ids=["text without a mask", "ping without a mask", "no UTF-8"],
+)  # fmt: skip
+@on_loop
+async def test_a_frame_that_breaks_the_rules_ends_the_connection(frame: bytes, code: int) -> None:
+    """With the code that says which (RFC 6455, sections 5.1 and 8.1); nothing is served."""
+    ways = Ways()
+    async with ways.open() as port, Wire(port) as wire:
+        await wire.send(opening() + frame)
+        head, _, rest = (await wire.ended()).partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 101 ")
+    assert (rest[0], int.from_bytes(rest[2:4])) == (0x88, code)
+    assert ways.service.requests == []
+
+
 @on_loop
 async def test_a_quiet_client_that_answers_pings_stays(monkeypatch: pytest.MonkeyPatch) -> None:
     """Longer than any request may take to come, or any connection may be idle."""

@@ -16,6 +16,8 @@ from tests.support.messages import META, MODERN, OWN, encode, legacy, modern, no
 CALL = {"name": "a__b", "arguments": {}}
 FUTURE = "2031-01-01"
 VERSION, CAPABILITIES = OWN + "protocolVersion", OWN + "clientCapabilities"
+LEVEL = OWN + "logLevel"
+BAD_LEVELS: list[Any] = ["bogus", "ERROR", "", 3, {}, ["info"]]
 OLD = LEGACY_VERSIONS[-1]
 
 
@@ -55,6 +57,8 @@ REFUSED = [
     ("protocolVersion is null", body({**META, VERSION: None}), h(None), -32602, 400),
     ("no clientCapabilities", body({VERSION: MODERN}), h(), -32602, 400),
     ("clientCapabilities is a list", body({**META, CAPABILITIES: []}), h(), -32602, 400),
+    *[(f"the log level {level!r}", body({**META, LEVEL: level}), h(), -32602, 400)
+      for level in BAD_LEVELS],
     ("_meta before headers", body({VERSION: FUTURE}), h(None), -32602, 400),
     ("the version header twice", body(), h(repeated=("mcp-protocol-version",)), -32020, 400),
     ("the method header twice", body(), h(repeated=("mcp-method",)), -32020, 400),
@@ -159,6 +163,17 @@ def test_the_missing_key_of_meta_is_named() -> None:
         meta = {key: value for key, value in META.items() if key != missing}
         with pytest.raises(ClientError, match=missing):
             classify(scan(body(meta)), h())
+
+
+def test_whoever_names_no_log_level_is_told_those_there_are() -> None:
+    """One that is known, or none, is in order."""
+    with pytest.raises(ClientError, match=LEVEL) as caught:
+        classify(scan(body({**META, LEVEL: "verbose"})), h())
+    assert caught.value.hint == (
+        "one of debug, info, notice, warning, error, critical, alert, emergency"
+    )
+    for level in ("debug", None):
+        classify(scan(body({**META, LEVEL: level})), h())
 
 
 def test_an_unknown_method_is_cut_and_quoted_in_the_message() -> None:

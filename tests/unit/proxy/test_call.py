@@ -310,7 +310,8 @@ async def test_a_modern_client_is_sent_to_an_address_first_when_a_legacy_server_
     result = call.told.message["result"]
     assert result["resultType"] == "input_required"
     assert result["inputRequests"]["url-1"]["params"]["url"] == "https://x.example"
-    again = call.retry(result["requestState"], {"url-1": {"action": "accept"}})
+    assert "requestState" not in result
+    again = call.send({"inputResponses": {"url-1": {"action": "accept"}}})
     call.backend.answer(tool_result("done"))
     assert "content" in again.message["result"]
     assert len(call.backend.calls) == 2

@@ -70,6 +70,20 @@ async def test_a_cancellation_that_comes_too_late_does_nothing() -> None:
 
 
 @on_loop
+async def test_requests_of_one_id_are_answered_each_and_cancelled_together() -> None:
+    """Whichever answer comes first."""
+    desk = Desk(catalogue("a", tools="x"))
+    session = desk.session()
+    told = [desk.legacy("tools/call", CALL, session, request_id=1) for _ in range(4)]
+    for place, text in ((1, "second"), (0, "first")):
+        desk.backends["a"].answer(tool_result(text), place)
+        assert told[place].message["result"]["content"][0]["text"] == text
+    cancel(desk, session, 1)
+    assert [one.message["error"]["code"] for one in told[2:]] == [-32800, -32800]
+    assert [call.cancelled for call in desk.backends["a"].calls] == [False, False, True, True]
+
+
+@on_loop
 async def test_an_id_that_is_used_again_means_the_newest_request() -> None:
     """The end of the older one does not make that one impossible to cancel."""
     desk = Desk(catalogue("a", tools="x"))

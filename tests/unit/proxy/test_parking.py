@@ -10,7 +10,6 @@ from only1mcp.errors import BackendLost, InvalidParams
 from only1mcp.proxy import parking
 from only1mcp.proxy.parking import PREFIX, Parking
 from tests.support.asking import ACCEPTED, Asked, askable_desk
-from tests.support.catalogues import catalogue
 from tests.support.desk import tool_result
 from tests.support.loop import eventually, on_loop
 from tests.support.told import Told
@@ -241,10 +240,8 @@ async def test_a_ticket_is_not_passed_on_twice() -> None:
 
 
 @on_loop
-async def test_tickets_of_modern_servers_pass_through() -> None:
-    """They are the server's business, and reach it byte for byte."""
-    modern = Asked(askable_desk())
-    modern.desk.edition.update(catalogue("a", tools="x"))
-    modern.send({"requestState": "o1m.theirs", "inputResponses": {"k": {}}})
-    sent = modern.desk.backends["a"].calls[0].outgoing.params
-    assert b'"requestState": "o1m.theirs"' in sent
+async def test_an_empty_ticket_is_none_of_ours() -> None:
+    """The call is not begun anew: its client believes that it goes on."""
+    call = Asked(askable_desk())
+    assert "not valid" in refused(call.retry("", {"q1": ACCEPTED}))
+    assert len(call.backend.calls) == 1

@@ -41,6 +41,13 @@ def test_a_run_just_short_of_stable_is_not_forgiven() -> None:
     assert policy.ended(9.999) == 0.25
 
 
+def test_a_start_that_never_led_to_a_run_is_not_forgiven() -> None:
+    """However long it took: a process may hang while it starts."""
+    policy = RestartPolicy(first_s=0.25, stable_s=10.0)
+    policy.started(0.0)
+    assert [policy.ended(now) for now in (5.0, 1000.0, 2000.0)] == [0.0, 0.25, 0.5]
+
+
 @given(st.integers(1, 5000))
 def test_however_often_it_ends_the_wait_stays_within_bounds(times: int) -> None:
     """Neither negative nor longer than parking, and no overflow."""
