@@ -6,6 +6,15 @@ cdef extern from "Python.h":
     bint PyUnicode_IS_ASCII(str text)
     const char *PyUnicode_AsUTF8AndSize(str text, Py_ssize_t *size) except NULL
 
+cdef extern from "<string.h>" nogil:
+    void *memmem(const void *data, size_t size, const void *wanted, size_t length)
+
+
+cdef inline bint holds(bytes body, Py_ssize_t start, Py_ssize_t end, const char *word,
+                       Py_ssize_t length) noexcept:
+    """Say whether a word stands anywhere in a part of a body."""
+    return memmem(PyBytes_AS_STRING(body) + start, end - start, word, length) != NULL
+
 
 cdef inline bint says(const unsigned char *data, Py_ssize_t size, str text) except -1:
     """Compare with a text; one with half characters equals nothing."""

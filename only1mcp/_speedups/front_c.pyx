@@ -2,12 +2,9 @@
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 
-cdef extern from "<string.h>" nogil:
-    void *memmem(const void *data, size_t size, const void *wanted, size_t length)
-
 from only1mcp._speedups.call_c cimport Call, Caller, Plan, Ready, now, result_bytes
 from only1mcp._speedups.choice_c cimport Choice
-from only1mcp._speedups.compare cimport equal, is_secret, says
+from only1mcp._speedups.compare cimport equal, holds, is_secret, says
 from only1mcp._speedups.http_head cimport (
     HAS_AUTHORIZATION, HAS_METHOD, HAS_NAME, HAS_SESSION, HAS_VERSION, OTHER, RECOGNISED,
     RequestHead, Span, read_request,
@@ -279,8 +276,7 @@ cdef class Front:
         cdef bytes caps
         if envelope.name is not None or envelope.uri is not None or envelope.token_start:
             return False
-        if memmem(PyBytes_AS_STRING(envelope.body) + envelope.params_start,
-                  envelope.params_end - envelope.params_start, b"cursor", 6) != NULL:
+        if holds(envelope.body, envelope.params_start, envelope.params_end, b"cursor", 6):
             return False
         if envelope.version_start:
             if not speaks(raw, head, envelope, version) or names_level(envelope):
@@ -397,11 +393,9 @@ cdef bint fits(const unsigned char *raw, RequestHead *head, Envelope envelope, b
 
 cdef bint has_state(Envelope envelope):
     """Say whether a request may bring the state of a call, which is opened the common way."""
-    return memmem(PyBytes_AS_STRING(envelope.body) + envelope.params_start,
-                  envelope.params_end - envelope.params_start, b"requestState", 12) != NULL
+    return holds(envelope.body, envelope.params_start, envelope.params_end, b"requestState", 12)
 
 
 cdef bint names_level(Envelope envelope):
     """Say whether a request wants log messages; its level is yet to be checked."""
-    return memmem(PyBytes_AS_STRING(envelope.body) + envelope.meta_start,
-                  envelope.meta_end - envelope.meta_start, b"logLevel", 8) != NULL
+    return holds(envelope.body, envelope.meta_start, envelope.meta_end, b"logLevel", 8)
