@@ -246,7 +246,7 @@ cdef class Front:
         if target is None or envelope.token_start or len(target) > LONGEST_KEY:
             return None
         if envelope.version_start:
-            if not fits(raw, head, envelope, version, target) or has_state(envelope):
+            if not fits(raw, head, envelope, version, target):
                 return None
             caps = self.capabilities_of(envelope)
         elif session is None:
@@ -388,12 +388,8 @@ cdef bint fits(const unsigned char *raw, RequestHead *head, Envelope envelope, b
         return False
     if not says(raw + head.name.start, size, target):
         return False
-    return not names_level(envelope)
-
-
-cdef bint has_state(Envelope envelope):
-    """Say whether a request may bring the state of a call, which is opened the common way."""
-    return holds(envelope.body, envelope.params_start, envelope.params_end, b"requestState", 12)
+    return not (names_level(envelope) or holds(
+        envelope.body, envelope.params_start, envelope.params_end, b"requestState", 12))
 
 
 cdef bint names_level(Envelope envelope):
