@@ -3,8 +3,8 @@
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 from only1mcp._speedups.http_body cimport LAST, PIECE, SIZE, WRONG, Chunks, next_piece
 from only1mcp._speedups.http_head cimport (
-    HAS_HOST, HAS_METHOD, HAS_NAME, HAS_SESSION, HAS_VERSION, INCOMPLETE, OTHER, RequestHead,
-    ResponseHead, Span, read_request, read_response,
+    HAS_HOST, HAS_METHOD, HAS_NAME, HAS_SESSION, HAS_VERSION, INCOMPLETE, RECOGNISED,
+    RequestHead, ResponseHead, Span, read_request, read_response,
 )
 
 
@@ -18,10 +18,8 @@ def recognise_request(bytes data not None):
     cdef int found = read_request(
         <const unsigned char *>PyBytes_AS_STRING(data), PyBytes_GET_SIZE(data), &head
     )
-    if found == OTHER:
-        return None
-    if found == INCOMPLETE:
-        return ()
+    if found != RECOGNISED:
+        return () if found == INCOMPLETE else None
     return (
         head.size, head.length, cut(data, head.seen & HAS_HOST, &head.host),
         cut(data, head.seen & HAS_VERSION, &head.version),
@@ -37,10 +35,8 @@ def recognise_response(bytes data not None):
     cdef int found = read_response(
         <const unsigned char *>PyBytes_AS_STRING(data), PyBytes_GET_SIZE(data), &head
     )
-    if found == OTHER:
-        return None
-    if found == INCOMPLETE:
-        return ()
+    if found != RECOGNISED:
+        return () if found == INCOMPLETE else None
     return (
         head.size, head.length, head.status, head.chunked, head.events, head.json, head.closes,
     )

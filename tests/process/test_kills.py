@@ -2,19 +2,18 @@
 
 import contextlib
 import functools
-import http.client
 import json
 import os
 import signal
-import threading
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.support.callers import Callers
 from tests.support.gateway import Gateway
-from tests.support.mcp_client import CallFailed, McpClient
+from tests.support.mcp_client import McpClient
 from tests.support.processes import Herd
 from tests.support.waiting import wait_until
 from tests.support.zoo import animal, zoo
@@ -97,41 +96,13 @@ def test_an_ended_session_is_ended_at_every_worker_and_stays_so(gateway: Gateway
             _kill(gateway, "worker", index)
 
 
-class _Traffic:
-    """Eight threads that call again and again, each call on a fresh connection."""
+def _traffic(gateway: Gateway) -> Callers:
+    """Call an HTTP server from eight threads, each time on a fresh connection."""
+    return Callers(gateway.port, "demo-calc__add", kept=0, fresh=8, ask=_sum)
 
-    def __init__(self, port: int) -> None:
-        self._port = port
-        self._over = threading.Event()
-        self._threads = [threading.Thread(target=self._run, args=(n,)) for n in range(8)]
-        self.answered = 0
-        self.failures: Counter[tuple[int, str]] = Counter()
-        """How often which thread saw which failure."""
 
-    def __enter__(self) -> "_Traffic":
-        for thread in self._threads:
-            thread.start()
-        self.flow()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._over.set()
-        for thread in self._threads:
-            thread.join()
-
-    def flow(self) -> None:
-        """Wait until 100 more calls have been answered."""
-        enough = self.answered + 100
-        wait_until(lambda: self.answered >= enough, "traffic flows")
-
-    def _run(self, number: int) -> None:
-        while not self._over.is_set():
-            try:
-                with McpClient(self._port) as client:
-                    assert client.call("demo-calc__add", a=number, b=1) == str(number + 1)
-                self.answered += 1
-            except (OSError, http.client.HTTPException, CallFailed) as error:
-                self.failures[number, type(error).__name__] += 1
+def _sum(number: int) -> tuple[dict[str, int], str]:
+    return {"a": number, "b": 1}, str(number + 1)
 
 
 def test_a_worker_takes_only_the_calls_under_way_with_it(gateway: Gateway) -> None:
@@ -140,13 +111,14 @@ def test_a_worker_takes_only_the_calls_under_way_with_it(gateway: Gateway) -> No
     A thread has one call under way at a time, so each kill may fail one call of each thread.
     """
     kills = 3
-    with _Traffic(gateway.port) as traffic:
+    with _traffic(gateway) as traffic:
         for _ in range(kills):
             _kill(gateway, "worker", 1)
             traffic.flow()
     cut_off = {"RemoteDisconnected", "ConnectionResetError", "BrokenPipeError", "IncompleteRead"}
-    assert {name for _, name in traffic.failures} <= cut_off
-    assert all(count <= kills for count in traffic.failures.values())
+    assert {type(error).__name__ for _, error in traffic.failures} <= cut_off
+    threads = Counter(number for number, _ in traffic.failures)
+    assert all(count <= kills for count in threads.values())
 
 
 @pytest.mark.parametrize("pure", [False, True])
@@ -165,7 +137,7 @@ def test_connections_wait_for_the_successor_of_the_only_worker(pure: bool) -> No
 @pytest.mark.parametrize("role", ["control", "host"])
 def test_traffic_to_http_servers_does_not_notice_other_kills(gateway: Gateway, role: str) -> None:
     """Calls to an HTTP server all succeed while the control process or the host is killed."""
-    with _Traffic(gateway.port) as traffic:
+    with _traffic(gateway) as traffic:
         for _ in range(2):
             _kill(gateway, role)
             traffic.flow()

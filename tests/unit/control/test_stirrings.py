@@ -12,43 +12,13 @@ import pytest
 from only1mcp.control.stirrings import Stirrings, folders
 from only1mcp.control.watcher import FileWatcher
 from only1mcp.tasks import Tasks
+from tests.support.file_changes import come_back, replace, touch, turn, volume, write
 from tests.support.loop import on_loop
-
-
-def _write(path: Path) -> None:
-    path.write_text("new")
-
-
-def _replace(path: Path) -> None:
-    draft = path.with_suffix(".new")
-    draft.write_text("old")
-    draft.replace(path)
-
-
-def _touch(path: Path) -> None:
-    os.utime(path, ns=(1, 1))
-
-
-def _turn(path: Path) -> None:
-    """Do as Kubernetes does with a volume."""
-    draft = path.parent / "data.new"
-    draft.symlink_to("two")
-    draft.replace(path.parent / "data")
-
-
-def _volume(root: Path) -> Path:
-    """Lay out a file behind two links, as Kubernetes does."""
-    for name in ("one", "two"):
-        (root / name).mkdir()
-        (root / name / "c.yaml").write_text(name)
-    (root / "data").symlink_to("one")
-    (root / "c.yaml").symlink_to("data/c.yaml")
-    return root / "c.yaml"
 
 
 def test_the_folders_of_all_links_matter(tmp_path: Path) -> None:
     """Each is one in which another link can be put."""
-    path = _volume(tmp_path)
+    path = volume(tmp_path)
     (tmp_path / "far").mkdir()
     (tmp_path / "far" / "link").symlink_to(Path("..") / path.name)
     (tmp_path / "near").symlink_to(tmp_path / "far" / "link")
@@ -62,16 +32,11 @@ def test_links_in_a_circle_end(tmp_path: Path) -> None:
     assert folders(tmp_path / "a") == {tmp_path}
 
 
-def _come_back(path: Path) -> None:
-    path.unlink()
-    path.write_text("again")
-
-
-@pytest.mark.parametrize("change", [_write, _replace, _touch, _turn, _come_back])
+@pytest.mark.parametrize("change", [write, replace, touch, turn, come_back])
 @on_loop
 async def test_each_kind_of_change_stirs(tmp_path: Path, change: Callable[[Path], None]) -> None:
     """What is written, put in its place, touched, or led to by another link."""
-    path = _volume(tmp_path)
+    path = volume(tmp_path)
     with contextlib.closing(Stirrings(asyncio.get_running_loop())) as stirrings:
         stirrings.look_at(folders(path))
         change(path)
@@ -82,18 +47,18 @@ async def test_each_kind_of_change_stirs(tmp_path: Path, change: Callable[[Path]
 @on_loop
 async def test_other_folders_do_not(tmp_path: Path) -> None:
     """Nor one that does not matter any more."""
-    path = _volume(tmp_path)
+    path = volume(tmp_path)
     with contextlib.closing(Stirrings(asyncio.get_running_loop())) as stirrings:
         stirrings.look_at(folders(path))
         stirrings.look_at({tmp_path / "two"})
         async with asyncio.timeout(10):
             await stirrings.event.wait()  # the folder that was left says good-bye
         stirrings.event.clear()
-        _write(tmp_path / "one" / "c.yaml")
+        write(tmp_path / "one" / "c.yaml")
         for _ in range(3):
             await asyncio.sleep(0)
         assert not stirrings.event.is_set()
-        _write(tmp_path / "two" / "c.yaml")
+        write(tmp_path / "two" / "c.yaml")
         async with asyncio.timeout(10):
             await stirrings.event.wait()
 
@@ -102,7 +67,7 @@ async def test_other_folders_do_not(tmp_path: Path) -> None:
 @on_loop
 async def test_the_watcher_runs_with_and_without_them(tmp_path: Path, is_scarce: bool) -> None:
     """Where the system has none to give, it looks now and then."""
-    path = _volume(tmp_path)
+    path = volume(tmp_path)
     seen: asyncio.Queue[str] = asyncio.Queue()
 
     async def note() -> None:
@@ -120,8 +85,8 @@ async def test_the_watcher_runs_with_and_without_them(tmp_path: Path, is_scarce:
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
     async with asyncio.timeout(20):
-        _turn(path)
+        turn(path)
         assert await seen.get() == "two"
-        _write(path)
+        write(path)
         assert await seen.get() == "new"
     await tasks.cancel_all()

@@ -1,39 +1,19 @@
 """What the watcher takes for a change of the file."""
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from only1mcp.control.watcher import FileWatcher
+from tests.support.file_changes import come_back, replace, touch, turn, volume, write
 
 
 async def _nothing() -> None:
     """Take no note."""
 
 
-def _write(path: Path) -> None:
-    path.write_text("new")
-
-
-def _replace(path: Path) -> None:
-    draft = path.with_suffix(".new")
-    draft.write_text("old")
-    draft.replace(path)
-
-
-def _come_back(path: Path) -> None:
-    path.unlink()
-    path.write_text("again")
-
-
-def _only_a_nanosecond(path: Path) -> None:
-    seen = path.stat()
-    os.utime(path, ns=(seen.st_atime_ns, seen.st_mtime_ns + 1))
-
-
-@pytest.mark.parametrize("change", [_write, _replace, _come_back, _only_a_nanosecond])
+@pytest.mark.parametrize("change", [write, replace, come_back, touch])
 def test_each_kind_of_change_is_seen_once(tmp_path: Path, change: Callable[[Path], None]) -> None:
     """At the second look, for the first may have come in the middle of it."""
     path = tmp_path / "c.yaml"
@@ -57,14 +37,9 @@ def test_a_file_that_still_grows_is_left_alone(tmp_path: Path) -> None:
 
 def test_a_link_that_turns_is_seen(tmp_path: Path) -> None:
     """However many links there are between."""
-    for name in ("one", "two"):
-        (tmp_path / name).mkdir()
-        (tmp_path / name / "c.yaml").write_text("same")
-    (tmp_path / "data").symlink_to("one")
-    (tmp_path / "c.yaml").symlink_to("data/c.yaml")
-    watcher = FileWatcher(tmp_path / "c.yaml", _nothing)
-    (tmp_path / "data.new").symlink_to("two")
-    (tmp_path / "data.new").replace(tmp_path / "data")
+    path = volume(tmp_path)
+    watcher = FileWatcher(path, _nothing)
+    turn(path)
     assert [watcher.changed() for _ in range(3)] == [False, True, False]
 
 
