@@ -11,6 +11,7 @@ from setuptools import Extension, setup
 MODULES = {
     "only1mcp._speedups.hash_ring_c": "only1mcp/_speedups/hash_ring_py.py",
     "only1mcp._speedups.gauge_c": "only1mcp/_speedups/gauge_py.py",
+    "only1mcp._speedups.lru_c": "only1mcp/_speedups/lru_py.py",
     "only1mcp._speedups.balancer_c": "only1mcp/_speedups/balancer_py.py",
     "only1mcp._speedups.words_c": "only1mcp/_speedups/words_c.pyx",
     "only1mcp._speedups.choice_c": "only1mcp/_speedups/choice_c.pyx",

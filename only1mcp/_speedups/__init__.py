@@ -14,6 +14,7 @@ from only1mcp._speedups import (
     gauge_py,
     hash_ring_py,
     json_scan_py,
+    lru_py,
     words_py,
 )
 
@@ -32,7 +33,7 @@ Choice: Any = None
 
 if TYPE_CHECKING or _WANT_PURE:
     _hash_ring, _json_scan, _cells = hash_ring_py, json_scan_py, cells_py
-    _balancer, _gauge, _words = balancer_py, gauge_py, words_py
+    _balancer, _gauge, _words, _lru = balancer_py, gauge_py, words_py, lru_py
 else:
     try:
         from only1mcp._speedups import balancer_c as _balancer
@@ -40,6 +41,7 @@ else:
         from only1mcp._speedups import gauge_c as _gauge
         from only1mcp._speedups import hash_ring_c as _hash_ring
         from only1mcp._speedups import json_scan_c as _json_scan
+        from only1mcp._speedups import lru_c as _lru
         from only1mcp._speedups import words_c as _words
 
         Caller = importlib.import_module("only1mcp._speedups.call_c").Caller
@@ -53,7 +55,7 @@ else:
         COMPILED = True
     except ImportError:
         _hash_ring, _json_scan, _cells = hash_ring_py, json_scan_py, cells_py
-        _balancer, _gauge, _words = balancer_py, gauge_py, words_py
+        _balancer, _gauge, _words, _lru = balancer_py, gauge_py, words_py, lru_py
 
 ALGORITHMS = _balancer.ALGORITHMS
 Balancer = _balancer.Balancer
@@ -61,6 +63,11 @@ Cells = _cells.Cells
 Gauge = _gauge.Gauge
 HashRing = _hash_ring.HashRing
 Words = _words.Words
+Entry = _lru.Entry
+Lru = _lru.Lru
+HITS, JOINED, MISSES, ENTRIES, BYTES = range(5)
+SHELF = lru_py.SHELF
+"""Words of a server's shelf in the cache, and how many there are."""
 Envelope = _json_scan.Envelope
 scan = _json_scan.scan
 members = _json_scan.members

@@ -21,6 +21,7 @@ _COMMANDS = {
     "disable": ("servers", "Keep a server in the configuration without serving it."),
     "tools": ("tools", "List and call tools through the gateway."),
     "test": ("check", "Start each server alone and see what it offers."),
+    "cache": ("cache", "Show or clear the answers that a running gateway keeps."),
     "benchmark": ("benchmark", "Send calls at a fixed rate, and show how long they take."),
     "doctor": ("check", "Look for what keeps the gateway from working."),
     "connect": ("bridge", "Speak MCP on stdin and stdout, for clients that only do that."),

@@ -11,6 +11,7 @@ from pydantic import SecretStr
 
 from only1mcp.auth.principal import Key
 from only1mcp.config.access import compile_keys, default_rate
+from only1mcp.config.keeping import IN_VAIN, cache_limits, keeps_in_vain, kept
 from only1mcp.config.overrides import override_paths
 from only1mcp.config.passing import header_problem, program_problems, split_address
 from only1mcp.config.positions import Document, dotted
@@ -73,6 +74,7 @@ def compile_settings(
         servers=tuple(servers),
         keys=keys,
         rate=default_rate(proxy.rate_limit),
+        cache=cache_limits(proxy.cache),
         source=document.file,
     )
 
@@ -195,6 +197,7 @@ class _Compiler:
             headers=headers,
             routing=_routing(proxy.routing, section.routing),
             breaker=_breaker(proxy.circuit_breaker, section.circuit_breaker),
+            kept=kept(section.cache),
             timeout_s=section.timeout or proxy.timeout,
             handshake_timeout_s=section.handshake_timeout or proxy.handshake_timeout,
             check_interval_s=check.interval or health.check_interval,
@@ -228,6 +231,8 @@ class _Compiler:
         address, keys, hint = "url", _OF_PROGRAMS, "it is for a program, which command names"
         if section.command:
             address, keys, hint = "command", _OF_ADDRESSES, "give a program what it needs in env"
+        if keeps_in_vain(self._config.proxy.cache, section.cache):
+            self._problem((*path, "cache"), *IN_VAIN, key=True)
         for key in keys:
             if key in section.model_fields_set and getattr(section, key):
                 self._problem((*path, key), f"does not go with {address}", hint, key=True)

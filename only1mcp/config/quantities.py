@@ -26,6 +26,18 @@ def parse_duration(value: object) -> float:
     return float(match.group(1)) * _SECONDS[match.group(2)]
 
 
+def parse_lifetime(value: object) -> float:
+    """Return seconds; none for what is never kept.
+
+    Raises:
+        ValueError: it is no duration, and not `never`.
+    """
+    try:
+        return 0.0 if value == "never" else parse_duration(value)
+    except ValueError as error:
+        raise ValueError(f"{error}, or is never") from None
+
+
 def parse_size(value: object) -> int:
     """Return bytes.
 
@@ -66,6 +78,13 @@ Duration = Annotated[
     WithJsonSchema({"type": "string", "pattern": r"^\d+(\.\d+)?(ms|s|m|h|d)$"}),
 ]  # fmt: skip
 """Seconds."""
+Lifetime = Annotated[
+    float, BeforeValidator(parse_lifetime), Field(ge=0),
+    PlainSerializer(lambda seconds: write_duration(seconds) if seconds else "never",
+                    when_used="json-unless-none"),
+    WithJsonSchema({"type": "string", "pattern": r"^(never|\d+(\.\d+)?(ms|s|m|h|d))$"}),
+]  # fmt: skip
+"""Seconds, or none at all."""
 Size = Annotated[
     int, BeforeValidator(parse_size), Field(gt=0),
     WithJsonSchema({"type": ["string", "integer"], "pattern": r"^\d+(B|KiB|MiB|GiB|kB|MB|GB)?$"}),

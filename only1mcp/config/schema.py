@@ -13,7 +13,7 @@ from pydantic import (
     WithJsonSchema,
 )
 
-from only1mcp.config.quantities import Duration, Size, Workers
+from only1mcp.config.quantities import Duration, Lifetime, Size, Workers
 
 ServerId = Annotated[
     str, StringConstraints(pattern=r"^[A-Za-z0-9](?:[A-Za-z0-9_.-]*[A-Za-z0-9])?$", max_length=64)
@@ -173,6 +173,18 @@ class BreakerSection(Section):
     timeout: Duration = Field(30.0, description="Time until it is tried again.")
 
 
+class CacheSection(Section):
+    """Answers that are kept and given again; nothing is, unless its server says which."""
+
+    enabled: bool = Field(False, description="Whether answers are kept.")
+    max_bytes: Size = Field(
+        64 * 2**20, ge=2**16, description="What each worker keeps; who was used last stays."
+    )
+    max_ttl: Duration = Field(
+        3600.0, description="The longest that a resource is kept, whatever its server allows."
+    )
+
+
 class ProxySection(Section):
     """The gateway itself."""
 
@@ -196,6 +208,7 @@ class ProxySection(Section):
     health: HealthSection = HealthSection()
     rate_limit: DefaultRateSection = DefaultRateSection()
     circuit_breaker: BreakerSection = BreakerSection()
+    cache: CacheSection = CacheSection()
 
 
 class LogSection(Section):
@@ -244,6 +257,21 @@ class CheckSection(Section):
     )
 
 
+class KeptSection(Section):
+    """Which answers of a server may be given again, to the same caller."""
+
+    tools: dict[Pattern, Lifetime] = Field(
+        {}, description="How long those of a tool are good, by the server's own name; * stands "
+        "for any text, a whole name comes before patterns; never for not at all.",
+    )  # fmt: skip
+    default_ttl: Duration | None = Field(
+        None, description="The same for tools that say they only read, and are not named."
+    )
+    resources: bool = Field(
+        True, description="Whether its resources are kept as long as it says itself (ttlMs)."
+    )
+
+
 class ServerSection(Section):
     """One MCP server."""
 
@@ -270,6 +298,7 @@ class ServerSection(Section):
     health_check: CheckSection = Field(CheckSection(), description="Checks of this server.")
     routing: RoutingSection | None = Field(None, description="For this server's instances.")
     circuit_breaker: BreakerSection | None = Field(None, description="For this server.")
+    cache: KeptSection | None = Field(None, description="Which of its answers are kept.")
 
 
 class ClientServerSection(BaseModel):

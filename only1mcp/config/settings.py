@@ -5,7 +5,7 @@ from typing import Any
 
 from only1mcp.auth.principal import ANONYMOUS, Key
 from only1mcp.ingress.limits import Limits
-from only1mcp.registry.server import Server
+from only1mcp.registry.server import CacheLimits, Server
 from only1mcp.resilience.limiter import Rate
 
 
@@ -30,6 +30,8 @@ class Settings:
     """Who may call; none where anyone may."""
     rate: Rate | None = None
     """Of those who have none of their own."""
+    cache: CacheLimits | None = None
+    """None where no answer is kept."""
     websocket: bool = False
     """Whether /ws is open."""
     sse: bool = False
@@ -92,6 +94,7 @@ class Settings:
                 "client_slots": tuple(plain["client_slots"]),
                 "keys": tuple(_key(key) for key in plain["keys"]),
                 "rate": _rate(plain["rate"]),
+                "cache": None if plain["cache"] is None else CacheLimits(**plain["cache"]),
                 "servers": tuple(Server.from_plain(server) for server in plain["servers"]),
             }
         )

@@ -11,6 +11,7 @@ from aiohttp import web
 from only1mcp import __version__
 from only1mcp._speedups import ACCEL
 from only1mcp.config.settings import Settings
+from only1mcp.control.cache_desk import CacheDesk
 from only1mcp.control.editing import ServerEditor
 from only1mcp.control.reloader import Reloader
 from only1mcp.health.board import HealthBoard
@@ -42,6 +43,7 @@ class Admin:
         table = InstanceTable(context.shared.memory, context.shared.ended_lock)
         self._instances = NamedInstances(table, context.shared.settings.servers)
         self._metrics.add(InstanceMetrics(self._instances))
+        self._cache = CacheDesk(context.shared, self._metrics, reloader)
         self.follow(context.shared.settings)
 
     def follow(self, settings: Settings) -> None:
@@ -57,6 +59,8 @@ class Admin:
         app.router.add_get(f"{PREFIX}/servers", self._get_servers)
         app.router.add_get(f"{PREFIX}/metrics", self._get_metrics)
         app.router.add_get(f"{PREFIX}/status", self._get_status)
+        app.router.add_get(f"{PREFIX}/cache", self._get_cache)
+        app.router.add_post(f"{PREFIX}/cache/clear", self._post_clear)
         app.router.add_post(f"{PREFIX}/reload", self._post_reload)
         app.router.add_post(f"{PREFIX}/workers/restart", self._post_restart)
         app.router.add_post(f"{PREFIX}/servers", self._post_server)
@@ -85,6 +89,16 @@ class Admin:
     async def _get_status(self, request: web.Request) -> web.Response:
         del request
         return _json(self.status())
+
+    async def _get_cache(self, request: web.Request) -> web.Response:
+        del request
+        return _json(self._cache.show())
+
+    async def _post_clear(self, request: web.Request) -> web.Response:
+        """Have all workers forget answers; 404 for a server that there is not."""
+        query = request.query
+        status, body = self._cache.clear(query.get("server"), query.get("tool"))
+        return _json(body, status)
 
     async def _post_reload(self, request: web.Request) -> web.Response:
         """Reload; 409 when nothing was changed because of a mistake."""

@@ -66,7 +66,7 @@ class ChannelServer:
         self._probe = True
         self._patience_s = server.handshake_timeout_s
         self._hello: Hello | None = None
-        self._relisting = Relisting(server.id, self._list_again, tasks)
+        self._relisting = Relisting(server.id, self._list_again, tasks, observer.on_lists_changed)
         self.watches = Watches()
         self._hearing = Hearing(server.id, self.watches, observer, self._relisting, tasks)
         self.feed: Feed | None = None

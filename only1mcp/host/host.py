@@ -20,12 +20,14 @@ from only1mcp.host.lessons import Lessons
 from only1mcp.host.link_sink import LinkSink
 from only1mcp.host.orphans import kill_descendants, reap_orphans
 from only1mcp.host.roster import Roster
+from only1mcp.host.staleness import Staleness
 from only1mcp.host.status import Observer, ServerState, ServerStatus
 from only1mcp.host.variants import Variants
 from only1mcp.host.watching import Watching
 from only1mcp.links.frames import Kind
 from only1mcp.links.link import Link, serve
 from only1mcp.links.wire import CallFrame, decode_numbered
+from only1mcp.memory.cache_epochs import CacheEpochs
 from only1mcp.memory.instances import InstanceTable
 from only1mcp.memory.processes import workers_follow
 from only1mcp.process import prctl
@@ -61,9 +63,13 @@ class Host:
         self._asked: dict[tuple[Link, int], dict[int, Respond]] = {}
         """Questions of servers that callers are yet to answer, by their number."""
         self._variants = Variants(self._on_variant)
+        self._staleness = Staleness(
+            CacheEpochs(context.shared.memory, context.shared.ended_lock), lambda: self._index,
+            self._watched,
+        )  # fmt: skip
         observer = Observer(
             self._on_status, self._on_catalogue, self._on_updated, self._on_logged, self._on_task,
-            self._on_said,
+            self._on_said, self._staleness.lists_changed,
         )  # fmt: skip
         table = InstanceTable(context.shared.memory, context.shared.ended_lock)
         self._roster = Roster(observer, self._tasks, self._client, table.known)
@@ -214,6 +220,7 @@ class Host:
         known = self._known.get(catalogue.server_id)
         self._metrics.tools(self._index[catalogue.server_id], len(catalogue.tools))
         if known != catalogue:
+            self._staleness.lists_changed(catalogue.server_id)
             self._known[catalogue.server_id] = catalogue
             self._broadcast(_catalogue_event(catalogue))
         differs = catalogue.differs(known) if known is not None else frozenset()
@@ -228,7 +235,13 @@ class Host:
     def _on_variant(self, features: Feature, catalogue: Catalogue) -> None:
         self._broadcast(_variant_event(features, catalogue))
 
+    def _watched(self, server_id: str) -> list[str]:
+        """Return the resources of a server that clients watch."""
+        server = self._roster.current(server_id)
+        return server.watches.uris if server is not None else []
+
     def _on_updated(self, server_id: str, uri: str, params: bytes) -> None:
+        self._staleness.updated(server_id, uri)
         server = self._roster.current(server_id)
         holders = server.watches.holders(uri) if server is not None else set()
         serials = [holder for holder in holders if isinstance(holder, int)]
@@ -244,6 +257,7 @@ class Host:
         self._broadcast(orjson.dumps({"task": [server_id, task_id], "params": params.decode()}))
 
     def _on_said(self, server_id: str, serial: int, message: Envelope) -> None:
+        self._staleness.said(server_id, message)
         event = {"said": [server_id, serial], "message": message.body.decode()}
         self._broadcast(orjson.dumps(event))
 

@@ -72,7 +72,7 @@ class HttpServer:
         self._catalogue: Catalogue | None = None
         self._loop_task: asyncio.Task[None] | None = None
         self._relist: Relist | None = None
-        self._relisting = Relisting(server.id, self._list_again, tasks)
+        self._relisting = Relisting(server.id, self._list_again, tasks, observer.on_lists_changed)
         self.watches = Watches()
         self._hearing = Hearing(server.id, self.watches, observer, self._relisting, tasks)
         self.feed: Feed | None = None

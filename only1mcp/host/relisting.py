@@ -14,19 +14,28 @@ Relist = Callable[[frozenset[str]], Awaitable[None]]
 """Reads the lists; is told which kinds the server said have changed."""
 
 
+def _ignore(server_id: str) -> None:
+    """Nobody wants to know at once."""
+
+
 class Relisting:
     """Loses no change: while lists are read they may change again."""
 
-    def __init__(self, server_id: str, relist: Relist, tasks: Tasks) -> None:
+    def __init__(
+        self, server_id: str, relist: Relist, tasks: Tasks,
+        on_note: Callable[[str], None] = _ignore,
+    ) -> None:  # fmt: skip
         self._server_id = server_id
         self._relist = relist
         self._tasks = tasks
+        self._on_note = on_note
         self._kinds: set[str] = set()
         self._running: asyncio.Task[None] | None = None
 
     def note(self, method: str) -> None:
         """Take a `notifications/<kind>/list_changed`."""
         self._kinds.add(method.split("/")[1])
+        self._on_note(self._server_id)
 
     def take(self) -> frozenset[str]:
         """Return and forget what has changed: the lists are about to be read."""

@@ -72,3 +72,5 @@ class Observer:
     """Takes a server's id, that of a task, and the raw parameters that tell of it."""
     on_said: Callable[[str, int, Envelope], None] = _ignore
     """Takes a server's id, the serial of a session, and what was said on its own connection."""
+    on_lists_changed: Callable[[str], None] = _ignore
+    """Takes the id of a server that has just said so; the lists are yet to be read again."""

@@ -10,6 +10,8 @@ MARK_SLOTS = 32_768
 MARK_WORDS = 4
 CELLS = 1024
 """Callers that are counted apart, in the life of a gateway."""
+CACHE_TARGETS = 4096
+"""Words for the targets of calls; those that share one are only forgotten together."""
 PROCESS_WORDS = 5
 INSTANCE_SLOTS = 1024
 INSTANCE_WORDS = INSTANCE_COLUMN = 8
@@ -70,6 +72,10 @@ class SharedMemory:
         """One word, which grows whenever credentials stop being good before their time."""
         self.cells: memoryview[int] = _map(CELLS * WORD)
         """Buckets of tokens, one for each caller; a reload neither fills nor empties them."""
+
+        self.cache: memoryview[int] = _map((2 + layout.servers + CACHE_TARGETS) * WORD)
+        """What has changed that answers were made of: a word for everything, one that counts
+        all changes, one for each server, and those of targets."""
 
     def section(self, start: int, length: int) -> "memoryview[int]":
         """Return a view of some words; writes are seen by every process."""

@@ -14,8 +14,8 @@ import orjson
 
 FIELDS = (
     "request_id", "method", "server", "tool", "outcome", "status", "duration_ms", "client",
-    "principal", "pid", "role", "signal", "exit_code", "cause", "number", "added", "removed",
-    "changed", "late", "took_ms", "detail",
+    "principal", "cache", "pid", "role", "signal", "exit_code", "cause", "number", "added",
+    "removed", "changed", "late", "took_ms", "detail",
 )  # fmt: skip
 LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 _COLOURS = {"WARNING": "\x1b[33m", "ERROR": "\x1b[31m", "CRITICAL": "\x1b[31m", "DEBUG": "\x1b[2m"}

@@ -19,11 +19,12 @@ from prometheus_client.core import (
 from prometheus_client.registry import Collector
 
 from only1mcp import __version__
-from only1mcp._speedups import ACCEL
+from only1mcp._speedups import ACCEL, SHELF
 from only1mcp.errors import Only1MCPError
 from only1mcp.memory.health_words import Health, HealthWords
 from only1mcp.memory.layout import CELLS, SharedMemory
 from only1mcp.memory.processes import ProcessRow, State, read_processes
+from only1mcp.observability.cache_metrics import cache_families
 from only1mcp.protocol.methods import METHOD_LABELS
 
 BUCKETS_S = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
@@ -40,7 +41,7 @@ def _reasons(kind: type[Only1MCPError]) -> Iterator[str]:
 STATUSES = ("ok", "error", *sorted({"cancelled", *_reasons(Only1MCPError)}))
 """Values of the `status` label: a result, the backend's own error, and our failures by reason."""
 _STATUS_INDEX = {status: index for index, status in enumerate(STATUSES)}
-_SERVER_SLOTS = len(STATUSES) + _HISTOGRAM + 2
+_SERVER_SLOTS = len(STATUSES) + _HISTOGRAM + SHELF + 2
 _CLIENT_SLOTS = 2
 
 
@@ -88,6 +89,10 @@ class MetricsPlan:
     def server(self, index: int) -> int:
         """First slot of one server."""
         return self.servers + index * _SERVER_SLOTS
+
+    def shelf(self, index: int) -> int:
+        """First slot of what the cache counts of one server (`only1mcp._speedups.lru_py`)."""
+        return self.server(index) + len(STATUSES) + _HISTOGRAM
 
 
 def _observe(row: "memoryview[int]", at: int, seconds: float) -> None:
@@ -181,8 +186,16 @@ class MetricsReader:
         yield from self._requests(totals)
         yield from self._upstreams(totals)
         yield from self._clients(totals)
+        yield from cache_families(self.shelves(totals))
         yield from self._reloads()
         yield from self._processes()
+
+    def shelves(self, totals: Sequence[int]) -> Iterator[tuple[str, Sequence[int]]]:
+        """Yield each server with what the caches count of it."""
+        for index, server_id in enumerate(self._plan.server_ids):
+            at = self._plan.shelf(index)
+            if server_id not in self._plan.removed:
+                yield server_id, totals[at : at + SHELF]
 
     def _requests(self, totals: Sequence[int]) -> Iterator[Metric]:
         requests = CounterMetricFamily(

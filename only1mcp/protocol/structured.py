@@ -95,6 +95,11 @@ def may_repeat(tool: bytes) -> bool:
     return b"true" in (hints.get("readOnlyHint"), hints.get("idempotentHint"))
 
 
+def only_reads(tool: bytes) -> bool:
+    """Say whether a tool says that it changes nothing."""
+    return fields(fields(tool).get("annotations", b"")).get("readOnlyHint") == b"true"
+
+
 def without_task_support(tool: bytes) -> bytes:
     """Return a tool that does not offer tasks: the designs of the eras cannot be converted."""
     execution = fields(tool).get("execution", b"")

@@ -85,6 +85,8 @@ class Call:
         self._notices = Notices(inbound, own, self._token, level)
         self._questions: Questions = make_questions(self, session, means.asks, means.parking)
         self._rounds: Rounds | None = None
+        self.reply: Envelope | None = None
+        """What a server has answered that is passed on."""
         self.features: Feature = client_features(inbound, session)
         """What servers may ask of the client."""
 
@@ -189,6 +191,7 @@ class Call:
             return
         self._attempt_ended(status)
         if status == "ok":
+            self.reply = reply
             self.end(answer, status)
         else:
             self._go_on(Attempt(worth_of(reply), self._asked, answer, status))

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol
 
 from only1mcp._speedups import REQUEST, Envelope
 from only1mcp.auth.principal import ANYONE, Principal
@@ -11,7 +12,6 @@ from only1mcp.protocol.inbound import claimed_era
 from only1mcp.protocol.methods import METHODS, OTHER_INDEX
 from only1mcp.protocol.versions import Era
 from only1mcp.proxy.answer import failure
-from only1mcp.proxy.conversation import Conversation
 from only1mcp.proxy.exchange import Answer, Exchange, Request
 
 
@@ -29,6 +29,19 @@ class Outcome:
     seconds: float
     detail: str | None = None
     principal: Principal = ANYONE
+    cache: str | None = None
+    """How the cache had part in it: `hit`, `joined` or `miss`; None if it had none."""
+
+
+class Underway(Protocol):
+    """What is done for a request, as far as the request has to know."""
+
+    @property
+    def server_id(self) -> str:
+        """The server that is being asked."""
+
+    def abandon(self) -> None:
+        """Stop: the client has gone."""
 
 
 class Journey:
@@ -43,7 +56,11 @@ class Journey:
         self.exchange = exchange
         self.envelope: Envelope | None = None
         """None while the body was not found to be a message."""
-        self.call: Conversation | None = None
+        self.call: Underway | None = None
+        self.cache: str | None = None
+        """As in `Outcome`."""
+        self._server_id: str | None = None
+        """Whose answer was kept that is given."""
         self.on_end: Callable[[], None] = _nothing
         """Called once, when the request has ended."""
         self._clock = clock
@@ -64,6 +81,11 @@ class Journey:
             self._record(status, detail)
             self.on_end()
         return _nothing
+
+    def give(self, server_id: str, answer: Answer) -> Cancel:
+        """Answer with what was kept."""
+        self._server_id, self.cache = server_id, "hit"
+        return self.finish(answer)
 
     def fail(self, error: Only1MCPError) -> Cancel:
         """Answer with a failure of ours."""
@@ -113,12 +135,13 @@ class Journey:
                 method_index=OTHER_INDEX if method is None else method.index,
                 method=(envelope.method or "") if envelope is not None else "",
                 target=(envelope.name or envelope.uri) if envelope is not None else None,
-                server_id=call.server_id if call is not None else None,
+                server_id=call.server_id if call is not None else self._server_id,
                 client=self.request.client,
                 status=status,
                 seconds=self._clock() - self._began,
                 detail=detail,
                 principal=self.request.principal,
+                cache=self.cache,
             )
         )
 

@@ -7,6 +7,7 @@ answer comes back through the exchange. A feature that has no line here is not o
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 from only1mcp._speedups import BATCH, scan
 from only1mcp.auth.access import Access
@@ -28,8 +29,11 @@ from only1mcp.proxy import local
 from only1mcp.proxy.answer import success
 from only1mcp.proxy.audience import Audience
 from only1mcp.proxy.batch import HINT, MAX_MEMBERS, Batches, check_member
+from only1mcp.proxy.cache import ResponseCache, Ticket
 from only1mcp.proxy.call import Call, Means
+from only1mcp.proxy.conversation import Outlet
 from only1mcp.proxy.exchange import Answer, Exchange, Request
+from only1mcp.proxy.flights import Flights
 from only1mcp.proxy.inbox import Inbox
 from only1mcp.proxy.journey import Journey, Outcome
 from only1mcp.proxy.later import Later
@@ -81,6 +85,8 @@ class Parts:
     clock: Clock
     access: Access
     limiter: Limiter
+    cache: ResponseCache | None = None
+    """None where no answers are kept, whatever settings say."""
 
 
 class Pipeline:
@@ -93,24 +99,33 @@ class Pipeline:
         self.inbox = Inbox(parts.means.asks, parts.peers, parts.on_roots_changed)
         self._replays = Replays(parts.peers.address)
         self._batches = Batches(self.handle, max_batch)
+        self._flights = None if parts.cache is None else Flights(parts.cache)
 
     def handle(self, request: Request, exchange: Exchange) -> Cancel:
         """Answer one message; the returned function is for a client that goes away first."""
         clock, record = self._parts.clock, self._parts.record
         journey = Journey(self._next_id(), clock.monotonic, record, request, exchange)
+        return self._safely(journey, partial(self._take, journey, request, exchange))
+
+    def _take(self, journey: Journey, request: Request, exchange: Exchange) -> Cancel:
+        """Recognise a message, and see to it that it is answered."""
+        journey.envelope = scan(request.body)
+        request.principal = self._parts.access.check(request.principal)
+        if request.of_batch:
+            check_member(journey.envelope)
+        elif journey.envelope.kind == BATCH:
+            return self._batches.take(request, self._batch_session(request), exchange)
+        inbound = classify(journey.envelope, request.headers)
+        inbound.principal = request.principal.id
+        session = self._session(inbound, request)
+        if self._must_wait(inbound, session, request.principal.grant):
+            return Later(self.handle, request, exchange).start(self._parts.edition)
+        return self._dispatch(journey, inbound, session)
+
+    def _safely(self, journey: Journey, act: Callable[[], Cancel]) -> Cancel:
+        """Let whatever goes wrong be the end of one request, and no more."""
         try:
-            journey.envelope = scan(request.body)
-            request.principal = self._parts.access.check(request.principal)
-            if request.of_batch:
-                check_member(journey.envelope)
-            elif journey.envelope.kind == BATCH:
-                return self._batches.take(request, self._batch_session(request), exchange)
-            inbound = classify(journey.envelope, request.headers)
-            inbound.principal = request.principal.id
-            session = self._session(inbound, request)
-            if self._must_wait(inbound, session, request.principal.grant):
-                return Later(self.handle, request, exchange).start(self._parts.edition)
-            return self._dispatch(journey, inbound, session)
+            return act()
         except Only1MCPError as error:
             return journey.fail(error)
         except Exception as error:  # noqa: BLE001 - a mistake of ours costs this request, no more
@@ -264,15 +279,39 @@ class Pipeline:
             inbound, server_id = states.returned(inbound, retry.state, way.server_ids)
             way = self._way(inbound, session, snapshot)
             way.server_ids = (server_id,)
+        cache, who = self._parts.cache if retry is None else None, journey.request.principal
+        ticket = None if cache is None else cache.ticket(inbound, session, way, snapshot, who)
+        kept = None if cache is None or ticket is None else cache.find(ticket)
+        if kept is not None:
+            return journey.give(way.server_ids[0], success(inbound.envelope.id or b"null", kept))
+        return self._begin(journey, inbound, session, way, snapshot, ticket)
+
+    def _begin(
+        self, journey: Journey, inbound: Inbound, session: Session | None, way: Route,
+        snapshot: Snapshot, ticket: Ticket | None,
+    ) -> Cancel:  # fmt: skip
+        """Call a server, or wait for an equal call that is under way."""
         level = asked_level(inbound) if session is None else None
         if session is not None:
             level = self._parts.marks.level(session.serial)
             journey.exchange = self._replays.wrap(session, journey.request, journey.exchange)
-        call = Call(inbound, session, way, snapshot, self._parts.means, journey, level)
-        journey.call = call
-        if session is not None:
             self.inbox.register(session.serial, journey)
-        call.start()
+
+        def make(outlet: Outlet) -> Call:
+            return Call(inbound, session, way, snapshot, self._parts.means, outlet, level)
+
+        def alone() -> Cancel:
+            call = make(journey)
+            journey.call = call
+            call.start()
+            return self._replays.keeper(journey.exchange, journey.abandon)
+
+        if ticket is None or self._flights is None:
+            return alone()
+        timeout_s = self._parts.means.timeouts_s[way.server_ids[0]]
+        go_alone = partial(self._safely, journey, alone)
+        if not self._flights.join(ticket, journey, go_alone, timeout_s):
+            self._flights.lead(ticket, journey, make)
         return self._replays.keeper(journey.exchange, journey.abandon)
 
     def _way(self, inbound: Inbound, session: Session | None, snapshot: Snapshot) -> Route:

@@ -1,5 +1,6 @@
 """One declared MCP server, as configuration describes it."""
 
+import re
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -53,6 +54,36 @@ class BreakerPolicy:
 
 
 @dataclass(frozen=True, slots=True)
+class Kept:
+    """Which answers of a server may be given again, and for how long."""
+
+    tools: tuple[tuple[str, float], ...] = ()
+    """Name or pattern, and seconds; nought for never."""
+    default_s: float = 0.0
+    """For tools that say they only read."""
+    resources: bool = True
+    """Whether what it says of its resources is believed."""
+
+    def tool_s(self, name: str, *, only_reads: bool) -> float:
+        """Return how many seconds the answers of a tool are good; nought for not at all."""
+        exact = dict(self.tools).get(name)
+        if exact is not None:
+            return exact
+        for pattern, seconds in self.tools:
+            if re.fullmatch(".*".join(map(re.escape, pattern.split("*"))), name, re.DOTALL):
+                return seconds
+        return self.default_s if only_reads else 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class CacheLimits:
+    """What one worker keeps of answers."""
+
+    max_bytes: int
+    max_ttl_s: float
+
+
+@dataclass(frozen=True, slots=True)
 class Server:
     """A server's declaration; frozen, so that processes can share and compare it."""
 
@@ -78,12 +109,14 @@ class Server:
     """How many must go well before an instance that was down is up."""
     check_failures: int = 3
     """How many checks in a row must fail before the server is down."""
+    kept: Kept = Kept()
 
     def is_like(self, other: "Server") -> bool:
         """Say whether the other is the same program or address, spoken to in the same way."""
         return other == replace(
             self, prefix=other.prefix, routing=other.routing, breaker=other.breaker,
             timeout_s=other.timeout_s, check_interval_s=other.check_interval_s,
+            kept=other.kept,
         )  # fmt: skip
 
     @classmethod
@@ -92,10 +125,12 @@ class Server:
         instances = tuple(Instance(**item) for item in plain["instances"])
         pairs = {key: tuple((k, v) for k, v in plain[key]) for key in ("env", "headers")}
         routing = Routing.from_plain(plain["routing"])
+        tools = tuple((name, seconds) for name, seconds in plain["kept"]["tools"])
         return cls(
             **{
                 **plain, **pairs, "args": tuple(plain["args"]), "instances": instances,
                 "routing": routing, "breaker": BreakerPolicy(**plain["breaker"]),
+                "kept": Kept(**{**plain["kept"], "tools": tools}),
             }
         )  # fmt: skip
 

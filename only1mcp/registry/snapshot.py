@@ -17,6 +17,7 @@ from only1mcp.protocol.pages import render
 from only1mcp.protocol.param_headers import InvalidAnnotation, ParamHeader, read_param_headers
 from only1mcp.protocol.structured import (
     may_repeat,
+    only_reads,
     takes_tasks,
     tool_for_legacy,
     without_task_support,
@@ -65,6 +66,8 @@ class Target:
     """Whether a call may be sent again when nobody knows if it ran: the tool's own hints say so."""
     takes_tasks: bool = False
     """Whether a call of the tool may ask for a task of 2025-11-25."""
+    only_reads: bool = False
+    """Whether the tool says that it changes nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,6 +220,7 @@ class _Names:
             server.id, item.key, orjson.dumps(item.key), headers, wraps_output(item.raw),
             _HINT in item.raw and may_repeat(item.raw),
             _TASK_SUPPORT in item.raw and takes_tasks(item.raw),
+            _HINT in item.raw and only_reads(item.raw),
         )  # fmt: skip
         self.raws.append(_renamed(item, name))
 

@@ -29,6 +29,8 @@ class Route:
     """The arguments that the owner wants repeated as headers (`x-mcp-header`)."""
     safe: bool = False
     """Whether the owner says that the tool may be called twice where once was meant."""
+    only_reads: bool = False
+    """Whether the owner says that the tool changes nothing."""
     place: str = ""
     """The one instance of the owner that can answer; empty when any can."""
     own: bool = False
@@ -71,7 +73,7 @@ def _unknown(kind: str, name: str, snapshot: Snapshot) -> UnknownTarget:
 def _to(target: Target, start: int, end: int) -> Route:
     return Route(
         (target.server_id,), target.name, target.raw_name, start, end, target.wraps_output,
-        target.param_headers, target.safe,
+        target.param_headers, target.safe, target.only_reads,
     )  # fmt: skip
 
 

@@ -122,13 +122,15 @@ class Plans:
         if not self._is_known(era, known):
             return None
         snapshot = self._parts.edition.view(known, scope)
+        inbound, cache = Inbound(envelope, era, method), self._parts.cache
         try:
-            way = route(Inbound(envelope, era, method), snapshot)
+            way = route(inbound, snapshot)
         except Only1MCPError:
             return False
         carried = self._carried.get(way.server_ids[0])
         is_plain = len(way.server_ids) == 1 and not way.param_headers
-        if carried is None or not is_plain:
+        is_kept = cache is not None and cache.kind(inbound, way) is not None
+        if carried is None or not is_plain or is_kept:
             return False
         owner = snapshot.catalogues[carried.server.id]
         may_be_task = owner.has_task_extension and declares_extension(features)

@@ -69,6 +69,7 @@ class Recorder:
                     "request_id": outcome.request_id, "server": outcome.server_id,
                     "tool": outcome.target, "outcome": outcome.status, "client": outcome.client,
                     "principal": outcome.principal.id or None,
+                    "cache": outcome.cache,
                     "duration_ms": round(outcome.seconds * 1e3, 2), "detail": outcome.detail,
                 },
             )  # fmt: skip

@@ -33,6 +33,8 @@ def follow(graph: Graph, settings: Settings) -> None:
     graph.connections.limit = share_of(settings)
     graph.origins.follow((*settings.allowed_hosts, settings.host), settings.allowed_origins)
     graph.recorder.follow(settings.slots)
+    if graph.parts.cache is not None:
+        graph.parts.cache.follow(settings.cache, settings.servers, settings.slot_of)
     graph.service.follow(settings)
     come = graph.parts.edition.follow(Registry(settings.servers), settings.page_size)
     graph.parts.access.follow(settings.keys, settings.rate, settings.client_places)

@@ -12,7 +12,7 @@ from functools import partial
 
 import aiohttp
 
-from only1mcp._speedups import Cells, Lane
+from only1mcp._speedups import Cells, Lane, Lru
 from only1mcp.auth.access import Access
 from only1mcp.backends.call import Backend
 from only1mcp.backends.host_link import HostLink, LinkedBackend
@@ -29,6 +29,7 @@ from only1mcp.ingress.http_parser import HttpServer
 from only1mcp.ingress.origin import OriginCheck
 from only1mcp.ingress.sse_door import SseDoor
 from only1mcp.ingress.websocket_door import WebSocketDoor
+from only1mcp.memory.cache_epochs import CacheEpochs
 from only1mcp.memory.ended_sessions import EndedSessions
 from only1mcp.memory.health_words import HealthWords
 from only1mcp.memory.instances import InstanceTable
@@ -40,6 +41,7 @@ from only1mcp.process.context import Context
 from only1mcp.process.instances import NamedInstances
 from only1mcp.proxy.asks import Asks
 from only1mcp.proxy.audience import Audience
+from only1mcp.proxy.cache import ResponseCache
 from only1mcp.proxy.call import Means
 from only1mcp.proxy.learning import Learning
 from only1mcp.proxy.parking import Parking
@@ -53,6 +55,7 @@ from only1mcp.resilience.limiter import Limiter
 from only1mcp.sessions.session import Session, SessionSealer
 from only1mcp.tasks import Tasks
 from only1mcp.transports.streamable_http import make_client
+from only1mcp.worker.cache_sweeps import CacheSweeps
 from only1mcp.worker.events import Events, HostWatcher
 from only1mcp.worker.fast_lane import FastLane
 from only1mcp.worker.peers import WorkerPeers
@@ -102,6 +105,7 @@ class Graph:
     recorder: Recorder
     service: WorkerService
     outfit: Outfit
+    sweeps: CacheSweeps
     lane: FastLane | None = None
     """None where all connections go through aiohttp."""
 
@@ -130,6 +134,7 @@ class Graph:
     async def close(self) -> None:
         """End what is open towards the backends."""
         self.peers.close()
+        self.sweeps.close()
         if self.lane is not None:
             self.lane.close()
         await asyncio.gather(*(backend.close() for backend in self.backends.values()))
@@ -179,6 +184,7 @@ def build(context: Context) -> Graph:
     outfit = Outfit(client, tasks, link, _table(context), recorder)
     backends = {server.id: make_backend(server, outfit) for server in settings.servers}
     ended = EndedSessions(shared.memory, shared.ended_lock)
+    cache, sweeps = _make_cache(context)
     parts = Parts(
         edition=edition,
         learning=learning,
@@ -205,12 +211,12 @@ def build(context: Context) -> Graph:
         limiter=Limiter(
             Cells(shared.memory.cells, shared.ended_lock).take, context.metrics.exceeded
         ),
+        cache=cache,
     )
     pipeline = Pipeline(parts, context.name, shared.settings.limits.max_batch)
     events.on_ended = pipeline.end_session
     service = _make_service(context, pipeline, edition, _make_end(ended, marks, link))
-    channels = Channels()
-    connections = _make_connections(settings)
+    channels, connections = Channels(), _make_connections(settings)
     sse = SseDoor(service, channels, peers, connections.held)
     origins = OriginCheck((*settings.allowed_hosts, settings.host), settings.allowed_origins)
     service.follow(settings)
@@ -218,7 +224,7 @@ def build(context: Context) -> Graph:
     graph = Graph(
         door, _make_http(door, settings), edition, link, backends, reporter, tasks, client,
         connections, channels, context, audience, peers, pipeline, sse, settings, parts,
-        origins, recorder, service, outfit,
+        origins, recorder, service, outfit, sweeps,
     )  # fmt: skip
     if Lane is not None:
         graph.lane = _make_lane(graph)
@@ -231,6 +237,19 @@ def _make_access(context: Context) -> Access:
     access = Access(context.shared.memory.revoked)
     access.follow(settings.keys, settings.rate, settings.client_places)
     return access
+
+
+def _make_cache(context: Context) -> tuple[ResponseCache, CacheSweeps]:
+    """Make what keeps answers, as far as the settings want any kept, and what sweeps it."""
+    shared, row = context.shared, context.metrics.row
+    settings, epochs = shared.settings, CacheEpochs(shared.memory, shared.ended_lock)
+    cache = ResponseCache(
+        Lru(0, epochs.words, row), epochs.places, row, shared.metrics_plan.shelf,
+        time.monotonic,
+    )  # fmt: skip
+    cache.follow(settings.cache, settings.servers, settings.slot_of)
+    cache.forget_counts()
+    return cache, CacheSweeps(cache.store, epochs)
 
 
 def _table(context: Context) -> InstanceTable:

@@ -1,15 +1,19 @@
 """A pipeline over fake backends, and everything that comes out of it."""
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
+from only1mcp._speedups import SHELF, Lru
 from only1mcp.auth.access import Access
+from only1mcp.memory.cache_epochs import CacheEpochs
 from only1mcp.memory.ended_sessions import open_lock_file
 from only1mcp.memory.layout import Layout, SharedMemory
 from only1mcp.memory.session_marks import SessionMarks
 from only1mcp.protocol.headers import McpHeaders
 from only1mcp.proxy.asks import Asks
 from only1mcp.proxy.audience import Audience
+from only1mcp.proxy.cache import ResponseCache
 from only1mcp.proxy.call import Means
 from only1mcp.proxy.exchange import Request
 from only1mcp.proxy.journey import Outcome
@@ -21,6 +25,7 @@ from only1mcp.proxy.task_ids import TaskIds
 from only1mcp.registry.catalogue import Catalogue
 from only1mcp.registry.edition import Edition
 from only1mcp.registry.registry import Registry
+from only1mcp.registry.server import CacheLimits, Kept
 from only1mcp.resilience.limiter import Limiter
 from only1mcp.sessions.session import Session, SessionSealer
 from tests.support.catalogues import server
@@ -58,7 +63,7 @@ class Desk:
     def __init__(
         self, *catalogues: Catalogue, settled: bool = True, timeout_s: float = 60.0,
         page_size: int = 1000, learned: bool = True, address: str = "1.0",
-        access: Access | None = None,
+        access: Access | None = None, kept: Mapping[str, Kept] | None = None,
     ) -> None:  # fmt: skip
         self.bucket = Bucket()
         self.now = 1_000_000
@@ -114,9 +119,25 @@ class Desk:
                 clock=Clock(self._tick, lambda: self.now),
                 access=access or Access(),
                 limiter=Limiter(self.bucket.take, self.bucket.exceeded.append),
+                cache=None if kept is None else self._cache(ids, kept),
             ),
             "desk",
         )
+
+    def _cache(self, ids: list[str], kept: Mapping[str, Kept]) -> ResponseCache:
+        """Keep these answers; `moment` is the time, and `epochs` says what has changed."""
+        memory = SharedMemory(Layout(1, len(ids), len(ids) * SHELF))
+        self.moment = 1000.0
+        self.epochs = CacheEpochs(memory, open_lock_file())
+        self.shelves = memory.metrics_row(0)
+        store = Lru(0, self.epochs.words, self.shelves)
+        self.cache = ResponseCache(
+            store, self.epochs.places, self.shelves, SHELF.__mul__, lambda: self.moment
+        )
+        servers = tuple(server(one, kept=kept.get(one, Kept())) for one in ids)
+        slots = {one: slot for slot, one in enumerate(ids)}
+        self.cache.follow(CacheLimits(2**20, 60.0), servers, slots)
+        return self.cache
 
     def _tick(self) -> float:
         self._ticks += 1
