@@ -47,7 +47,7 @@ def extensions():
     except ImportError:
         return []
     sources = [
-        Extension(name, [path], extra_compile_args=["-O2"]) for name, path in MODULES.items()
+        Extension(name, [path], extra_compile_args=["-O2", "-g0"]) for name, path in MODULES.items()
     ]
     modules = cythonize(sources, compiler_directives=DIRECTIVES, nthreads=2)
     for module in modules:
@@ -55,4 +55,5 @@ def extensions():
     return modules
 
 
-setup(ext_modules=extensions())
+# One after the other they take a minute, most of what a first start waits for.
+setup(ext_modules=extensions(), options={"build_ext": {"parallel": os.cpu_count()}})
