@@ -71,6 +71,11 @@ class HostLink:
         if self._link is not None:
             self._link.send(Kind.NOTE, 0, orjson.dumps(payload))
 
+    @property
+    def is_open(self) -> bool:
+        """Whether there is a host to hear us."""
+        return self._link is not None
+
     def _cancel(self, token: int) -> None:
         if self._sinks.pop(token, None) is None:
             return

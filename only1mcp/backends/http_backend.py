@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections.abc import Callable
 
 import aiohttp
 
@@ -9,6 +10,7 @@ from only1mcp._speedups import Envelope
 from only1mcp.backends.call import NOTHING, Cancel, Outgoing, ReplySink
 from only1mcp.backends.http_session import HttpSession
 from only1mcp.backends.instances import Chosen, Instances
+from only1mcp.backends.keeper import Keeper, alone
 from only1mcp.errors import BackendError, BackendLost, BackendUnreachable, Only1MCPError
 from only1mcp.protocol.client_features import Feature
 from only1mcp.registry.server import Server
@@ -23,7 +25,7 @@ class HttpBackend:
 
     def __init__(
         self, server: Server, client: aiohttp.ClientSession, tasks: Tasks, instances: Instances,
-        before: "HttpBackend | None" = None,
+        before: "HttpBackend | None" = None, keep: Callable[[Server, str], Keeper] = alone,
     ) -> None:  # fmt: skip
         self._server = server
         self._tasks = tasks
@@ -31,7 +33,8 @@ class HttpBackend:
         self.instances = instances
         kept = before._shared_with(server) if before is not None else {}
         self.sessions = [
-            kept.get(place.url) or open_session(server, client, tasks, place.url)
+            kept.get(place.url)
+            or open_session(server, client, tasks, place.url, keeper=keep(server, place.url))
             for place in server.instances
         ]
         self._urls = [place.url for place in server.instances]
@@ -126,11 +129,11 @@ class HttpBackend:
 
 def open_session(
     server: Server, client: aiohttp.ClientSession, tasks: Tasks, url: str,
-    features: Feature = NOTHING,
+    features: Feature = NOTHING, keeper: Keeper | None = None,
 ) -> HttpSession:  # fmt: skip
     """Return our standing with one instance of a server; nothing is sent yet."""
     wire = StreamableHttp(client, server.id, url, dict(server.headers))
-    return HttpSession(server.id, wire, server.handshake_timeout_s, tasks, features)
+    return HttpSession(server.id, wire, server.handshake_timeout_s, tasks, features, keeper)
 
 
 def _cancel(task: asyncio.Task[None]) -> None:

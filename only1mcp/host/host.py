@@ -20,6 +20,7 @@ from only1mcp.host.lessons import Lessons
 from only1mcp.host.link_sink import LinkSink
 from only1mcp.host.orphans import kill_descendants, reap_orphans
 from only1mcp.host.roster import Roster
+from only1mcp.host.session_desk import SERVED, SessionDesk
 from only1mcp.host.staleness import Staleness
 from only1mcp.host.status import Observer, ServerState, ServerStatus
 from only1mcp.host.variants import Variants
@@ -29,7 +30,8 @@ from only1mcp.links.link import Link, serve
 from only1mcp.links.wire import CallFrame, decode_numbered
 from only1mcp.memory.cache_epochs import CacheEpochs
 from only1mcp.memory.instances import InstanceTable
-from only1mcp.memory.processes import workers_follow
+from only1mcp.memory.message_ids import MessageIds
+from only1mcp.memory.processes import worker_indices, workers_follow
 from only1mcp.process import prctl
 from only1mcp.process.child import Lifecycle
 from only1mcp.process.context import Context
@@ -44,6 +46,8 @@ SUBSCRIPTIONS = frozenset({"resources/subscribe", "resources/unsubscribe"})
 CONFIRM_S = 5.0
 """How long clients are not told of a change for the sake of a worker that does not know it yet."""
 _LOOK_S = 0.002
+_GONE_S = 0.1
+"""Until we have noticed that the workers ended before us; what they use is not ended."""
 
 
 class Host:
@@ -71,8 +75,10 @@ class Host:
             self._on_status, self._on_catalogue, self._on_updated, self._on_logged, self._on_task,
             self._on_said, self._staleness.lists_changed,
         )  # fmt: skip
-        table = InstanceTable(context.shared.memory, context.shared.ended_lock)
-        self._roster = Roster(observer, self._tasks, self._client, table.known)
+        memory, lock = context.shared.memory, context.shared.ended_lock
+        table = InstanceTable(memory, lock)
+        self.desk = SessionDesk(MessageIds(memory, lock).take, self._links)
+        self._roster = Roster(observer, self._tasks, self._client, table.known, self.desk)
         self._watching = Watching(self._roster, self._tasks, self._links.__contains__)
         self._lessons = Lessons(
             self._roster, self._variants, self._known, self._settled, self._tasks
@@ -129,6 +135,7 @@ class Host:
 
     async def stop(self) -> None:
         """End all servers properly, at the same time."""
+        await until(lambda: not self._links, _GONE_S, _LOOK_S)
         await asyncio.gather(*(server.stop() for server in self._roster.everyone))
         await self._tasks.cancel_all()
         await self._client.close()
@@ -144,6 +151,7 @@ class Host:
         return link
 
     def _greet(self, link: Link) -> None:
+        self.desk.greet(link)
         for catalogue in self._known.values():
             link.send(Kind.EVENT, 0, _catalogue_event(catalogue))
         for (features, _), catalogue in self._variants.known.items():
@@ -159,6 +167,7 @@ class Host:
                 self._forget(owner, token)
                 cancel()
         self._watching.link_closed(link)
+        self.desk.link_closed(link)
 
     def _on_frame(self, link: Link, kind: Kind, token: int, payload: bytes) -> None:
         if kind is Kind.CANCEL:
@@ -184,6 +193,10 @@ class Host:
         elif "roots" in note:
             for server in self._roster.everyone:
                 server.pool.notify(note["roots"], "notifications/roots/list_changed")
+        elif "sessions_held" in note or "session_left" in note:
+            self.desk.take(link, note)
+        elif "level" in note:
+            self._tasks.spawn(self._roster.lower_level(note["level"]))
         elif "learn" in note:
             self._tasks.spawn(self._lessons.teach(link, note["learn"]))
         else:
@@ -194,6 +207,10 @@ class Host:
         questions: dict[int, Respond] = {}
         self._asked[link, token] = questions
         answer = LinkSink(self._forget, link, token, questions)
+        if frame.method == SERVED:
+            self._under_way[link, token] = _nothing
+            self._tasks.spawn(self.desk.serve(frame.params, answer))
+            return
         if server is not None and frame.method in SUBSCRIPTIONS:
             self._under_way[link, token] = _nothing
             self._tasks.spawn(self._watching.subscribe(frame, answer))
@@ -313,6 +330,8 @@ async def serve_host(context: Context, lifecycle: Lifecycle) -> None:
     reporter.start()
     links = await serve(shared.runtime_dir.host_socket, host.link)
     lanes = await serve(shared.runtime_dir.lane_socket, host.lane.line) if COMPILED else None
+    if context.row.starts > 1:
+        await host.desk.hear_of_the_last(partial(worker_indices, shared.memory))
     host.start()
     reaping = Tasks()
     reaping.spawn(reap_orphans(host.child_pids))

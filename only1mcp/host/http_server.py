@@ -15,6 +15,7 @@ from only1mcp.backends.discovery import Asker, Deadline, discover_catalogue
 from only1mcp.backends.handshake import Hello
 from only1mcp.backends.http_backend import open_session
 from only1mcp.backends.http_session import HttpSession
+from only1mcp.backends.keeper import Keeper, alone
 from only1mcp.errors import BackendUnreachable, Only1MCPError
 from only1mcp.host.feed import Feed, Hearing
 from only1mcp.host.http_member import HttpMember
@@ -45,6 +46,7 @@ class HttpServer:
     def __init__(
         self, server: Server, observer: Observer, tasks: Tasks, client: aiohttp.ClientSession,
         know: Callable[[str, str], Known] = unshared,
+        keep: Callable[[Server, str], Keeper] = alone,
     ) -> None:  # fmt: skip
         self.server = server
         self.status = ServerStatus(server.id, server.transport)
@@ -52,7 +54,8 @@ class HttpServer:
         self._tasks = tasks
         self._client = client
         self._sessions = [
-            open_session(server, client, tasks, place.url) for place in server.instances
+            open_session(server, client, tasks, place.url, keeper=keep(server, place.url))
+            for place in server.instances
         ]
         self._known = [know(server.id, place.url) for place in server.instances]
         self._checks = InstanceChecks(
@@ -91,6 +94,16 @@ class HttpServer:
         self._checks.stop()
         await asyncio.gather(self.pool.close(), *(session.close() for session in self._sessions))
         self._set_state(ServerState.STOPPED)
+
+    @property
+    def sessions(self) -> list[HttpSession]:
+        """Our standing with each instance."""
+        return self._sessions
+
+    async def lower_level(self, level: int) -> None:
+        """Have all instances log from this severity on."""
+        wanted = (session.lower_level(level) for session in self._sessions)
+        await asyncio.gather(*wanted, return_exceptions=True)
 
     def call(self, outgoing: Outgoing, sink: ReplySink) -> Cancel:
         """Send a request of a client that the server may ask something."""

@@ -4,14 +4,17 @@ A server that did not change stays as it is, with its process and its session. O
 goes on until its successor has started, and whoever leaves first ends the calls that it has.
 """
 
+import asyncio
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import fields
 from functools import partial
 
 import aiohttp
 
+from only1mcp.backends.keeper import alone
 from only1mcp.host.channel_server import ChannelServer
 from only1mcp.host.http_server import HttpServer
+from only1mcp.host.session_desk import SessionDesk
 from only1mcp.host.status import Observer, ServerState
 from only1mcp.memory.instances import Known, unshared
 from only1mcp.registry.server import Server
@@ -31,13 +34,15 @@ class Roster:
         tasks: runs their work.
         client: for HTTP.
         know: returns what all processes know of an instance.
+        desk: shares sessions with the workers.
     """
 
     def __init__(
         self, observer: Observer, tasks: Tasks, client: aiohttp.ClientSession,
-        know: Callable[[str, str], Known] = unshared,
+        know: Callable[[str, str], Known] = unshared, desk: SessionDesk | None = None,
     ) -> None:  # fmt: skip
         self._know = know
+        self._desk = desk
         self._observer = observer
         self._tasks = tasks
         self._client = client
@@ -91,6 +96,11 @@ class Roster:
             self._dismiss(removed, confirmed)
         return new
 
+    async def lower_level(self, level: int) -> None:
+        """Have the servers log from this severity on that are listened to for all clients."""
+        https = [server for server in self.everyone if isinstance(server, HttpServer)]
+        await asyncio.gather(*(server.lower_level(level) for server in https))
+
     def _make(self, server: Server) -> AnyServer:
         def is_heard() -> bool:
             return self._current.get(server.id) is made
@@ -98,7 +108,10 @@ class Roster:
         made: AnyServer
         observer = _gated(self._observer, is_heard)
         if server.transport == "http":
-            made = HttpServer(server, observer, self._tasks, self._client, self._know)
+            made = HttpServer(
+                server, observer, self._tasks, self._client, self._know,
+                alone if self._desk is None else self._desk.keeper,
+            )  # fmt: skip
         else:
             made = ChannelServer(server, observer, self._tasks, self._client)
         return made
@@ -124,6 +137,9 @@ class Roster:
         await until(may_drain, START_S, _LOOK_S)
         if self._before.get(server_id) is server:
             del self._before[server_id]
+        if isinstance(server, HttpServer) and self._desk is not None:
+            for session in server.sessions:
+                self._desk.retire(session)
         await until(lambda: not server.busy, server.server.timeout_s, _LOOK_S)
         await server.stop()
         self._leaving.discard(server)

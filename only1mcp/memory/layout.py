@@ -70,6 +70,8 @@ class SharedMemory:
         """How many reloads have ended, and how many of them changed nothing for a mistake."""
         self.revoked: memoryview[int] = _map(WORD)
         """One word, which grows whenever credentials stop being good before their time."""
+        self.blocks: memoryview[int] = _map(WORD)
+        """How many blocks of ids of requests to servers were taken."""
         self.cells: memoryview[int] = _map(CELLS * WORD)
         """Buckets of tokens, one for each caller; a reload neither fills nor empties them."""
 

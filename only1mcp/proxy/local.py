@@ -47,8 +47,8 @@ def _has(capability: object, what: str) -> bool:
     return isinstance(capability, dict) and bool(capability.get(what))
 
 
-def set_level(envelope: Envelope, session: Session, marks: SessionMarks, now: int) -> None:
-    """Remember from which level on a legacy client wants log messages.
+def set_level(envelope: Envelope, session: Session, marks: SessionMarks, now: int) -> int:
+    """Remember from which level on a legacy client wants log messages, and return that.
 
     Raises:
         InvalidParams: there is no such level.
@@ -57,6 +57,7 @@ def set_level(envelope: Envelope, session: Session, marks: SessionMarks, now: in
     if wanted is None:
         raise InvalidParams("params.level is not a log level", hint=f"one of {', '.join(LEVELS)}")
     marks.set_level(session.serial, session.expires, wanted, now)
+    return wanted
 
 
 def instructions(snapshot: Snapshot) -> str:

@@ -79,6 +79,8 @@ class Parts:
     """Whether a session serial was ended before its time."""
     marks: SessionMarks
     on_roots_changed: Callable[[int], None]
+    on_level: Callable[[int], None]
+    """Learns from which severity on a client wants log messages of no call of its own."""
     """Takes the serial of a session whose client has other roots now."""
     record: Callable[[Outcome], None]
     """Takes the end of every request."""
@@ -262,7 +264,9 @@ class Pipeline:
             return answer
         if method.name == "logging/setLevel":
             assert session is not None
-            local.set_level(envelope, session, parts.marks, parts.clock.wall())
+            level = local.set_level(envelope, session, parts.marks, parts.clock.wall())
+            if not inbound.principal:  # who has a key hears of none
+                parts.on_level(level)
         return success(envelope.id, b"{}")
 
     def _call(self, journey: Journey, inbound: Inbound, session: Session | None) -> Cancel:

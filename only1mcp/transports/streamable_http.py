@@ -70,7 +70,7 @@ def nothing() -> None:
     """Do nothing: nobody waits for the stream."""
 
 
-def _ignore(message: Envelope) -> None:
+def nothing_said(message: Envelope) -> None:
     """Let a message pass that nobody waits for."""
 
 
@@ -126,7 +126,7 @@ class StreamableHttp:
 
     async def post(
         self, body: bytes, headers: Mapping[str, str], timeout_s: float | None,
-        on_event: OnEvent = _ignore,
+        on_event: OnEvent = nothing_said,
     ) -> HttpAnswer:  # fmt: skip
         """Send one message and read up to its response.
 

@@ -10,6 +10,7 @@ from only1mcp.proxy.audience import Audience
 from only1mcp.proxy.learning import Learning
 from only1mcp.registry.catalogue import Catalogue
 from only1mcp.registry.edition import Edition
+from only1mcp.worker.shared_sessions import SharedSessions
 
 
 class Events:
@@ -18,9 +19,10 @@ class Events:
     def __init__(self, edition: Edition) -> None:
         self._edition = edition
         self.audience: Audience | None = None
+        self.sessions: SharedSessions | None = None
         self.on_ended: Callable[[int], None] | None = None
         self.learning: Learning | None = None
-        """Both are set once they are made: they need the link that these events come from."""
+        """All are set once they are made: they need the link that these events come from."""
 
     def take(self, event: dict[str, Any]) -> None:
         """Take one event."""
@@ -29,6 +31,9 @@ class Events:
         elif "variant" in event:
             catalogue = Catalogue.from_plain(event["catalogue"])
             self._offer_some(Feature(event["variant"]), catalogue)
+        elif "session" in event or "session_retired" in event:
+            if self.sessions is not None:
+                self.sessions.take(event)
         elif "learned" in event and self.learning is not None:
             self.learning.learned(event["learned"])
         elif "ended" in event and self.on_ended is not None:
@@ -79,6 +84,8 @@ class Events:
 
     def greet(self) -> None:
         """Tell a host that has just come what our streams watch and our clients need."""
+        if self.sessions is not None:
+            self.sessions.greet()
         if self.audience is not None:
             self.audience.rewatch()
         if self.learning is not None:

@@ -108,6 +108,10 @@ class FastLane:
         """Say whether calls are under way on a session with a server."""
         return any(call.plan.ids is session for call in self.lane.calls)
 
+    def is_on(self, opened: object) -> bool:
+        """Say whether calls are under way on what was once opened there."""
+        return any(call.plan.opened is opened for call in self.lane.calls)
+
     async def _retire(self, pool: Any) -> None:
         """Let calls to a server that was removed or changed come to their end."""
         pool.retire()
@@ -242,7 +246,8 @@ class FastLane:
         """Take what a server says before its answer."""
         if message.kind != NOTIFICATION:
             if not call.plan.modern:
-                call.plan.ids.reply(jsonrpc.response(message.id or b"null", refusal(message)))
+                refused = jsonrpc.response(message.id or b"null", refusal(message))
+                call.plan.ids.reply(call.plan.opened, refused)
         elif not call.plan.modern and message.method == "notifications/message":
             if call.exchange is None:
                 call.exchange = FastExchange(call.front, self.lane)
@@ -262,7 +267,7 @@ class FastLane:
     async def _resume(self, call: Any, broken: HttpAnswer) -> None:
         _, _, server_id = call.plan.about
         try:
-            reply = await call.plan.ids.resume(broken, partial(self.event, call))
+            reply = await call.plan.ids.resume(call.plan.opened, broken, partial(self.event, call))
             if reply.id != call.upstream_id:
                 raise BackendProtocolError(f"server {server_id} answered another request")
         except Only1MCPError as error:
@@ -368,7 +373,8 @@ class FastLane:
             call.reading.cancel()
         if not call.plan.modern and call.plan.ids is not None:
             params = b'{"requestId":%b}' % call.upstream_id
-            call.plan.ids.reply(jsonrpc.notification("notifications/cancelled", params))
+            told = jsonrpc.notification("notifications/cancelled", params)
+            call.plan.ids.reply(call.plan.opened, told)
 
     def log(self, call: Any) -> None:
         """Write a line about a call that went well; it is counted already."""

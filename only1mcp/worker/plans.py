@@ -198,7 +198,7 @@ class Plans:
                 opened = session.opened
                 if opened is None:
                     return None  # the common way opens it
-                headers = {"Mcp-Method": name, **session.opened_headers}
+                headers = {"Mcp-Method": name, **opened.headers}
             head = one.line + _fields(headers.items()) + b"Content-Length: "
         return Plan(
             leads, instances, place, gauge, head, way.name, session, opened,

@@ -33,6 +33,7 @@ from only1mcp.memory.cache_epochs import CacheEpochs
 from only1mcp.memory.ended_sessions import EndedSessions
 from only1mcp.memory.health_words import HealthWords
 from only1mcp.memory.instances import InstanceTable
+from only1mcp.memory.message_ids import MessageIds
 from only1mcp.memory.processes import worker_indices
 from only1mcp.memory.session_marks import SessionMarks
 from only1mcp.observability.instance_metrics import InstanceMetrics
@@ -61,6 +62,7 @@ from only1mcp.worker.fast_lane import FastLane
 from only1mcp.worker.peers import WorkerPeers
 from only1mcp.worker.recorder import Recorder
 from only1mcp.worker.service import WorkerService
+from only1mcp.worker.shared_sessions import SharedSessions
 from only1mcp.worker.surroundings import Surroundings
 
 _log = logging.getLogger(__name__)
@@ -77,6 +79,7 @@ class Outfit:
     link: HostLink
     table: InstanceTable
     recorder: Recorder
+    sessions: SharedSessions
 
 
 @dataclass(slots=True)
@@ -173,15 +176,13 @@ def build(context: Context) -> Graph:
         context.index, edition, marks, wall_seconds, HostWatcher(link), TaskIds(shared.session_key)
     )
     learning = Learning(lambda topic: link.note({"learn": topic}), edition.tell_waiting)
-    events.audience, events.learning = audience, learning
+    sessions = _make_sessions(context, link, tasks)
+    events.audience, events.learning, events.sessions = audience, learning, sessions
     access = _make_access(context)
-    peers = WorkerPeers(
-        shared.runtime_dir.path, context.index, partial(worker_indices, shared.memory), tasks,
-        access,
-    )  # fmt: skip
+    peers = _make_peers(context, tasks, access)
     reporter = HealthReporter(context.name, shared.runtime_dir.board_socket, shared.board_key)
     recorder = Recorder(context.metrics, shared.metrics_plan.server_ids, reporter)
-    outfit = Outfit(client, tasks, link, _table(context), recorder)
+    outfit = Outfit(client, tasks, link, _table(context), recorder, sessions)
     backends = {server.id: make_backend(server, outfit) for server in settings.servers}
     ended = EndedSessions(shared.memory, shared.ended_lock)
     cache, sweeps = _make_cache(context)
@@ -204,6 +205,7 @@ def build(context: Context) -> Graph:
         sealer=SessionSealer(shared.session_key),
         is_ended=ended.__contains__,
         marks=marks,
+        on_level=sessions.want_level,
         on_roots_changed=lambda serial: link.note({"roots": serial}),
         record=recorder.record,
         clock=Clock(time.monotonic, wall_seconds),
@@ -252,6 +254,19 @@ def _make_cache(context: Context) -> tuple[ResponseCache, CacheSweeps]:
     return cache, CacheSweeps(cache.store, epochs)
 
 
+def _make_sessions(context: Context, link: HostLink, tasks: Tasks) -> SharedSessions:
+    """Make what shares sessions with the host."""
+    ids = MessageIds(context.shared.memory, context.shared.ended_lock)
+    return SharedSessions(link, ids.take, tasks)
+
+
+def _make_peers(context: Context, tasks: Tasks, access: Access) -> WorkerPeers:
+    """Make what leads to the other workers."""
+    shared = context.shared
+    workers = partial(worker_indices, shared.memory)
+    return WorkerPeers(shared.runtime_dir.path, context.index, workers, tasks, access)
+
+
 def _table(context: Context) -> InstanceTable:
     """Return what this worker shares with all others about the instances of servers."""
     shared = context.shared
@@ -298,7 +313,9 @@ def make_backend(server: Server, outfit: Outfit, before: Backend | None = None) 
     heritage = before if isinstance(before, HttpBackend) else None
     known = [outfit.table.known(server.id, place.url) for place in server.instances]
     instances = Instances(server, known, outfit.recorder.breaker_turned)
-    return HttpBackend(server, outfit.client, outfit.tasks, instances, heritage)
+    return HttpBackend(
+        server, outfit.client, outfit.tasks, instances, heritage, outfit.sessions.keeper
+    )  # fmt: skip
 
 
 def _make_connections(settings: Settings) -> Connections:
@@ -322,7 +339,9 @@ def _make_lane(graph: Graph) -> FastLane:
         graph.parts, graph.pipeline, graph.origins, graph.settings.limits, graph.connections,
         graph.make_guard, graph.tasks, graph.recorder.log,
     )  # fmt: skip
-    return FastLane(around, graph.context)
+    lane = FastLane(around, graph.context)
+    graph.outfit.sessions.is_on_lane = lane.is_on
+    return lane
 
 
 def _make_door(

@@ -70,7 +70,7 @@ class Desk:
         self.ended: set[int] = set()
         self.outcomes: list[Outcome] = []
         self.attempts: list[tuple[str, str]] = []
-        self.roots_changed: list[int] = []
+        self.roots_changed, self.levels = list[int](), list[int]()
         self.topics: list[str] = []
         """What the host was asked to find out."""
         ids = [one.server_id for one in catalogues]
@@ -115,6 +115,7 @@ class Desk:
                 is_ended=self.ended.__contains__,
                 marks=self.marks,
                 on_roots_changed=self.roots_changed.append,
+                on_level=self.levels.append,
                 record=self.outcomes.append,
                 clock=Clock(self._tick, lambda: self.now),
                 access=access or Access(),

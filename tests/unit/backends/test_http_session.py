@@ -367,25 +367,3 @@ async def test_a_server_logs_as_much_as_any_client_wants() -> None:
         server.sessions.clear()
         await session.request(replace(LEGACY_CALL, level=3))
     assert server.methods.count("logging/setLevel") == 3
-
-
-@on_loop
-async def test_the_stream_of_a_session_is_followed_to_its_end() -> None:
-    """What belongs to no call is heard, and questions that nobody is there for are refused."""
-    server, heard = StreamingServer(), list[Envelope]()
-    async with met(server) as session:
-        task = asyncio.get_running_loop().create_task(session.follow(heard.append))
-        stream = await server.stream()
-        assert stream.headers["mcp-session-id"] == "srv-1"
-        stream.say({"method": "notifications/tools/list_changed"})
-        stream.say({"id": 5, "method": "roots/list"})
-        await server.was_posted("-32601")
-        stream.end()
-        await task
-        assert [message.method for message in heard] == ["notifications/tools/list_changed"]
-        server.get_status = 405
-        with pytest.raises(BackendProtocolError, match="no stream to follow"):
-            await session.follow(heard.append)
-        server.get_status = 404
-        await session.follow(heard.append)
-    assert server.methods.count("initialize") == 2
