@@ -69,6 +69,8 @@ class Feed:
         self._session = session
         self._asker = asker
         self._hello = hello
+        self.beside: list[Feed] = []
+        """Those of the other instances of a legacy server, of which each has its own sessions."""
         self._failure: Only1MCPError | None = None
         self._acknowledged = asyncio.Event()
         self._renew = asyncio.Event()
@@ -252,6 +254,7 @@ class Feed:
         for uri in uris:
             with contextlib.suppress(Only1MCPError):  # it tells of them in vain then
                 await self._request("resources/unsubscribe", uri)
+            await self._tell_others("resources/unsubscribe", uri)
 
     async def _confirm(self, uri: str, known: "asyncio.Future[Only1MCPError | None]") -> None:
         """Tell the server that a resource is watched, and wait until it will tell of it."""
@@ -271,6 +274,17 @@ class Feed:
             async with asyncio.timeout(_RENEWAL_S):
                 await self._following.wait()
         await self._request("resources/subscribe", uri)
+        await self._tell_others("resources/subscribe", uri)
+
+    async def _tell_others(self, method: str, uri: str) -> None:
+        """Tell the other instances; one that does not answer hears of it with its next stream."""
+        if self.beside:
+            telling = (self._tasks.spawn(one._pass_on(method, uri)) for one in self.beside)
+            await asyncio.wait(set(telling), timeout=_RENEWAL_S)
+
+    async def _pass_on(self, method: str, uri: str) -> None:
+        with contextlib.suppress(Only1MCPError):
+            await self._request(method, uri)
 
     async def _heard_of(self, uri: str) -> None:
         self._renew.set()

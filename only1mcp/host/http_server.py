@@ -200,16 +200,27 @@ class HttpServer:
         asker = Deadline(session, self.server.handshake_timeout_s)
         self._session = session
         self.feed = Feed(self._hearing, session, asker, hello)
+        self.feed.beside = self._feeds_beside(session, hello)
         self._hello = hello
         self._relist = partial(self._list, asker)
-        listening = self._tasks.spawn(self.feed.run())
+        listening = [self._tasks.spawn(feed.run()) for feed in (self.feed, *self.feed.beside)]
         tasks_heard = self._tasks.spawn(self.task_watches.listen(session, asker, hello))
         try:
             await self._watch(session)
         finally:
             self.feed = self._relist = self._session = None
-            listening.cancel()
-            tasks_heard.cancel()
+            for task in (*listening, tasks_heard):
+                task.cancel()
+
+    def _feeds_beside(self, speaking: HttpSession, hello: Hello) -> list[Feed]:
+        """Return what listens to the other instances: each speaks after the calls that it had."""
+        if hello.era is Era.MODERN:
+            return []
+        timeout_s = self.server.handshake_timeout_s
+        return [
+            Feed(self._hearing, one, Deadline(one, timeout_s), hello)
+            for one in self._sessions if one is not speaking
+        ]  # fmt: skip
 
     async def _list_again(self, kinds: frozenset[str]) -> None:
         if self._relist is not None:

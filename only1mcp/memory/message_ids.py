@@ -26,8 +26,8 @@ class MessageIds:
     def take(self, count: int) -> int:
         """Return the first of so many ids that nobody has used; fewer than a block."""
         if self._next + count > self._end:
-            self._next = self._take_block() * BLOCK + 1
-            self._end = self._next + BLOCK - 1
+            start = self._take_block() * BLOCK
+            self._next, self._end = max(start, 1), start + BLOCK
         first = self._next
         self._next += count
         return first

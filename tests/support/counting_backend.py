@@ -66,7 +66,7 @@ class CountingBackend:
         assert self._runner is not None
         await self._runner.cleanup()
 
-    async def _handle(self, request: web.BaseRequest) -> web.Response:
+    async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
         if request.method != "POST":
             self.sessions.discard(request.headers.get("Mcp-Session-Id", ""))
             return web.Response(status=200 if request.method == "DELETE" else 405)
