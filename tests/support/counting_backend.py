@@ -67,9 +67,11 @@ class CountingBackend:
         await self._runner.cleanup()
 
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
-        if request.method != "POST":
+        if request.method == "DELETE":
             self.sessions.discard(request.headers.get("Mcp-Session-Id", ""))
-            return web.Response(status=200 if request.method == "DELETE" else 405)
+            return web.Response()
+        if request.method != "POST":
+            return web.Response(status=405)
         message = await request.json()
         method: str = message["method"]
         self.counts[method] += 1
