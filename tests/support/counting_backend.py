@@ -67,11 +67,11 @@ class CountingBackend:
         await self._runner.cleanup()
 
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
-        if request.method == "DELETE":
-            self.sessions.discard(request.headers.get("Mcp-Session-Id", ""))
-            return web.Response()
         if request.method != "POST":
-            return web.Response(status=405)
+            is_end = request.method == "DELETE"
+            if is_end:
+                self.sessions.discard(request.headers.get("Mcp-Session-Id", ""))
+            return web.Response(status=200 if is_end else 405)
         message = await request.json()
         method: str = message["method"]
         self.counts[method] += 1
