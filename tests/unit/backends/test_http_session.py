@@ -4,7 +4,6 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import replace
 
 import pytest
 
@@ -15,7 +14,6 @@ from only1mcp.errors import (
     BackendError,
     BackendLost,
     BackendProtocolError,
-    BackendTimeout,
     BackendUnreachable,
 )
 from only1mcp.protocol.versions import Era
@@ -53,22 +51,6 @@ async def met(server: ScriptedServer) -> AsyncIterator[HttpSession]:
 def who(reply: Envelope) -> str:
     """Return which server answered."""
     return str(json.loads(reply.body)["result"]["from"])
-
-
-@on_loop
-async def test_a_legacy_session_is_opened_once_for_all_calls() -> None:
-    """Also when they come at the same moment."""
-    server = ScriptedServer()
-    async with met(server) as session:
-        replies = await asyncio.gather(*(session.request(LEGACY_CALL) for _ in range(20)))
-    assert {who(reply) for reply in replies} == {"srv"}
-    assert server.methods.count("initialize") == 1
-    assert server.methods[:2] == ["initialize", "notifications/initialized"]
-    _, _, headers = server.requests[-1]
-    assert headers == {
-        "mcp-protocol-version": "2025-11-25", "mcp-session-id": "srv-1",
-        "mcp-method": "tools/call",
-    }  # fmt: skip
 
 
 @on_loop
@@ -193,49 +175,6 @@ async def test_a_ping_is_a_request_of_the_era() -> None:
     assert (server.methods[0], server.methods[-1]) == ("server/discover", "ping")
 
 
-@on_loop
-async def test_closing_ends_the_session_once() -> None:
-    """A session that was never opened needs no end."""
-    server = ScriptedServer()
-    async with met(server) as session:
-        await session.close()
-        await session.request(LEGACY_CALL)
-        await session.close()
-        await session.close()
-    assert [method for method, _, _ in server.requests].count("DELETE") == 1
-    assert server.sessions == set()
-
-
-@on_loop
-async def test_closing_does_not_depend_on_the_server() -> None:
-    """It may be gone, or hang up."""
-    server = ScriptedServer()
-    client = make_client()
-    async with server.open() as url:
-        session = HttpSession("srv", StreamableHttp(client, "srv", url, {}), 30.0, Tasks())
-        await session.request(LEGACY_CALL)
-    await session.close()
-    await client.close()
-
-
-@on_loop
-async def test_a_handshake_has_a_deadline_of_its_own() -> None:
-    """Shorter than a call's."""
-
-    async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.read()
-        writer.close()
-
-    server = await asyncio.start_server(silent, "127.0.0.1", 0)
-    url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
-    client = make_client()
-    session = HttpSession("srv", StreamableHttp(client, "srv", url, {}), 0.05, Tasks())
-    with pytest.raises(BackendTimeout, match=r"within 0\.05 s"):
-        await session.request(LEGACY_CALL)
-    await client.close()
-    server.close()
-
-
 def asked(session: HttpSession, outgoing: Outgoing, sink: Sink) -> asyncio.Task[Envelope]:
     """Begin a request whose stream a sink looks on."""
     return asyncio.get_running_loop().create_task(session.request(outgoing, sink))
@@ -354,16 +293,46 @@ async def test_a_modern_server_hears_of_that_by_the_end_of_the_stream() -> None:
 
 
 @on_loop
-async def test_a_server_logs_as_much_as_any_client_wants() -> None:
-    """It is told so once for each session, and only if it can log."""
-    server = ScriptedServer()
+async def test_the_stream_of_a_session_is_followed_to_its_end() -> None:
+    """What belongs to no call is heard, and questions that nobody is there for are refused."""
+    server, heard = StreamingServer(), list[Envelope]()
     async with met(server) as session:
-        for can_log in (False, True):
-            server.capabilities = {"logging": {}} if can_log else {}
-            server.sessions.clear()
-            for level in (None, 3, 5, 1):
-                await session.request(replace(LEGACY_CALL, level=level))
-        assert server.methods.count("logging/setLevel") == 2
+        task = asyncio.get_running_loop().create_task(session.follow(heard.append))
+        stream = await server.stream()
+        assert stream.headers["mcp-session-id"] == "srv-1"
+        stream.say({"method": "notifications/tools/list_changed"})
+        stream.say({"id": 5, "method": "roots/list"})
+        await server.was_posted("-32601")
+        stream.end()
+        await task
+        assert [message.method for message in heard] == ["notifications/tools/list_changed"]
+        server.get_status = 405
+        with pytest.raises(BackendProtocolError, match="no stream to follow"):
+            await session.follow(heard.append)
+        assert server.methods.count("initialize") == 1
+
+
+@pytest.mark.parametrize("status", [404, 400])
+@on_loop
+async def test_only_a_session_that_was_forgotten_is_opened_anew_for_its_stream(status: int) -> None:
+    """A server that refuses the stream alone knows it all the same, as a ping shows."""
+    server = StreamingServer()
+    async with met(server) as session:
+        await session.hello()
+        server.get_status = server.forgotten_status = status
+        with pytest.raises(BackendProtocolError, match="no stream to follow"):
+            await session.follow(lambda message: None)
+        assert server.methods.count("initialize") == 1
         server.sessions.clear()
-        await session.request(replace(LEGACY_CALL, level=3))
-    assert server.methods.count("logging/setLevel") == 3
+        await session.follow(lambda message: None)
+    assert server.methods.count("initialize") == 2
+
+
+@on_loop
+async def test_a_stream_that_is_taken_is_there_again_soon() -> None:
+    """The server has not noticed yet that the one before it ended: that is an outage."""
+    server = StreamingServer()
+    server.get_status = 409
+    async with met(server) as session:
+        with pytest.raises(BackendLost, match="is taken"):
+            await session.follow(lambda message: None)
