@@ -176,13 +176,14 @@ def build(context: Context) -> Graph:
         context.index, edition, marks, wall_seconds, HostWatcher(link), TaskIds(shared.session_key)
     )
     learning = Learning(lambda topic: link.note({"learn": topic}), edition.tell_waiting)
-    sessions = _make_sessions(context, link, tasks)
-    events.audience, events.learning, events.sessions = audience, learning, sessions
     access = _make_access(context)
     peers = _make_peers(context, tasks, access)
     reporter = HealthReporter(context.name, shared.runtime_dir.board_socket, shared.board_key)
     recorder = Recorder(context.metrics, shared.metrics_plan.server_ids, reporter)
-    outfit = Outfit(client, tasks, link, _table(context), recorder, sessions)
+    outfit = Outfit(
+        client, tasks, link, _table(context), recorder, _make_sessions(context, link, tasks)
+    )
+    events.audience, events.learning, events.sessions = audience, learning, outfit.sessions
     backends = {server.id: make_backend(server, outfit) for server in settings.servers}
     ended = EndedSessions(shared.memory, shared.ended_lock)
     cache, sweeps = _make_cache(context)
@@ -205,7 +206,7 @@ def build(context: Context) -> Graph:
         sealer=SessionSealer(shared.session_key),
         is_ended=ended.__contains__,
         marks=marks,
-        on_level=sessions.want_level,
+        on_level=outfit.sessions.want_level,
         on_roots_changed=lambda serial: link.note({"roots": serial}),
         record=recorder.record,
         clock=Clock(time.monotonic, wall_seconds),
