@@ -1,7 +1,7 @@
 """An HTTP server with one tool, as cheap as Python can make it: what is measured is others.
 
-Run as `python -m benchmarks.echo_backend PORT RESULT_BYTES`. The tool `echo` answers with its
-argument `text`, made that long. It speaks both eras, the legacy one without sessions.
+Run as `python -m benchmarks.echo_backend PORT[,PORT...] RESULT_BYTES`. The tool `echo` answers with
+its argument `text`, made that long. It speaks both eras, the legacy one without sessions.
 """
 
 import asyncio
@@ -82,10 +82,10 @@ def _result(body: bytes, size: int) -> bytes:
 
 async def main() -> None:
     """Serve until killed."""
-    port, size = int(sys.argv[1]), int(sys.argv[2])
+    ports, size = [int(port) for port in sys.argv[1].split(",")], int(sys.argv[2])
     loop = asyncio.get_running_loop()
-    server = await loop.create_server(lambda: Echo(size), "127.0.0.1", port)
-    await server.serve_forever()
+    servers = [await loop.create_server(lambda: Echo(size), "127.0.0.1", port) for port in ports]
+    await asyncio.gather(*(server.serve_forever() for server in servers))
 
 
 if __name__ == "__main__":

@@ -29,6 +29,7 @@ from only1mcp.config.discovery import find
 from only1mcp.config.isolated import load_isolated
 from only1mcp.config.problems import ConfigInvalid
 from only1mcp.config.settings import Settings
+from only1mcp.config.sight import look
 from only1mcp.links.runtime_dir import AlreadyRunning, RuntimeDir, for_port
 from only1mcp.process.context import Shared, Source
 
@@ -72,9 +73,10 @@ def start_command(
     path = None if demo else _config_path(config_path, environment)
     if path is None and not demo and (no_demo or os.environ.get("ONLY1MCP_DEMO") == "0"):
         raise missing()
+    source = Source(path, environment, seen=None if path is None else look(path))
     settings = _load(path, environment, options)
     if not stdio:
-        raise SystemExit(_run(settings, path, environment, announce))
+        raise SystemExit(_run(settings, source, announce))
     from only1mcp.cli.stdio import serve
 
     if settings.keys and key is None:
@@ -82,7 +84,7 @@ def start_command(
             "NO_KEY", "the configuration asks for a key", f"set {KEY_VARIABLE}, or --key-file",
             exit_code=USAGE,
         )  # fmt: skip
-    raise SystemExit(serve(lambda on_ready: _run(settings, path, environment, on_ready), key))
+    raise SystemExit(serve(lambda on_ready: _run(settings, source, on_ready), key))
 
 
 def _environment(options: Mapping[str, str | int | bool | None]) -> dict[str, str]:
@@ -116,10 +118,7 @@ def _load(
         raise invalid(ConfigInvalid(problems)) from None
 
 
-def _run(
-    settings: Settings, path: Path | None, environment: Mapping[str, str],
-    on_ready: Callable[[Shared], int],
-) -> int:  # fmt: skip
+def _run(settings: Settings, source: Source, on_ready: Callable[[Shared], int]) -> int:
     """Become the supervisor; returns the exit code."""
     from only1mcp.observability.logs import setup_logging
     from only1mcp.supervisor.listeners import PortBusy, open_listeners
@@ -129,7 +128,7 @@ def _run(
     is_passing = settings.port == 0  # hardly anybody will be on that port again
     try:
         listeners = open_listeners(settings.host, settings.port, settings.workers)
-        demo = open_listeners("127.0.0.1", 0, 1)[0] if path is None else None
+        demo = open_listeners("127.0.0.1", 0, 1)[0] if source.path is None else None
     except PortBusy as error:
         raise Failure(
             "PORT_BUSY", str(error.strerror), "stop it, or choose another port: --port 0",
@@ -142,7 +141,7 @@ def _run(
     directory.clear()
     finish = _finisher(demo)
     settings = finish(replace(settings, port=port))
-    source = Source(path, environment, finish)
+    source = replace(source, finish=finish)
     supervisor = Supervisor(settings, listeners, demo, directory, source, on_ready)
     code = 128 + supervisor.run()
     if is_passing:

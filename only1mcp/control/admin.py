@@ -13,6 +13,7 @@ from only1mcp._speedups import ACCEL
 from only1mcp.config.settings import Settings
 from only1mcp.control.cache_desk import CacheDesk
 from only1mcp.control.editing import ServerEditor
+from only1mcp.control.parsers import Parsers
 from only1mcp.control.reloader import Reloader
 from only1mcp.health.board import HealthBoard
 from only1mcp.ingress.origin import bracketed
@@ -33,10 +34,12 @@ on what clients say, never send it."""
 class Admin:
     """Answers what is asked about this gateway."""
 
-    def __init__(self, context: Context, board: HealthBoard, reloader: Reloader) -> None:
+    def __init__(
+        self, context: Context, board: HealthBoard, parsers: Parsers, reloader: Reloader
+    ) -> None:
         self._shared = context.shared
         self._reloader = reloader
-        self._editor = ServerEditor(context.shared.source, reloader)
+        self._editor = ServerEditor(context.shared.source, parsers, reloader)
         self._board = board
         self._words = HealthWords(context.shared.memory)
         self._metrics = MetricsReader(context.shared.metrics_plan, context.shared.memory)

@@ -1,7 +1,7 @@
 """The control process: the health board behind its manager, the admin API, and reloads."""
 
 import asyncio
-import importlib
+import contextlib
 import signal
 from functools import partial
 
@@ -9,7 +9,8 @@ from aiohttp import web
 
 from only1mcp.config.settings import Settings
 from only1mcp.control.admin import Admin
-from only1mcp.control.reloader import LOADER, START, Reloader
+from only1mcp.control.parsers import Parsers
+from only1mcp.control.reloader import START, Reloader
 from only1mcp.control.watcher import FileWatcher
 from only1mcp.health.board import HealthBoard
 from only1mcp.health.manager import serve_board
@@ -18,12 +19,14 @@ from only1mcp.process.child import Lifecycle
 from only1mcp.process.context import Context
 from only1mcp.tasks import Tasks
 
-_WARM_UP_S = 1.0
-"""The parsers are loaded when the start is over, before the first reload."""
-
 
 async def serve_control(context: Context, lifecycle: Lifecycle) -> None:
     """Be the control process until told to stop."""
+    async with contextlib.aclosing(Parsers(context.shared.source)) as parsers:
+        await _serve(context, lifecycle, parsers)
+
+
+async def _serve(context: Context, lifecycle: Lifecycle, parsers: Parsers) -> None:
     shared = context.shared
     board = HealthBoard([], HealthWords(shared.memory))
     board.follow(shared.settings.slot_of)
@@ -33,8 +36,8 @@ async def serve_control(context: Context, lifecycle: Lifecycle) -> None:
         board.follow(settings.slot_of)
         admin.follow(settings)
 
-    reloader = Reloader(shared, follow)
-    admin = Admin(context, board, reloader)
+    reloader = Reloader(shared, parsers, follow)
+    admin = Admin(context, board, parsers, reloader)
     runner = web.AppRunner(admin.app(), access_log=None)
     await runner.setup()
     socket_path = shared.runtime_dir.control_socket
@@ -56,12 +59,9 @@ def _await_reasons(context: Context, reloader: Reloader, tasks: Tasks) -> None:
     async def reload(cause: str) -> None:
         await reloader.reload(cause)
 
-    async def warm_up() -> None:
-        await asyncio.sleep(_WARM_UP_S)
-        await asyncio.to_thread(importlib.import_module, LOADER)
-        await reload(START)
-
     loop.add_signal_handler(signal.SIGHUP, lambda: tasks.spawn(reload("signal")))
     if source is not None and source.path is not None:
-        tasks.spawn(warm_up())
-        tasks.spawn(FileWatcher(source.path, partial(reload, "file")).run())
+        watcher = FileWatcher(source.path, partial(reload, "file"))
+        if context.row.starts > 1 or watcher.taken != source.seen:
+            tasks.spawn(reload(START))
+        tasks.spawn(watcher.run())

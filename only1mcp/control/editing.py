@@ -3,14 +3,11 @@
 The file is changed, and taken over at once; so it and what runs never differ.
 """
 
-import asyncio
-import importlib
-from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 from only1mcp.config.problems import ConfigInvalid
 from only1mcp.config.refusals import EditRefused
+from only1mcp.control.parsers import Parsers
 from only1mcp.control.reloader import Reloader
 from only1mcp.process.context import Source
 
@@ -21,8 +18,9 @@ Answer = tuple[int, dict[str, Any]]
 class ServerEditor:
     """Changes the file that the gateway runs on."""
 
-    def __init__(self, source: Source | None, reloader: Reloader) -> None:
+    def __init__(self, source: Source | None, parsers: Parsers, reloader: Reloader) -> None:
         self._source = source
+        self._parsers = parsers
         self._reloader = reloader
 
     async def add(self, entry: Any, *, local: bool) -> Answer:
@@ -47,7 +45,7 @@ class ServerEditor:
             hint = "write one: only1mcp init > only1mcp.yaml"
             return _refusal(409, "NO_CONFIG", "the gateway runs without a configuration file", hint)
         try:
-            await asyncio.to_thread(_change_file, self._source, what, server, how)
+            await self._parsers.change(what, server, how)
         except ConfigInvalid as error:
             problems = [problem.to_plain() for problem in error.problems]
             code, answer = _refusal(422, "CONFIG_INVALID", "it would not be valid", "")
@@ -59,17 +57,6 @@ class ServerEditor:
             return _refusal(error.http_status, error.code, str(error), error.hint)
         outcome = await self._reloader.reload("request")
         return (200 if outcome.ok else 409), {"reload": outcome.to_plain()}
-
-
-def _change_file(source: Source, what: str, server: Any, how: dict[str, bool]) -> None:
-    edit = importlib.import_module("only1mcp.config.edit")
-    store = importlib.import_module("only1mcp.config.store")
-    act: Callable[..., str] = getattr(edit, what)
-
-    def change(file: str, text: str) -> str:
-        return partial(act, file, text)(server, **how)
-
-    store.change_file(source.path, change, source.environment)
 
 
 def _refusal(status: int, code: str, message: str, hint: str) -> Answer:

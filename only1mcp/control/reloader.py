@@ -1,11 +1,10 @@
 """Reads the configuration again and puts it in force: everywhere, or nowhere.
 
-The parsers, which processes that serve never import, stay in this one: importing them anew would
-cost each reload more than all the rest of it (docs/adr/0008).
+The parsers, which processes that serve never import, are in a process of their own, which stays
+for a while: starting it anew would cost each reload more than all the rest of it (docs/adr/0012).
 """
 
 import asyncio
-import importlib
 import logging
 from collections.abc import Callable
 
@@ -15,12 +14,12 @@ from only1mcp.config.fixed import RESTART, fixed_problems, with_port_kept
 from only1mcp.config.problems import NOWHERE, ConfigInvalid, Problem
 from only1mcp.config.settings import Settings
 from only1mcp.control.outcome import Outcome, Stopwatch, differences, refused
+from only1mcp.control.parsers import Parsers
 from only1mcp.memory.layout import CELLS
 from only1mcp.memory.processes import State, read_processes
-from only1mcp.process.context import Shared, Source
+from only1mcp.process.context import Shared
 
 _log = logging.getLogger(__name__)
-LOADER = "only1mcp.config.loader"
 START = "start"
 """The cause of the reload that control makes when it comes: the file may have changed before."""
 UNCHANGED = "nothing has changed"
@@ -32,8 +31,11 @@ _FOLLOWERS = frozenset({"worker", "host"})
 class Reloader:
     """Knows the settings in force; the only one that puts others in their place."""
 
-    def __init__(self, shared: Shared, follow: Callable[[Settings], None]) -> None:
+    def __init__(
+        self, shared: Shared, parsers: Parsers, follow: Callable[[Settings], None]
+    ) -> None:
         self._shared = shared
+        self._parsers = parsers
         self._follow = follow
         self._one_at_a_time = asyncio.Lock()
         self.settings = shared.settings
@@ -83,9 +85,8 @@ class Reloader:
         Raises:
             ConfigInvalid: they cannot be put in force.
         """
-        old, source = self.settings, self._shared.source
-        assert source is not None
-        new = with_port_kept(old, await asyncio.to_thread(_load, source)).following(old)
+        old = self.settings
+        new = with_port_kept(old, await self._parsers.load()).following(old)
         problems = [*fixed_problems(old, new), *self._room(new)]
         if problems:
             raise ConfigInvalid(problems)
@@ -135,13 +136,3 @@ class Reloader:
                 "not all processes work by the new settings", extra={"late": outcome.unconfirmed}
             )
         return outcome
-
-
-def _load(source: Source) -> Settings:
-    """Read the configuration as the start did."""
-    loader = importlib.import_module(LOADER)
-    settings: Settings = (
-        loader.load_text("environment", "", source.environment) if source.path is None
-        else loader.load(source.path, source.environment)
-    )  # fmt: skip
-    return source.finish(settings)

@@ -8,10 +8,10 @@ and inode say whether the file is another one.
 import asyncio
 import contextlib
 import logging
-import os
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
+from only1mcp.config.sight import Seen, look
 from only1mcp.control.stirrings import Stirrings, folders
 
 _log = logging.getLogger(__name__)
@@ -20,7 +20,6 @@ LOOK_S = 0.02
 UNHURRIED_S = 0.5
 SETTLE_S = 0.005
 """How soon the second look follows when the first one saw another file."""
-_Seen = tuple[int, int, int, int]
 
 
 class FileWatcher:
@@ -32,28 +31,23 @@ class FileWatcher:
     def __init__(self, path: Path, on_change: Callable[[], Awaitable[None]]) -> None:
         self._path = path
         self._on_change = on_change
-        self._taken = self._last = self._look()
-
-    def _look(self) -> _Seen | None:
-        try:
-            status = os.stat(self._path)  # noqa: PTH116 - Path.stat costs three times as much
-        except OSError:
-            return None
-        return status.st_dev, status.st_ino, status.st_mtime_ns, status.st_size
+        self.taken: Seen | None = look(path)
+        """What the file was when it was last read, or found."""
+        self._last = self.taken
 
     def changed(self) -> bool:
         """Look; say whether there is something new to read."""
-        seen, self._last = self._last, self._look()
-        if self._last is None or self._last != seen or self._last == self._taken:
+        seen, self._last = self._last, look(self._path)
+        if self._last is None or self._last != seen or self._last == self.taken:
             return False
         if not self._last[3]:
             return False
-        self._taken = self._last
+        self.taken = self._last
         return True
 
     def _is_moving(self) -> bool:
         """Say whether the last look saw another file, of which a second look will tell more."""
-        return self._last is not None and self._last != self._taken and self._last[3] > 0
+        return self._last is not None and self._last != self.taken and self._last[3] > 0
 
     async def run(self) -> None:
         """Watch for ever."""

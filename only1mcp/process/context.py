@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from only1mcp.config.settings import Settings
+from only1mcp.config.sight import Seen
 from only1mcp.links.runtime_dir import RuntimeDir
 from only1mcp.memory.layout import SharedMemory
 from only1mcp.memory.processes import ProcessRow, row_index
@@ -27,6 +28,8 @@ class Source:
     environment: Mapping[str, str] = field(repr=False)
     finish: Callable[[Settings], Settings] = _as_they_are
     """Adds what stands in no file: the servers of the demonstration."""
+    seen: Seen | None = None
+    """What the file was just before it was read for the start."""
 
 
 @dataclass(frozen=True, slots=True)
