@@ -37,15 +37,16 @@ class StdioClient:
         _pipe(self.process.stdin).write(b"".join(line + b"\n" for line in raw))
         _pipe(self.process.stdin).flush()
 
-    def hear(self) -> Message:
+    def hear(self) -> Any:
         """Read one message."""
-        message: Message = json.loads(_pipe(self.process.stdout).readline())
+        message: Any = json.loads(_pipe(self.process.stdout).readline())
         return message
 
     def ask(self, message: Message) -> Message:
         """Say a request and read the next message."""
         self.say(message)
-        return self.hear()
+        answer: Message = self.hear()
+        return answer
 
     def finish(self) -> tuple[int, bytes, bytes]:
         """Close the input; returns the exit code and what else was printed."""
