@@ -7,6 +7,7 @@ from collections.abc import Callable
 import aiohttp
 
 from only1mcp._speedups import Envelope
+from only1mcp.backends.batcher import Batcher, OnBatch, uncounted
 from only1mcp.backends.call import NOTHING, Cancel, Outgoing, ReplySink
 from only1mcp.backends.http_session import HttpSession
 from only1mcp.backends.instances import Chosen, Instances
@@ -26,6 +27,7 @@ class HttpBackend:
     def __init__(
         self, server: Server, client: aiohttp.ClientSession, tasks: Tasks, instances: Instances,
         before: "HttpBackend | None" = None, keep: Callable[[Server, str], Keeper] = alone,
+        on_batch: OnBatch = uncounted,
     ) -> None:  # fmt: skip
         self._server = server
         self._tasks = tasks
@@ -34,7 +36,9 @@ class HttpBackend:
         kept = before._shared_with(server) if before is not None else {}
         self.sessions = [
             kept.get(place.url)
-            or open_session(server, client, tasks, place.url, keeper=keep(server, place.url))
+            or open_session(
+                server, client, tasks, place.url, keeper=keep(server, place.url), on_batch=on_batch
+            )
             for place in server.instances
         ]
         self._urls = [place.url for place in server.instances]
@@ -110,7 +114,8 @@ class HttpBackend:
     def _shared_with(self, server: Server) -> dict[str, HttpSession]:
         """Return the sessions that a successor can go on with, by their addresses."""
         ours = self._server
-        if (ours.headers, ours.handshake_timeout_s) != (server.headers, server.handshake_timeout_s):
+        same = ("headers", "handshake_timeout_s", "batching")
+        if any(getattr(ours, name) != getattr(server, name) for name in same):
             return {}
         return dict(zip(self._urls, self.sessions, strict=True))
 
@@ -129,11 +134,19 @@ class HttpBackend:
 
 def open_session(
     server: Server, client: aiohttp.ClientSession, tasks: Tasks, url: str,
-    features: Feature = NOTHING, keeper: Keeper | None = None,
+    features: Feature = NOTHING, keeper: Keeper | None = None, on_batch: OnBatch | None = None,
 ) -> HttpSession:  # fmt: skip
-    """Return our standing with one instance of a server; nothing is sent yet."""
+    """Return our standing with one instance of a server; nothing is sent yet.
+
+    Calls travel together only where somebody counts that.
+    """
     wire = StreamableHttp(client, server.id, url, dict(server.headers))
-    return HttpSession(server.id, wire, server.handshake_timeout_s, tasks, features, keeper)
+    batcher = None
+    if server.batching is not None and on_batch is not None:
+        batcher = Batcher(server.id, wire, server.batching, tasks, on_batch)
+    return HttpSession(
+        server.id, wire, server.handshake_timeout_s, tasks, features, keeper, batcher
+    )
 
 
 def _cancel(task: asyncio.Task[None]) -> None:

@@ -4,9 +4,12 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Coroutine, Iterator
+from functools import partial
 from typing import Any
 
 from only1mcp._speedups import Envelope
+from only1mcp.backends.batch import Member
+from only1mcp.backends.batcher import Batcher
 from only1mcp.backends.call import NOTHING, OnRequest, Outgoing, ReplySink, refuse
 from only1mcp.backends.handshake import Hello, discover, judge_probe, wants_another_version
 from only1mcp.backends.http_rules import message_of, modern_headers, refuse_outages
@@ -36,8 +39,10 @@ class HttpSession(Standing):
     def __init__(
         self, name: str, wire: StreamableHttp, handshake_timeout_s: float, tasks: Tasks,
         features: Feature = NOTHING, keeper: Keeper | None = None,
+        batcher: Batcher | None = None,
     ) -> None:  # fmt: skip
         super().__init__(name, wire, handshake_timeout_s, tasks, keeper or Alone(), features)
+        self._batcher = batcher
         self._sending: set[asyncio.Task[None]] = set()
 
     async def request(self, outgoing: Outgoing, sink: ReplySink | None = None) -> Envelope:
@@ -65,6 +70,9 @@ class HttpSession(Standing):
         passed = SideStream(sink, lambda reply: self.reply(opened, reply))
         with _counted(opened):
             await self.raise_level(opened, outgoing.level)
+            batched = await self._batched(opened, outgoing, sink)
+            if batched is not None:
+                return batched
             request_id = self.next_id()
             try:
                 answer = await self.post(outgoing, opened.headers, None, passed, request_id)
@@ -73,6 +81,23 @@ class HttpSession(Standing):
                 params = b'{"requestId":%b}' % request_id
                 self.reply(opened, jsonrpc.notification("notifications/cancelled", params))
                 raise
+
+    async def _batched(
+        self, opened: Opened, outgoing: Outgoing, sink: ReplySink | None
+    ) -> HttpAnswer | None:
+        """Send a request together with others, if that can be; None when it is to go alone."""
+        batcher = self._batcher
+        if batcher is None or not batcher.takes(opened, opened.hello.version):
+            return None
+        member = Member(self.next_id(), outgoing, sink)
+        try:
+            reply = partial(self.reply, opened)
+            return await batcher.send(member, opened, opened.headers, reply)
+        except asyncio.CancelledError:
+            if member.is_sent:
+                params = b'{"requestId":%b}' % member.id
+                self.reply(opened, jsonrpc.notification("notifications/cancelled", params))
+            raise
 
     async def resume(self, opened: Opened, broken: HttpAnswer, on_event: OnEvent) -> Envelope:
         """Return the response of a legacy call whose stream broke off.

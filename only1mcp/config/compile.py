@@ -18,6 +18,7 @@ from only1mcp.config.positions import Document, dotted
 from only1mcp.config.positions import Path as KeyPath
 from only1mcp.config.problems import NOWHERE, ConfigInvalid, Problem
 from only1mcp.config.schema import (
+    BatchingSection,
     BreakerSection,
     ClientServerSection,
     ConfigFile,
@@ -30,7 +31,7 @@ from only1mcp.config.settings import Settings
 from only1mcp.config.substitution import is_text
 from only1mcp.ingress.limits import Limits
 from only1mcp.protocol.names import server_id
-from only1mcp.registry.server import BreakerPolicy, Instance, Routing, Server
+from only1mcp.registry.server import Batching, BreakerPolicy, Instance, Routing, Server
 
 _KINDS = frozenset(
     {"stdio", "local", "http", "streamable-http", "streamablehttp", "streamable_http", "remote",
@@ -40,7 +41,7 @@ _KINDS = frozenset(
 MAX_AUTO_WORKERS = 4
 _Section = TypeVar("_Section", bound=Section)
 _OF_PROGRAMS: tuple[str, ...] = ("args", "env", "cwd")
-_OF_ADDRESSES: tuple[str, ...] = ("headers", "auth")
+_OF_ADDRESSES: tuple[str, ...] = ("headers", "auth", "batching")
 
 
 def compile_settings(
@@ -178,6 +179,7 @@ class _Compiler:
         if transport == "stdio":
             self._check_command(section, path)
         headers = self._headers(section, path)
+        self._check_window(section, path)
         if len(self.problems) > before or transport is None:
             return None
         proxy = self._config.proxy
@@ -198,6 +200,7 @@ class _Compiler:
             routing=_routing(proxy.routing, section.routing),
             breaker=_breaker(proxy.circuit_breaker, section.circuit_breaker),
             kept=kept(section.cache),
+            batching=_batching(section.batching),
             timeout_s=section.timeout or proxy.timeout,
             handshake_timeout_s=section.handshake_timeout or proxy.handshake_timeout,
             check_interval_s=check.interval or health.check_interval,
@@ -252,6 +255,8 @@ class _Compiler:
             return fitting[0]
         if asked != "http" and section.instances:
             self._problem((*path, "instances"), "only http has instances", "give one url")
+        if asked != "http" and section.batching is not None and not section.command:
+            self._problem((*path, "batching"), "only http has batches", "", key=True)
         return asked
 
     def _check_command(self, section: ServerSection, path: KeyPath) -> None:
@@ -270,6 +275,15 @@ class _Compiler:
             self._problem((*path, "cwd"), f"{section.cwd} is not a directory", "")
         for at, what in program_problems(section.args, dict(_reveal(section.env))):
             self._problem((*path, *at), what, "")
+
+    def _check_window(self, section: ServerSection, path: KeyPath) -> None:
+        """Refuse to have calls wait for others until their time is over."""
+        timeout_s = section.timeout or self._config.proxy.timeout
+        if section.batching is not None and section.batching.window >= timeout_s:
+            self._problem(
+                (*path, "batching"), f"window is not shorter than the timeout ({timeout_s:g}s)",
+                "100ms is long",
+            )  # fmt: skip
 
     def _headers(self, section: ServerSection, path: KeyPath) -> tuple[tuple[str, str], ...]:
         headers = dict(_reveal(section.headers))
@@ -329,6 +343,12 @@ def _breaker(common: BreakerSection, own: BreakerSection | None) -> BreakerPolic
     return BreakerPolicy(
         section.failure_threshold, section.success_threshold, round(section.timeout * 1000)
     )
+
+
+def _batching(section: BatchingSection | None) -> Batching | None:
+    if section is None:
+        return None
+    return Batching(section.window, section.max, section.any_revision)
 
 
 def _merged(common: _Section, own: _Section | None) -> _Section:

@@ -272,6 +272,18 @@ class KeptSection(Section):
     )
 
 
+class BatchingSection(Section):
+    """Calls that travel together, as a JSON-RPC batch, to a legacy server that takes such."""
+
+    window: Duration = Field(0.1, description="How long the first of them waits for others.")
+    max: int = Field(100, ge=2, le=1000, description="So many are sent without waiting longer.")
+    any_revision: bool = Field(
+        False,
+        description="Whether the server takes batches although it speaks another revision than "
+        "2025-03-26, the only one that has them.",
+    )
+
+
 class ServerSection(Section):
     """One MCP server."""
 
@@ -299,6 +311,9 @@ class ServerSection(Section):
     routing: RoutingSection | None = Field(None, description="For this server's instances.")
     circuit_breaker: BreakerSection | None = Field(None, description="For this server.")
     cache: KeptSection | None = Field(None, description="Which of its answers are kept.")
+    batching: BatchingSection | None = Field(
+        None, description="Send it calls in batches; {} for the defaults."
+    )
 
 
 class ClientServerSection(BaseModel):

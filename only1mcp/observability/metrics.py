@@ -41,7 +41,7 @@ def _reasons(kind: type[Only1MCPError]) -> Iterator[str]:
 STATUSES = ("ok", "error", *sorted({"cancelled", *_reasons(Only1MCPError)}))
 """Values of the `status` label: a result, the backend's own error, and our failures by reason."""
 _STATUS_INDEX = {status: index for index, status in enumerate(STATUSES)}
-_SERVER_SLOTS = len(STATUSES) + _HISTOGRAM + SHELF + 2
+_SERVER_SLOTS = len(STATUSES) + _HISTOGRAM + SHELF + 4
 _CLIENT_SLOTS = 2
 
 
@@ -68,7 +68,7 @@ class MetricsPlan:
 
     @property
     def servers(self) -> int:
-        """First slot of the servers: outcomes, latency, tools, restarts."""
+        """First slot of the servers: outcomes, latency, batches, their members, tools, restarts."""
         return self.clients + CELLS * _CLIENT_SLOTS
 
     @property
@@ -139,6 +139,12 @@ class MetricsWriter:
         at += len(STATUSES)
         _observe(row, at, seconds)
         row[at + _HISTOGRAM - 1] += int(seconds * 1e6)
+
+    def batch(self, server_index: int, members: int) -> None:
+        """Count one batch to a server, and the calls in it."""
+        at = self._plan.server(server_index) + _SERVER_SLOTS
+        self._row[at - 4] += 1
+        self._row[at - 3] += members
 
     def tools(self, server_index: int, count: int) -> None:
         """Note how many tools a server offers; the host is the only caller."""
@@ -229,10 +235,19 @@ class MetricsReader:
         restarts = CounterMetricFamily(
             "only1mcp_stdio_restarts", "Restarts of a server's process.", labels=["server_id"]
         )
+        batches = CounterMetricFamily(
+            "only1mcp_upstream_batches", "Batches sent to servers.", labels=["server_id"]
+        )
+        batched = CounterMetricFamily(
+            "only1mcp_upstream_batched_requests", "Calls in them.", labels=["server_id"]
+        )
         for index, server_id in enumerate(self._plan.server_ids):
             if server_id in self._plan.removed:
                 continue
             at = self._plan.server(index)
+            if totals[at + _SERVER_SLOTS - 4]:
+                batches.add_metric([server_id], totals[at + _SERVER_SLOTS - 4])
+                batched.add_metric([server_id], totals[at + _SERVER_SLOTS - 3])
             for offset, status in enumerate(STATUSES):
                 if totals[at + offset]:
                     calls.add_metric([server_id, status], totals[at + offset])
@@ -240,7 +255,7 @@ class MetricsReader:
             health.add_metric([server_id], int(self._health.read(index) is Health.UP))
             tools.add_metric([server_id], totals[at + _SERVER_SLOTS - 2])
             restarts.add_metric([server_id], totals[at + _SERVER_SLOTS - 1])
-        yield from (calls, latency, health, tools, restarts)
+        yield from (calls, latency, batches, batched, health, tools, restarts)
 
     def _reloads(self) -> Iterator[Metric]:
         reloads = CounterMetricFamily(

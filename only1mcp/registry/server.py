@@ -84,6 +84,17 @@ class CacheLimits:
 
 
 @dataclass(frozen=True, slots=True)
+class Batching:
+    """How calls to a server travel together."""
+
+    window_s: float = 0.1
+    """How long the first of them waits for others."""
+    most: int = 100
+    any_revision: bool = False
+    """Whether the server takes batches whatever revision it speaks."""
+
+
+@dataclass(frozen=True, slots=True)
 class Server:
     """A server's declaration; frozen, so that processes can share and compare it."""
 
@@ -110,13 +121,15 @@ class Server:
     check_failures: int = 3
     """How many checks in a row must fail before the server is down."""
     kept: Kept = Kept()
+    batching: Batching | None = None
+    """None where each call travels alone."""
 
     def is_like(self, other: "Server") -> bool:
         """Say whether the other is the same program or address, spoken to in the same way."""
         return other == replace(
             self, prefix=other.prefix, routing=other.routing, breaker=other.breaker,
-            timeout_s=other.timeout_s, check_interval_s=other.check_interval_s,
-            kept=other.kept,
+            batching=other.batching, timeout_s=other.timeout_s,
+            check_interval_s=other.check_interval_s, kept=other.kept,
         )  # fmt: skip
 
     @classmethod
@@ -126,11 +139,13 @@ class Server:
         pairs = {key: tuple((k, v) for k, v in plain[key]) for key in ("env", "headers")}
         routing = Routing.from_plain(plain["routing"])
         tools = tuple((name, seconds) for name, seconds in plain["kept"]["tools"])
+        batching = plain["batching"]
         return cls(
             **{
                 **plain, **pairs, "args": tuple(plain["args"]), "instances": instances,
                 "routing": routing, "breaker": BreakerPolicy(**plain["breaker"]),
                 "kept": Kept(**{**plain["kept"], "tools": tools}),
+                "batching": None if batching is None else Batching(**batching),
             }
         )  # fmt: skip
 

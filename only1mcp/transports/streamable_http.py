@@ -5,8 +5,9 @@ Knows HTTP and framing; sessions, eras and ids are `only1mcp.backends.http_sessi
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 import aiohttp
 
@@ -57,6 +58,12 @@ class HttpAnswer:
     retry_s: float = _RETRY_S
     """How long the server wants us to wait before we resume."""
 
+    def note(self, event: Event) -> None:
+        """Note where and when to resume after an event."""
+        self.resume_from = event.id or self.resume_from
+        if event.retry_ms is not None:
+            self.retry_s = event.retry_ms / 1000
+
 
 OnEvent = Callable[[Envelope], None]
 """Takes what stands on a stream before the response: notifications, and requests of the server."""
@@ -64,6 +71,10 @@ OnEvent = Callable[[Envelope], None]
 
 OnOpen = Callable[[], None]
 """Is told that a stream is there."""
+
+
+Read = Callable[[aiohttp.ClientResponse, HttpAnswer], Awaitable[None]]
+"""Reads a body and notes what it holds."""
 
 
 def nothing() -> None:
@@ -136,7 +147,7 @@ class StreamableHttp:
             BackendLost: the connection ended first.
             BackendProtocolError: what came is not MCP.
         """
-        return await self._ask("POST", body, headers, timeout_s, on_event)
+        return await self.ask("POST", body, headers, timeout_s, partial(self._read, on_event))
 
     async def get(
         self, headers: Mapping[str, str], on_event: OnEvent, on_open: OnOpen = nothing
@@ -147,12 +158,17 @@ class StreamableHttp:
             BackendError: as for `post`.
         """
         wanted = {**_STREAM_HEADERS, **headers}
-        return await self._ask("GET", None, wanted, None, on_event, on_open)
+        return await self.ask("GET", None, wanted, None, partial(self._read, on_event), on_open)
 
-    async def _ask(
+    async def ask(
         self, verb: str, body: bytes | None, headers: Mapping[str, str],
-        timeout_s: float | None, on_event: OnEvent, on_open: OnOpen = nothing,
+        timeout_s: float | None, read: Read, on_open: OnOpen = nothing,
     ) -> HttpAnswer:  # fmt: skip
+        """Send anything and have the answer read.
+
+        Raises:
+            BackendError: as for `post`.
+        """
         with self._map_errors(timeout_s or 0.0):
             async with (
                 asyncio.timeout(timeout_s),
@@ -167,7 +183,7 @@ class StreamableHttp:
                 )  # fmt: skip
                 on_open()
                 _end_with_connection(response)
-                await self._read(response, answer, on_event)
+                await read(response, answer)
                 return answer
 
     async def delete(self, headers: Mapping[str, str], timeout_s: float) -> None:
@@ -202,25 +218,15 @@ class StreamableHttp:
             ) from error
 
     async def _read(
-        self, response: aiohttp.ClientResponse, answer: HttpAnswer, on_event: OnEvent
+        self, on_event: OnEvent, response: aiohttp.ClientResponse, answer: HttpAnswer
     ) -> None:
         if response.status == 202:
             return
         if response.content_type == "text/event-stream":
             await self._read_events(response, answer, on_event)
         else:
-            answer.message = await self._read_body(response)
-
-    async def _read_body(self, response: aiohttp.ClientResponse) -> Envelope | None:
-        body = await response.content.read(MAX_MESSAGE_BYTES + 1)
-        pieces = [body]
-        while not response.content.at_eof():
-            pieces.append(await response.content.read(_CHUNK_BYTES))
-            if sum(map(len, pieces)) > MAX_MESSAGE_BYTES:
-                raise BackendProtocolError(
-                    f"server {self._name} answered with more than {MAX_MESSAGE_BYTES} bytes"
-                )
-        return read_message(self._name, response.status, b"".join(pieces))
+            body = await read_body(self._name, response)
+            answer.message = read_message(self._name, response.status, body)
 
     async def _read_events(
         self, response: aiohttp.ClientResponse, answer: HttpAnswer, on_event: OnEvent
@@ -242,16 +248,30 @@ class StreamableHttp:
             raise BackendLost(f"server {self._name} ended the stream without a response")
 
     def _take(self, event: Event, answer: HttpAnswer, on_event: OnEvent) -> None:
-        answer.resume_from = event.id or answer.resume_from
-        if event.retry_ms is not None:
-            answer.retry_s = event.retry_ms / 1000
+        answer.note(event)
         if not event.data or event.event != "message":
             return
-        message = _scan(self._name, event.data, ok=True)
+        message = scan_message(self._name, event.data, ok=True)
         if message is not None and message.kind == RESPONSE:
             answer.message = message
         elif message is not None:
             on_event(message)
+
+
+async def read_body(name: str, response: aiohttp.ClientResponse) -> bytes:
+    """Read a whole body.
+
+    Raises:
+        BackendProtocolError: it is larger than any message may be.
+    """
+    pieces = [await response.content.read(MAX_MESSAGE_BYTES + 1)]
+    while not response.content.at_eof():
+        pieces.append(await response.content.read(_CHUNK_BYTES))
+        if sum(map(len, pieces)) > MAX_MESSAGE_BYTES:
+            raise BackendProtocolError(
+                f"server {name} answered with more than {MAX_MESSAGE_BYTES} bytes"
+            )
+    return b"".join(pieces)
 
 
 def read_message(name: str, status: int, body: bytes) -> Envelope | None:
@@ -263,7 +283,7 @@ def read_message(name: str, status: int, body: bytes) -> Envelope | None:
     ok = status < 300
     if status == 202:
         return None
-    message = _scan(name, body, ok=ok)
+    message = scan_message(name, body, ok=ok)
     if message is None or message.kind == RESPONSE:
         return message
     if not ok:
@@ -273,8 +293,12 @@ def read_message(name: str, status: int, body: bytes) -> Envelope | None:
     )
 
 
-def _scan(name: str, body: bytes, *, ok: bool) -> Envelope | None:
-    """Read a message; the body of an HTTP error need not be one."""
+def scan_message(name: str, body: bytes, *, ok: bool) -> Envelope | None:
+    """Read a message; the body of an HTTP error need not be one.
+
+    Raises:
+        BackendProtocolError: it is none.
+    """
     try:
         return scan(body)
     except Only1MCPError as error:

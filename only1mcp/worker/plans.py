@@ -130,7 +130,7 @@ class Plans:
         carried = self._carried.get(way.server_ids[0])
         is_plain = len(way.server_ids) == 1 and not way.param_headers
         is_kept = cache is not None and cache.kind(inbound, way) is not None
-        if carried is None or not is_plain or is_kept:
+        if carried is None or not is_plain or is_kept or _has_company(carried.server, era):
             return False
         owner = snapshot.catalogues[carried.server.id]
         may_be_task = owner.has_task_extension and declares_extension(features)
@@ -208,6 +208,11 @@ class Plans:
             self._metrics.fast_slots(method.index, carried.index),
             (name, way.target, carried.server.id),
         )  # fmt: skip
+
+
+def _has_company(server: Server, era: Era) -> bool:
+    """Say whether calls wait for others to travel with, which the lane does not."""
+    return era is Era.LEGACY and server.batching is not None
 
 
 def _by_arguments(arguments: Key, envelope: Envelope) -> int:

@@ -44,6 +44,10 @@ class Recorder:
             said |= {"failures": said["failures"] + 1, "last": status, "at": time.monotonic()}
             self._reporter.say(server_id, dict(said))
 
+    def batch(self, server_id: str, members: int) -> None:
+        """Count a batch that was sent to a server."""
+        self._metrics.batch(self._index[server_id], members)
+
     def breaker_turned(self, server_id: str, instance: str, state: str, why: str) -> None:
         """Tell the health board of a circuit breaker that this worker opened or closed."""
         said = self._said.setdefault(server_id, {"failures": 0})

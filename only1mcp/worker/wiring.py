@@ -315,7 +315,8 @@ def make_backend(server: Server, outfit: Outfit, before: Backend | None = None) 
     known = [outfit.table.known(server.id, place.url) for place in server.instances]
     instances = Instances(server, known, outfit.recorder.breaker_turned)
     return HttpBackend(
-        server, outfit.client, outfit.tasks, instances, heritage, outfit.sessions.keeper
+        server, outfit.client, outfit.tasks, instances, heritage, outfit.sessions.keeper,
+        outfit.recorder.batch,
     )  # fmt: skip
 
 
