@@ -25,9 +25,10 @@ class CountingBackend:
 
     Args:
         eras: of `legacy` and `modern`, those that it speaks.
+        revision: the one of the legacy era; with 2025-03-26 it takes batches.
     """
 
-    def __init__(self, *eras: str) -> None:
+    def __init__(self, *eras: str, revision: str = LEGACY) -> None:
         self.counts: Counter[str] = Counter()
         """How often each method came in."""
         self.sessions: set[str] = set()
@@ -37,6 +38,9 @@ class CountingBackend:
         self.forget_at = 0
         """At the call of this number all sessions are forgotten, that call's included; 0: never."""
         self.url = ""
+        self.trips = 0
+        """Posts that brought calls."""
+        self._revision = revision
         self._eras = eras
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever)
@@ -73,6 +77,9 @@ class CountingBackend:
                 self.sessions.discard(request.headers.get("Mcp-Session-Id", ""))
             return web.Response(status=200 if is_end else 405)
         message = await request.json()
+        self.trips += b'"tools/call"' in await request.read()
+        if isinstance(message, list):
+            return await self._batch(request, message)
         method: str = message["method"]
         self.counts[method] += 1
         modern = request.headers.get("MCP-Protocol-Version") == MODERN
@@ -80,14 +87,34 @@ class CountingBackend:
             return _refuse(400, "this era is not spoken here")
         if method == "tools/call" and self.counts[method] == self.forget_at:
             self.sessions.clear()
-        if not modern and method != "initialize":
-            if "Mcp-Session-Id" not in request.headers:
-                return _refuse(400, "the session id is missing")
-            if request.headers["Mcp-Session-Id"] not in self.sessions:
-                return _refuse(404, "the session is not known")
+        refused = None if modern or method == "initialize" else self._session_refused(request)
+        if refused is not None:
+            return refused
         if "id" not in message:
             return web.Response(status=202)
         return await self._answer(message, modern=modern)
+
+    def _session_refused(self, request: web.BaseRequest) -> web.Response | None:
+        if "Mcp-Session-Id" not in request.headers:
+            return _refuse(400, "the session id is missing")
+        if request.headers["Mcp-Session-Id"] not in self.sessions:
+            return _refuse(404, "the session is not known")
+        return None
+
+    async def _batch(
+        self, request: web.BaseRequest, messages: list[dict[str, Any]]
+    ) -> web.Response:
+        refused = self._session_refused(request)
+        if refused is not None:
+            return refused
+        if self._revision != "2025-03-26":
+            return _refuse(400, "there are no batches in this revision")
+        for message in messages:
+            self.counts[message["method"]] += 1
+        answers = [self._answer(message, modern=False) for message in messages]
+        whole = [answer.body for answer in await asyncio.gather(*answers)]
+        body = b"[%b]" % b",".join(one for one in whole if isinstance(one, bytes))
+        return web.Response(body=body, content_type="application/json")
 
     async def _answer(self, message: dict[str, Any], *, modern: bool) -> web.Response:
         headers = {}
@@ -96,7 +123,7 @@ class CountingBackend:
             case "initialize":
                 headers["Mcp-Session-Id"] = uuid.uuid4().hex
                 self.sessions.add(headers["Mcp-Session-Id"])
-                result = {"protocolVersion": LEGACY, "capabilities": {"tools": {}},
+                result = {"protocolVersion": self._revision, "capabilities": {"tools": {}},
                           "serverInfo": _INFO}  # fmt: skip
             case "server/discover":
                 result = {"supportedVersions": [MODERN], "capabilities": {"tools": {}}}
