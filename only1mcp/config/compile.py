@@ -282,7 +282,7 @@ class _Compiler:
         if section.batching is not None and section.batching.window >= timeout_s:
             self._problem(
                 (*path, "batching"), f"window is not shorter than the timeout ({timeout_s:g}s)",
-                "100ms is long",
+                "it adds to the time of a call: 100ms is long",
             )  # fmt: skip
 
     def _headers(self, section: ServerSection, path: KeyPath) -> tuple[tuple[str, str], ...]:

@@ -45,7 +45,8 @@ class FastExchange:
         if self._ended:
             return
         if self._began:
-            self._event(event_stream.encode(answer.body, event_id=event_id))
+            for body in answer.members or (answer.body,):
+                self._event(event_stream.encode(body, event_id=event_id))
             self.end()
             return
         self._finish(whole(answer, closes=self._lane.draining))

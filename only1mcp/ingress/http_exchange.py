@@ -117,9 +117,9 @@ class HttpExchange:
             item = self._items.popleft()
             if isinstance(item, _End):
                 if item.answer is not None:
-                    await response.write(
-                        event_stream.encode(item.answer.body, event_id=item.event_id)
-                    )
+                    for body in item.answer.members or (item.answer.body,):
+                        event = event_stream.encode(body, event_id=item.event_id)
+                        await response.write(event)
                 return True
             self._unsent -= len(item)
             if item:

@@ -173,7 +173,8 @@ class _Batch:
 
     def _end(self) -> None:
         if self._answers:
-            self._exchange.answer(Answer(200, _array(self._answers)))
+            members = tuple(self._answers)
+            self._exchange.answer(Answer(200, _array(self._answers), members=members))
         elif self._is_stream or self._has_sent:
             self._exchange.end()
         else:

@@ -43,6 +43,8 @@ class Answer:
     """Set in answer to `initialize`."""
     headers: tuple[tuple[str, str], ...] = ()
     """HTTP headers besides the usual ones."""
+    members: tuple[bytes, ...] = ()
+    """The messages in the body, if it is an array of some: on a stream each is an event."""
 
 
 class Exchange(Protocol):

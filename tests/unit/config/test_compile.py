@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from only1mcp.config.compile import MAX_AUTO_WORKERS, is_loopback, worker_count
-from only1mcp.registry.server import Instance
+from only1mcp.registry.server import Batching, Instance
 from tests.support.configuration import problems_of, settings_of
 
 STDIO = "servers:\n- id: a\n  command: python3\n"
@@ -66,6 +66,14 @@ PROBLEMS = [
      "credentials, and so do the headers or auth. keep one of them: a request has room for one"),
     (STDIO + "  headers:\n    X: y", "c.yaml:4:3: servers[0].headers: does not go with command. "
      "give a program what it needs in env"),
+    (STDIO + "  batching: {}", "c.yaml:4:3: servers[0].batching: does not go with command. give a "
+     "program what it needs in env"),
+    ("servers:\n- id: a\n  url: ws://h/\n  batching: {}", "c.yaml:4:3: servers[0].batching: only "
+     "http has batches"),
+    (HTTP + "  transport: sse\n  batching: {}", "c.yaml:5:3: servers[0].batching: only http has "
+     "batches"),
+    (HTTP + "  timeout: 2s\n  batching: {window: 2s}", "c.yaml:5:13: servers[0].batching: window "
+     "is not shorter than the timeout (2s). it adds to the time of a call: 100ms is long"),
     (STDIO + "  auth: {token: t}", "c.yaml:4:3: servers[0].auth: does not go with command. give a "
      "program what it needs in env"),
     (HTTP + "  args: [x]", "c.yaml:4:3: servers[0].args: does not go with url. it is for a "
@@ -242,6 +250,18 @@ servers:
         "round_robin",
         30.0,
     )
+
+
+def test_batching_is_off_unless_it_is_asked_for() -> None:
+    """An empty section asks for it as it comes."""
+    text = """\
+servers:
+- {id: a, url: 'http://h:1/'}
+- {id: b, url: 'http://h:2/', batching: {}}
+- {id: c, url: 'http://h:3/', batching: {window: 5ms, max: 2, any_revision: true}}
+"""
+    found = [server.batching for server in settings_of(text).servers]
+    assert found == [None, Batching(0.1, 100), Batching(0.005, 2, any_revision=True)]
 
 
 def test_disabled_servers_are_neither_served_nor_judged() -> None:

@@ -154,6 +154,20 @@ async def test_silence_is_broken_by_signs_of_life(monkeypatch: pytest.MonkeyPatc
     assert rest.replace(b": ping\n\n", b"") == b'event: message\ndata: {"done":true}\n\n'
 
 
+@on_loop
+async def test_the_members_of_an_array_are_events_of_their_own() -> None:
+    """On a stream, that is, where SDKs expect single messages; without one, the array is it."""
+    answer = Answer(200, b"[1,2]", members=(b"1", b"2"))
+    async with site() as subject:
+        subject.exchange.open()
+        subject.exchange.answer(answer)
+        _, body = await subject.whole()
+    assert body == b"event: message\ndata: 1\n\nevent: message\ndata: 2\n\n"
+    async with site() as subject:
+        subject.exchange.answer(answer)
+        assert (await subject.whole())[1] == b"[1,2]"
+
+
 @pytest.mark.parametrize("streaming", [False, True])
 @on_loop
 async def test_a_client_that_goes_first_is_noticed(streaming: bool) -> None:

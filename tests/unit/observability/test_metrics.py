@@ -159,6 +159,16 @@ def test_what_the_host_knows_of_servers_is_shown() -> None:
     assert book.value("only1mcp_backend_health_status", server_id="b") == 0
 
 
+def test_batches_and_the_calls_in_them_are_counted() -> None:
+    """Of servers that were sent some."""
+    book = Book()
+    book.writers[0].batch(0, 7)
+    book.writers[1].batch(0, 3)
+    assert book.value("only1mcp_upstream_batches_total", server_id="a") == 2
+    assert book.value("only1mcp_upstream_batched_requests_total", server_id="a") == 10
+    assert book.value("only1mcp_upstream_batches_total", server_id="b") is None
+
+
 def test_processes_and_their_starts_are_shown() -> None:
     """A worker that is not ready is not up."""
     book = Book()
@@ -212,6 +222,7 @@ def test_the_slots_of_a_row_do_not_overlap() -> None:
             writer.upstream(server, status, 0.0)
     for server in range(2):
         writer.restart(server)
+        writer.batch(server, 1)
     counts = row.tolist()
-    assert sum(counts) == 2 * len(METHOD_LABELS) * len(STATUSES) + 2 * 2 * len(STATUSES) + 2
-    assert counts.count(1) == len(METHOD_LABELS) * len(STATUSES) + 2 * len(STATUSES) + 2
+    assert sum(counts) == 2 * len(METHOD_LABELS) * len(STATUSES) + 2 * 2 * len(STATUSES) + 6
+    assert counts.count(1) == len(METHOD_LABELS) * len(STATUSES) + 2 * len(STATUSES) + 6

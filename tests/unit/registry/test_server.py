@@ -3,12 +3,12 @@
 import json
 from dataclasses import asdict
 
-from only1mcp.registry.server import BreakerPolicy, Instance, Routing, Server
+from only1mcp.registry.server import Batching, BreakerPolicy, Instance, Routing, Server
 
 WHOLE = Server(
     "s", "http", "p", "cmd", ("a", "b"), (("K", "v"),), "/", (Instance("http://h/", 2),),
     (("X", "secret"),), Routing("consistent_hash", hash_arguments=("a",)), BreakerPolicy(2),
-    1.5, 2.5, 3.5,
+    1.5, 2.5, 3.5, batching=Batching(0.25, 7),
 )  # fmt: skip
 
 

@@ -105,3 +105,12 @@ def test_nothing_is_formatted_for_a_line_that_nobody_wants(
     with caplog.at_level(logging.WARNING, "only1mcp"):
         book.recorder.record(outcome("ok"))
     assert caplog.records == []
+
+
+def test_batches_are_counted_for_their_server() -> None:
+    """With the calls in them."""
+    book = Book()
+    book.recorder.batch("b", 12)
+    text = book.reader.text()
+    assert b'only1mcp_upstream_batches_total{server_id="b"} 1.0' in text
+    assert b'only1mcp_upstream_batched_requests_total{server_id="b"} 12.0' in text
