@@ -9,7 +9,7 @@ from only1mcp.backends.call import Cancel, Outgoing, ReplySink
 from only1mcp.backends.handshake import Hello
 from only1mcp.errors import BackendUnreachable, Only1MCPError
 from only1mcp.host.connection import Connection
-from only1mcp.host.pool import Tell, untold
+from only1mcp.host.member import Tell, untold, unturned
 from only1mcp.host.waiting_room import WaitingRoom
 from only1mcp.protocol.client_features import Feature
 from only1mcp.registry.server import Server
@@ -19,7 +19,7 @@ START_S = 30.0
 
 
 class ChannelMember:
-    """Implements `only1mcp.host.pool.Member`: a process or connection of its own."""
+    """Implements `only1mcp.host.member.Member`: a process or connection of its own."""
 
     def __init__(
         self, server: Server, client: aiohttp.ClientSession, features: Feature, tasks: Tasks
@@ -28,6 +28,7 @@ class ChannelMember:
         self.ended = False
         self._server = server
         self.tell: Tell = untold
+        self.turned = unturned
         self._connection = Connection(server, client, self._heard, features)
         self._waiting = WaitingRoom()
         self._hello: asyncio.Future[Hello] = asyncio.get_running_loop().create_future()
@@ -89,6 +90,7 @@ class ChannelMember:
                 self._hello.set_exception(error)
                 self._hello.exception()  # nobody need wait for it
             self._waiting.fail(error)
+            self.turned()
 
     async def stop(self) -> None:
         """End it properly."""

@@ -72,7 +72,7 @@ class ChannelServer:
         self.feed: Feed | None = None
         """None while the server is down."""
         self.task_watches = TaskWatches(self._hearing)
-        self.pool = Pool(server.id, self._member, MAX_MEMBERS, tasks, observer.on_said)
+        self.pool = Pool(server.id, self._member, MAX_MEMBERS, tasks, observer)
         self._loop_task: asyncio.Task[None] | None = None
         self._stopping = False
 

@@ -18,7 +18,9 @@ from only1mcp.host.channel_server import ChannelServer
 from only1mcp.host.lane import LaneDesk
 from only1mcp.host.lessons import Lessons
 from only1mcp.host.link_sink import LinkSink
+from only1mcp.host.member import Member
 from only1mcp.host.orphans import kill_descendants, reap_orphans
+from only1mcp.host.own_lists import OwnLists
 from only1mcp.host.roster import Roster
 from only1mcp.host.session_desk import SERVED, SessionDesk
 from only1mcp.host.staleness import Staleness
@@ -32,17 +34,18 @@ from only1mcp.memory.cache_epochs import CacheEpochs
 from only1mcp.memory.instances import InstanceTable
 from only1mcp.memory.message_ids import MessageIds
 from only1mcp.memory.processes import worker_indices, workers_follow
+from only1mcp.memory.session_marks import SessionMarks
 from only1mcp.process import prctl
 from only1mcp.process.child import Lifecycle
 from only1mcp.process.context import Context
 from only1mcp.protocol.client_features import Feature
+from only1mcp.protocol.subscriptions import SUBSCRIPTIONS
 from only1mcp.protocol.versions import Era
 from only1mcp.registry.catalogue import Catalogue
 from only1mcp.tasks import Tasks, until
 from only1mcp.transports.streamable_http import make_client
 
 _log = logging.getLogger(__name__)
-SUBSCRIPTIONS = frozenset({"resources/subscribe", "resources/unsubscribe"})
 CONFIRM_S = 5.0
 """How long clients are not told of a change for the sake of a worker that does not know it yet."""
 _LOOK_S = 0.002
@@ -71,14 +74,19 @@ class Host:
             CacheEpochs(context.shared.memory, context.shared.ended_lock), lambda: self._index,
             self._watched,
         )  # fmt: skip
+        marks = SessionMarks(context.shared.memory, context.shared.ended_lock)
         observer = Observer(
             self._on_status, self._on_catalogue, self._on_updated, self._on_logged, self._on_task,
-            self._on_said, self._staleness.lists_changed,
+            self._on_said, self._staleness.lists_changed, self._on_own_lists,
+            lambda serial: marks.stream(serial) != 0,
         )  # fmt: skip
         memory, lock = context.shared.memory, context.shared.ended_lock
         table = InstanceTable(memory, lock)
         self.desk = SessionDesk(MessageIds(memory, lock).take, self._links)
         self._roster = Roster(observer, self._tasks, self._client, table.known, self.desk)
+        self._own_lists = OwnLists(
+            self._roster, self._variants, self._known, self._on_said, self._tasks
+        )
         self._watching = Watching(self._roster, self._tasks, self._links.__contains__)
         self._lessons = Lessons(
             self._roster, self._variants, self._known, self._settled, self._tasks
@@ -212,9 +220,12 @@ class Host:
             self._tasks.spawn(self.desk.serve(frame.params, answer))
             return
         if server is not None and frame.method in SUBSCRIPTIONS:
-            self._under_way[link, token] = _nothing
-            self._tasks.spawn(self._watching.subscribe(frame, answer))
-            return
+            if self._watching.refuses(frame, answer):
+                return
+            if not frame.features:  # who can be asked watches on a connection of its own
+                self._under_way[link, token] = _nothing
+                self._tasks.spawn(self._watching.subscribe(frame, answer))
+                return
         if server is None:
             answer.on_failure(BackendUnreachable(f"server {frame.server_id} is not run here"))
             return
@@ -255,7 +266,7 @@ class Host:
     def _watched(self, server_id: str) -> list[str]:
         """Return the resources of a server that clients watch."""
         server = self._roster.current(server_id)
-        return server.watches.uris if server is not None else []
+        return [] if server is None else [*server.watches.uris, *server.pool.watches.all]
 
     def _on_updated(self, server_id: str, uri: str, params: bytes) -> None:
         self._staleness.updated(server_id, uri)
@@ -277,6 +288,10 @@ class Host:
         self._staleness.said(server_id, message)
         event = {"said": [server_id, serial], "message": message.body.decode()}
         self._broadcast(orjson.dumps(event))
+
+    def _on_own_lists(self, server_id: str, serial: int, member: Member, message: Envelope) -> None:
+        self._staleness.said(server_id, message)
+        self._own_lists.heard(server_id, serial, member, message)
 
     def _on_status(self, status: ServerStatus) -> None:
         if status.restarts > self._restarts.get(status.id, 0):

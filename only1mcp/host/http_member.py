@@ -27,9 +27,10 @@ from only1mcp.errors import (
     BackendUnreachable,
     Only1MCPError,
 )
-from only1mcp.host.pool import NO_TASKS, Tell, untold
+from only1mcp.host.member import NO_TASKS, Tell, untold, unturned
 from only1mcp.protocol.client_features import Feature
 from only1mcp.protocol.progress import token_of
+from only1mcp.protocol.subscriptions import is_of_session
 from only1mcp.registry.server import Server
 from only1mcp.tasks import Tasks
 
@@ -47,10 +48,14 @@ class _Call:
     outgoing: Outgoing
     sink: ReplySink
     questions: OpenQuestions
+    beside: Tell
+    """Takes what comes on the call's stream and is about the whole session."""
 
     def on_message(self, message: Envelope) -> None:
         if message.method == "notifications/cancelled":
             self.questions.take_back(message)
+        elif is_of_session(message.method):
+            self.beside(message)
         else:
             self.sink.on_message(message)
 
@@ -67,7 +72,7 @@ class _Call:
 
 
 class HttpMember:
-    """Implements `only1mcp.host.pool.Member`; keeps to one instance while that can be reached.
+    """Implements `only1mcp.host.member.Member`; keeps to one instance while that can be reached.
 
     Args:
         server: what the session is with.
@@ -90,10 +95,15 @@ class HttpMember:
         )
         self._sessions.rotate(-first)
         self.tell: Tell = untold
+        self.turned = unturned
         self._calls: list[_Call] = []
         self._questions = OpenQuestions(self._carriers)
         self._questions.keeps = False
         self._streaming = asyncio.Event()
+        self._known: object | None = None
+        """The session that was used last."""
+        self._missed = False
+        """Whether its stream broke off."""
         self._following = tasks.spawn(self._follow())
 
     @property
@@ -116,7 +126,7 @@ class HttpMember:
 
     def call(self, outgoing: Outgoing, sink: ReplySink) -> Cancel:
         """Send a request."""
-        call = _Call(outgoing, sink, self._questions)
+        call = _Call(outgoing, sink, self._questions, self._heard)
         self._calls.append(call)
         task = self._tasks.spawn(self._run(call))
         self._questions.began()
@@ -162,7 +172,9 @@ class HttpMember:
                 await self._streaming.wait()
         if call.outgoing.method == "tasks/list" and not session.is_exclusive:
             return scan(NO_TASKS)
-        return await session.request(call.outgoing, call)
+        reply = await session.request(call.outgoing, call)
+        self._note_session()
+        return reply
 
     async def _reached(self, work: Callable[[HttpSession], Awaitable[T]]) -> T:
         """Do something at the instance that is used, or at the next one that can be reached."""
@@ -193,14 +205,27 @@ class HttpMember:
         while True:
             pause_s = _PAUSE_S
             try:
-                await session.follow(self._heard, self._questions.put, self._streaming.set)
+                await session.follow(self._heard, self._questions.put, self._opened)
             except BackendProtocolError:
                 self._streaming.set()
                 return
             except BackendError:
                 pause_s = _LONG_PAUSE_S
+                self._missed = True
             self._streaming.set()
             await asyncio.sleep(pause_s)
+
+    def _opened(self) -> None:
+        """Let calls go on that wait for the stream."""
+        self._note_session()
+        self._streaming.set()
+
+    def _note_session(self) -> None:
+        """See whether what was asked of the session is forgotten, or updates may be missed."""
+        known, self._known = self._known, self._session.opened
+        missed, self._missed = self._missed, False
+        if known is not None and (missed or known is not self._known):
+            self.turned()
 
     def _heard(self, message: Envelope) -> None:
         """Bring a notification to the call that it belongs to, or else to the client."""

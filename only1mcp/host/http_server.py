@@ -67,7 +67,7 @@ class HttpServer:
         in_turn = replace(server, routing=replace(server.routing, algorithm="round_robin"))
         self._instances = make_balancer(in_turn, gauges, os.urandom)
         """Where the sessions of single clients begin; each then stays where it is."""
-        self.pool = Pool(server.id, self._member, MAX_MEMBERS, tasks, observer.on_said)
+        self.pool = Pool(server.id, self._member, MAX_MEMBERS, tasks, observer)
         self.both_eras = False
         """Whether to find out if a modern server speaks a legacy revision too."""
         self._session: HttpSession | None = None

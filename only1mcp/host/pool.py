@@ -11,71 +11,33 @@ process, which every worker reaches.
 """
 
 import asyncio
+import logging
 import time
 from collections.abc import Callable
 from functools import partial
-from typing import Protocol
 
 from only1mcp._speedups import Envelope, scan
 from only1mcp.backends.call import Cancel, Outgoing, ReplySink, Respond
-from only1mcp.backends.handshake import Hello
 from only1mcp.errors import Only1MCPError, Overloaded
+from only1mcp.host.member import NO_TASKS, Member
+from only1mcp.host.own_watches import OwnWatches, renew
+from only1mcp.host.status import Observer
 from only1mcp.protocol import jsonrpc
 from only1mcp.protocol.client_features import ELICITED, Feature
+from only1mcp.protocol.subscriptions import LIST_CHANGED, SUBSCRIPTIONS, UNSUBSCRIBE, UPDATED
 from only1mcp.protocol.task_members import STATUS
 from only1mcp.tasks import Tasks
 
+_log = logging.getLogger(__name__)
 SESSION_IDLE_S = 600.0
 TASK_IDLE_S = 3600.0
-"""A session's connection that has carried tasks: they may run on while the client is away."""
+"""A session's connection that has carried tasks: they may run on while the client is away. Likewise
+one on which it watches something; while the client listens, such a connection stays."""
 SPARE_IDLE_S = 30.0
 _SWEEP_S = 5.0
 
-
 _OF_CLIENT = frozenset({STATUS, ELICITED, "notifications/progress", "notifications/message"})
-Tell = Callable[[Envelope], None]
-NO_TASKS = jsonrpc.result(b"0", b'{"tasks":[]}')
-"""What a session's server lists that has none of its tasks."""
-
-
-def untold(message: Envelope) -> None:
-    """Let pass what a server says to a connection that is no session's."""
-
-
-class Member(Protocol):
-    """One connection."""
-
-    features: Feature
-    ended: bool
-    tell: Tell
-    """Takes notifications that belong to no call."""
-
-    @property
-    def pid(self) -> int:
-        """Its process; 0 when it has none of ours."""
-
-    @property
-    def busy(self) -> bool:
-        """Whether calls are under way."""
-
-    async def hello(self) -> Hello:
-        """Return what the server said when we met."""
-
-    def call(self, outgoing: Outgoing, sink: ReplySink) -> Cancel:
-        """Send a request."""
-
-    def notify(self, method: str) -> None:
-        """Send a notification."""
-
-    def keep_questions(self) -> None:
-        """Let questions wait for the next call: all are one client's, for good."""
-
-    async def stop(self) -> None:
-        """End the connection."""
-
-
-def _said_to_nobody(server_id: str, serial: int, message: Envelope) -> None:
-    """Let it pass."""
+_SILENT = Observer()
 
 
 class Pool:
@@ -83,20 +45,24 @@ class Pool:
 
     def __init__(
         self, server_id: str, make: Callable[[Feature], Member], limit: int, tasks: Tasks,
-        on_said: Callable[[str, int, Envelope], None] = _said_to_nobody,
+        observer: Observer = _SILENT,
     ) -> None:  # fmt: skip
         self._server_id = server_id
         self._make = make
         self._limit = limit
         self._tasks = tasks
-        self._on_said = on_said
+        self._observer = observer
+        self.watches = OwnWatches()
         self._of_session: dict[int, Member] = {}
+        self._owner: dict[Member, int] = {}
+        """The session of each connection that is one's."""
         self._spare: list[Member] = []
         self._taken: set[Member] = set()
         self._used: dict[Member, float] = {}
         self._with_tasks: set[Member] = set()
         self._ending: set[Member] = set()
         self._sweeping: asyncio.TimerHandle | None = None
+        self._reviving: dict[int, asyncio.TimerHandle] = {}
 
     @property
     def pids(self) -> set[int]:
@@ -132,24 +98,73 @@ class Pool:
         if outgoing.method == "tasks/list" and outgoing.session not in self._of_session:
             sink.on_reply(scan(NO_TASKS))  # not worth a connection
             return lambda: None
+        if outgoing.method == UNSUBSCRIBE and outgoing.session not in self._of_session:
+            self.watches.noting(outgoing, sink).on_reply(scan(jsonrpc.result(b"0", b"{}")))
+            return lambda: None
         member = self._member_of(outgoing.session, outgoing.features)
         if outgoing.own:
             self._with_tasks.add(member)
+        if outgoing.method in SUBSCRIPTIONS:
+            sink = self.watches.noting(outgoing, sink)
         return member.call(outgoing, sink)
 
     def _member_of(self, serial: int, features: Feature) -> Member:
         member = self._of_session.get(serial)
         if member is None or member.ended:
             member = self._of_session[serial] = self._new(features)
-            member.tell = partial(self._hear, serial)
+            self._owner[member] = serial
+            member.tell = partial(self._hear, serial, member)
+            member.turned = partial(self._turned, serial, member)
             member.keep_questions()
+            self._renew(serial, member)
         self._note(member)
         return member
 
-    def _hear(self, serial: int, message: Envelope) -> None:
+    def _hear(self, serial: int, member: Member, message: Envelope) -> None:
         """Pass on what is for this client; of all else the host hears on its own connection."""
-        if message.method in _OF_CLIENT:
-            self._on_said(self._server_id, serial, message)
+        method, hearer = message.method or "", self._observer
+        if method.endswith(LIST_CHANGED):
+            hearer.on_own_lists(self._server_id, serial, member, message)
+        elif method in _OF_CLIENT or (method == UPDATED and self.watches.hears(serial, message)):
+            hearer.on_said(self._server_id, serial, message)
+
+    def _turned(self, serial: int, member: Member) -> None:
+        """Have a session's new connection watch what the one before did."""
+        if self._of_session.get(serial) is not member:
+            return
+        if not member.ended:
+            self._renew(serial, member)
+        elif self.watches.uris(serial):
+            self._end(member)
+            self._revive(serial)
+
+    def _renew(self, serial: int, member: Member) -> None:
+        uris = self.watches.uris(serial)
+        if uris:
+            tell = partial(self._observer.on_said, self._server_id, serial)
+            self._tasks.spawn(renew(self.watches, serial, uris, member, tell))
+
+    def _revive(self, serial: int) -> None:
+        """Make a session's connection again soon: its client waits for what is told there."""
+        loop, watching = asyncio.get_running_loop(), self.watches.get(serial)
+        if watching is not None and serial not in self._reviving:
+            wait_s = watching.policy.ended(time.monotonic())
+            self._reviving[serial] = loop.call_later(wait_s, self._make_again, serial)
+
+    def _make_again(self, serial: int) -> None:
+        self._reviving.pop(serial, None)
+        watching = self.watches.get(serial)
+        if watching is None or serial in self._of_session:
+            return
+        try:
+            self._member_of(serial, watching.features)
+        except Overloaded as error:  # its next call makes it
+            _log.info("not watched: %s", error, extra={"server": self._server_id})
+
+    def resume(self) -> None:
+        """Make the connections on which sessions watch something that another pool had."""
+        for serial in self.watches.serials:
+            self._make_again(serial)
 
     def take(self, features: Feature) -> Member:
         """Return a connection that nobody else uses until it is given back.
@@ -192,7 +207,7 @@ class Pool:
                 f"server {self._server_id} serves {self._limit} clients of their own already",
                 hint="try again when one of them has left",
             )
-        self._end(min(idle, key=lambda member: (member in self._with_tasks, self._used[member])))
+        self._end(min(idle, key=lambda member: (self._is_dear(member), self._used[member])))
 
     def notify(self, serial: int, method: str) -> None:
         """Tell the server of something that has changed at a session's client."""
@@ -202,6 +217,10 @@ class Pool:
 
     def end_session(self, serial: int) -> None:
         """End the connection of a session that was ended."""
+        self.watches.drop(serial)
+        timer = self._reviving.pop(serial, None)
+        if timer is not None:
+            timer.cancel()
         member = self._of_session.get(serial)
         if member is not None:
             self._end(member)
@@ -224,7 +243,8 @@ class Pool:
         self._ending.add(member)
         if member in self._spare:
             self._spare.remove(member)
-        for serial in [key for key, value in self._of_session.items() if value is member]:
+        serial = self._owner.pop(member, 0)
+        if self._of_session.get(serial) is member:
             del self._of_session[serial]
 
     def _note(self, member: Member) -> None:
@@ -237,21 +257,32 @@ class Pool:
         self._sweeping = None
         now = time.monotonic()
         for member, used in list(self._used.items()):
-            is_idle = not member.busy and member not in self._taken
+            is_idle = not (member.busy or member in self._taken or self._is_awaited(member))
             if member.ended or (is_idle and now - used > self._idle_s(member)):
                 self._end(member)
         if self._used:
             self._sweeping = asyncio.get_running_loop().call_later(_SWEEP_S, self._sweep)
 
     def _idle_s(self, member: Member) -> float:
-        if member in self._with_tasks:
+        if self._is_dear(member):
             return TASK_IDLE_S
         return SPARE_IDLE_S if member in self._spare else SESSION_IDLE_S
+
+    def _is_dear(self, member: Member) -> bool:
+        """Say whether a connection has what its client would miss: tasks, or what it watches."""
+        return member in self._with_tasks or self._owner.get(member) in self.watches
+
+    def _is_awaited(self, member: Member) -> bool:
+        """Say whether a client listens for what is told on its connection."""
+        serial = self._owner.get(member, 0)
+        return serial in self.watches and self._observer.is_listening(serial)
 
     async def close(self) -> None:
         """End all connections."""
         if self._sweeping is not None:
             self._sweeping.cancel()
+        while self._reviving:
+            self._reviving.popitem()[1].cancel()
         members = list(self._used)
         for member in members:
             self._forget(member)

@@ -23,8 +23,9 @@ class Relisting:
 
     def __init__(
         self, server_id: str, relist: Relist, tasks: Tasks,
-        on_note: Callable[[str], None] = _ignore,
+        on_note: Callable[[str], None] = _ignore, pause_s: float = _PAUSE_S,
     ) -> None:  # fmt: skip
+        self._pause_s = pause_s
         self._server_id = server_id
         self._relist = relist
         self._tasks = tasks
@@ -60,4 +61,4 @@ class Relisting:
                 )  # fmt: skip
                 self._kinds |= kinds  # they are read the next time that lists are
                 return
-            await asyncio.sleep(_PAUSE_S)
+            await asyncio.sleep(self._pause_s)

@@ -8,6 +8,7 @@ import asyncio
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import fields
 from functools import partial
+from typing import Any
 
 import aiohttp
 
@@ -91,6 +92,7 @@ class Roster:
             new.append(made)
             if known is not None:
                 made.watches.inherit(known.watches)
+                made.pool.watches.inherit(known.pool.watches)
                 self._dismiss(known, partial(self._has_started, server.id))
         for removed in old.values():
             self._dismiss(removed, confirmed)
@@ -140,6 +142,9 @@ class Roster:
         if isinstance(server, HttpServer) and self._desk is not None:
             for session in server.sessions:
                 self._desk.retire(session)
+        current = self._current.get(server_id)
+        if current is not None:
+            current.pool.resume()
         await until(lambda: not server.busy, server.server.timeout_s, _LOOK_S)
         await server.stop()
         self._leaving.discard(server)
@@ -148,7 +153,7 @@ class Roster:
 def _gated(observer: Observer, is_heard: Callable[[], bool]) -> Observer:
     """Return an observer that hears only while it is to."""
 
-    def gate(tell: Callable[..., None]) -> Callable[..., None]:
+    def gate(tell: Callable[..., Any]) -> Callable[..., Any]:
         return lambda *what: tell(*what) if is_heard() else None
 
     return Observer(*(gate(getattr(observer, field.name)) for field in fields(observer)))

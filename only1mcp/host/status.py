@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from only1mcp._speedups import Envelope
+from only1mcp.host.member import Member
 from only1mcp.registry.catalogue import Catalogue
 
 
@@ -57,16 +58,21 @@ def _ignore(*what: object) -> None:
     """Be nobody."""
 
 
+def _nobody(*what: object) -> bool:
+    """Say that nobody listens."""
+    return False
+
+
 @dataclass(frozen=True, slots=True)
 class Observer:
     """Whom a server's watcher tells."""
 
-    on_status: Callable[[ServerStatus], None]
-    on_catalogue: Callable[[Catalogue, frozenset[str]], None]
+    on_status: Callable[[ServerStatus], None] = _ignore
+    on_catalogue: Callable[[Catalogue, frozenset[str]], None] = _ignore
     """Takes a catalogue, and the kinds of lists that the server said have changed."""
-    on_updated: Callable[[str, str, bytes], None]
+    on_updated: Callable[[str, str, bytes], None] = _ignore
     """Takes a server's id, the URI of a resource that was updated, and the raw parameters."""
-    on_logged: Callable[[str, bytes], None]
+    on_logged: Callable[[str, bytes], None] = _ignore
     """Takes a server's id, and the raw parameters of a log message that belongs to no call."""
     on_task: Callable[[str, str, bytes], None] = _ignore
     """Takes a server's id, that of a task, and the raw parameters that tell of it."""
@@ -74,3 +80,8 @@ class Observer:
     """Takes a server's id, the serial of a session, and what was said on its own connection."""
     on_lists_changed: Callable[[str], None] = _ignore
     """Takes the id of a server that has just said so; the lists are yet to be read again."""
+    on_own_lists: Callable[[str, int, Member, Envelope], None] = _ignore
+    """Takes a server's id, the serial of a session, its own connection, and what was said there of
+    a list that has changed."""
+    is_listening: Callable[[int], bool] = _nobody
+    """Says whether the client of a session listens now, and so may hear of something."""

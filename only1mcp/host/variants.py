@@ -15,7 +15,8 @@ from only1mcp._speedups import Envelope
 from only1mcp.backends.call import FutureSink, Outgoing
 from only1mcp.backends.discovery import Deadline, discover_catalogue
 from only1mcp.errors import Only1MCPError
-from only1mcp.host.pool import Member, Pool
+from only1mcp.host.member import Member
+from only1mcp.host.pool import Pool
 from only1mcp.protocol.client_features import Feature
 from only1mcp.registry.catalogue import Catalogue
 from only1mcp.registry.server import Server
@@ -40,7 +41,7 @@ async def list_for(pooled: Pooled, features: Feature) -> Catalogue | None:
         return None
     try:
         hello = await member.hello()
-        asker = Deadline(_MemberAsker(member), server.handshake_timeout_s)
+        asker = Deadline(MemberAsker(member), server.handshake_timeout_s)
         return await discover_catalogue(server.id, hello, asker)
     except Only1MCPError as error:
         _log.info(
@@ -51,13 +52,14 @@ async def list_for(pooled: Pooled, features: Feature) -> Catalogue | None:
         pool.give_back(member)
 
 
-class _MemberAsker:
+class MemberAsker:
     """Asks in our own name on the connection of a client."""
 
     def __init__(self, member: Member) -> None:
         self._member = member
 
     async def request(self, outgoing: Outgoing) -> Envelope:
+        """Send a request and return the response."""
         sink = FutureSink()
         cancel = self._member.call(outgoing, sink)
         try:

@@ -4,7 +4,7 @@ A holder is a legacy session, by its serial, or one stream of one worker. A reso
 to upstream when its first holder comes, and no longer when its last one has gone.
 """
 
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Hashable
 
 MAX_WATCHED = 10_000
@@ -16,11 +16,13 @@ class Watches:
 
     def __init__(self) -> None:
         self._holders: OrderedDict[str, set[Hashable]] = OrderedDict()
+        self._counts: Counter[Hashable] = Counter()
 
     def inherit(self, other: "Watches") -> None:
         """Go on with what another one's holders watch."""
         for uri, holders in other._holders.items():
-            self._holders.setdefault(uri, set()).update(holders)
+            for holder in holders:
+                self.add(uri, holder)
 
     @property
     def uris(self) -> list[str]:
@@ -35,13 +37,28 @@ class Watches:
     def add(self, uri: str, holder: Hashable) -> bool:
         """Note a holder; says whether it is the resource's first."""
         first = uri not in self._holders
-        self._holders.setdefault(uri, set()).add(holder)
+        holders = self._holders.setdefault(uri, set())
+        if holder not in holders:
+            holders.add(holder)
+            self._counts[holder] += 1
         return first
+
+    def count(self, holder: Hashable) -> int:
+        """Return how many resources a holder watches."""
+        return self._counts[holder]
+
+    def has(self, uri: str, holder: Hashable) -> bool:
+        """Say whether a holder watches this very resource."""
+        return holder in self._holders.get(uri, ())
 
     def remove(self, uri: str, holder: Hashable) -> bool:
         """Forget a holder; says whether it was the resource's last."""
         holders = self._holders.get(uri, set())
-        holders.discard(holder)
+        if holder in holders:
+            holders.discard(holder)
+            self._counts[holder] -= 1
+            if not self._counts[holder]:
+                del self._counts[holder]
         if holders or uri not in self._holders:
             return False
         del self._holders[uri]

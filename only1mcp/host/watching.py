@@ -13,10 +13,10 @@ from only1mcp.links.frames import Kind
 from only1mcp.links.link import Link
 from only1mcp.links.wire import CallFrame
 from only1mcp.protocol import jsonrpc
+from only1mcp.protocol.subscriptions import MAX_URIS, SUBSCRIBE
 from only1mcp.tasks import Tasks
 
 _log = logging.getLogger(__name__)
-_SUBSCRIBE = "resources/subscribe"
 Holder = tuple[Link, int]
 """A stream of a worker, by its number."""
 
@@ -82,14 +82,14 @@ class Watching:
             if server.feed is not None:
                 await server.feed.subscribe(uri, holder)
             else:
-                server.watches.note(_SUBSCRIBE, uri, holder)
+                server.watches.note(SUBSCRIBE, uri, holder)
         except (BackendProtocolError, Overloaded) as error:
             _log.info("not watched: %s", error, extra={"server": server.server.id})
             honoured = False
         except Only1MCPError as error:
             _log.info("not watched yet: %s", error, extra={"server": server.server.id})
             if self._is_wanted(wish):
-                server.watches.note(_SUBSCRIBE, uri, holder)
+                server.watches.note(SUBSCRIBE, uri, holder)
         self._pending.discard(wish)
         link, number = holder
         event = {"watching": [server.server.id, uri, number, honoured]}
@@ -97,6 +97,25 @@ class Watching:
 
     def _is_wanted(self, wish: tuple[str, Holder]) -> bool:
         return wish in self._pending and self._is_open(wish[1][0])
+
+    def refuses(self, frame: CallFrame, sink: ReplySink) -> bool:
+        """Refuse a subscription of a session that watches as much as it may."""
+        if frame.method != SUBSCRIBE:
+            return False
+        serial, uri = frame.session, orjson.loads(frame.params)["uri"]
+        servers = list(self._roster)
+        count = sum(one.watches.count(serial) + one.pool.watches.count(serial) for one in servers)
+        if count < MAX_URIS or any(
+            one.watches.has(uri, serial) or uri in one.pool.watches.uris(serial) for one in servers
+        ):
+            return False
+        sink.on_failure(
+            Overloaded(
+                f"this session watches {count} resources, as many as it may",
+                hint="send resources/unsubscribe for some of them first",
+            )
+        )
+        return True
 
     async def subscribe(self, frame: CallFrame, sink: ReplySink) -> None:
         """Carry out a legacy client's `resources/subscribe` or its opposite."""

@@ -25,6 +25,7 @@ from only1mcp.protocol.jsonrpc import as_string
 from only1mcp.protocol.log_levels import level_of
 from only1mcp.protocol.progress import subscription_tagged
 from only1mcp.protocol.raw_object import with_field
+from only1mcp.protocol.subscriptions import MAX_URIS, UPDATED
 from only1mcp.protocol.task_members import CHANGED
 from only1mcp.proxy.exchange import Answer, Exchange
 from only1mcp.proxy.outbound import client_features
@@ -36,7 +37,6 @@ from only1mcp.routing.router import route_uri
 from only1mcp.sessions.session import Session
 
 MAX_STREAMS = 10_000
-MAX_URIS = 1000
 MAX_HELD = 1000
 ACKNOWLEDGE_S = 1.0
 """How long a subscription waits for servers that have to be told of it first."""
@@ -186,7 +186,7 @@ class Audience:
             del listener.uris[uri]
         elif listener.held is None:
             params = orjson.dumps({"uri": uri})
-            _tell(listener, "notifications/resources/updated", params)
+            _tell(listener, UPDATED, params)
         listener.awaited.discard(uri)
         if not listener.awaited:
             self._acknowledge(listener)
@@ -208,10 +208,17 @@ class Audience:
             self._listeners.discard(listener)
             if listener.timer is not None:
                 listener.timer.cancel()
+            self._unmark(listener)
             for uri, server_id in listener.uris.items():
                 self._watcher.unwatch(server_id, uri, listener.number)
             for server_id, task_id in listener.tasks:
                 self._watcher.unwatch_task(server_id, task_id, listener.number)
+
+    def _unmark(self, listener: _Listener) -> None:
+        """Note that a session has no stream any more, unless it has another."""
+        session = listener.session
+        if session is not None and self._marks.stream(session.serial) == listener.number:
+            self._marks.set_stream(session.serial, session.expires, 0, self._wall())
 
     def rewatch(self) -> None:
         """Tell a new host what the one before it knew."""
@@ -239,7 +246,7 @@ class Audience:
         for listener in self._current(server_id):
             session = listener.session
             if _watches(listener, uri) if session is None else session.serial in serials:
-                _tell(listener, "notifications/resources/updated", params)
+                _tell(listener, UPDATED, params)
 
     def task_changed(self, server_id: str, task_id: str, params: bytes) -> None:
         """Tell who watches a task of 2026-07-28 what its server says of it."""
@@ -339,7 +346,10 @@ def _wanted(envelope: Envelope) -> tuple[frozenset[str], list[str], list[str] | 
             found = [as_string(body[c:d]) for c, d in elements(body, a)]
             named[key] = [text for text in found if text is not None]
     if any(len(some) > MAX_URIS for some in named.values()):
-        raise InvalidParams(f"more than {MAX_URIS} resources or tasks in one subscription")
+        raise InvalidParams(
+            f"more than {MAX_URIS} resources or tasks in one subscription",
+            hint="open another subscription for the rest",
+        )
     return frozenset(kinds), named.get("resourceSubscriptions", []), named.get("taskIds")
 
 

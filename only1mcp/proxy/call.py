@@ -13,6 +13,7 @@ from only1mcp.errors import BackendTimeout, Only1MCPError
 from only1mcp.protocol.client_features import Feature, needed
 from only1mcp.protocol.inbound import Inbound
 from only1mcp.protocol.input_required import url_elicitations, write_input_required
+from only1mcp.protocol.subscriptions import SUBSCRIPTIONS
 from only1mcp.protocol.versions import Era
 from only1mcp.proxy.answer import relay, success
 from only1mcp.proxy.asks import Asks
@@ -31,7 +32,6 @@ from only1mcp.registry.snapshot import Snapshot
 from only1mcp.routing.router import Route
 from only1mcp.sessions.session import Session
 
-HOSTED = frozenset({"resources/subscribe", "resources/unsubscribe"})
 OnAttempt = Callable[[str, str, float], None]
 """Takes a server's id, the metric status of one attempt on it, and its seconds."""
 
@@ -115,7 +115,7 @@ class Call:
         if self._leg is Era.MODERN and self._session is not None and rounds is None:
             self._rounds = Rounds(self, self._session, request, self._means.asks)
         means = self._means
-        is_hosted = request.features or request.own or request.method in HOSTED
+        is_hosted = request.features or request.own or request.method in SUBSCRIPTIONS
         self._sent = request
         backends = means.hosted if is_hosted else means.backends
         cancel = backends[self.server_id].call(request, self)

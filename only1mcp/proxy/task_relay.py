@@ -13,6 +13,7 @@ from only1mcp.protocol.log_levels import level_of
 from only1mcp.protocol.methods import Kind
 from only1mcp.protocol.progress import token_of, with_progress_token
 from only1mcp.protocol.raw_object import without_fields
+from only1mcp.protocol.subscriptions import is_of_session
 from only1mcp.protocol.task_members import (
     CREATED_ID,
     OWN_ID,
@@ -172,7 +173,7 @@ def session_notice(
     """
     params = _params(message)
     method = message.method or ""
-    if method == ELICITED:
+    if method == ELICITED or is_of_session(method):
         body: bytes = message.body
         return body
     if method == "notifications/progress":

@@ -74,6 +74,14 @@ def _own_process(pair: Pair) -> bool:
     return pair.back.transport == "stdio" and not pair.leg_is_modern
 
 
+def _own_process_of_modern(pair: Pair) -> bool:
+    return pair.front.is_modern and _own_process(pair)
+
+
+def _own_process_of_legacy(pair: Pair) -> bool:
+    return not pair.front.is_modern and _own_process(pair)
+
+
 def _before(revision: str) -> Callable[[Pair], bool]:
     return lambda pair: pair.front.revision < revision
 
@@ -95,8 +103,12 @@ NO_STATE = "legacy calls carry no state"
 OWN_STATE = "what a modern server's state is good for, that server says itself"
 NO_CHOICE = "legacy clients cannot choose of which lists they hear"
 OWN_PROCESS = (
-    "a legacy server on stdio runs a process for each client that it may ask; lists and watched "
-    "resources are those of the process that all others share"
+    "a legacy server on stdio runs a process for each client that it may ask; lists are those of "
+    "processes that serve nobody, and modern clients watch resources of the one that others share"
+)
+OTHER_PROCESS = (
+    "on stdio a legacy client that can be asked watches the process that is its own: what others "
+    "do in theirs does not happen there"
 )
 NO_SERVER_PING = "2026-07-28 has no requests of servers, so no ping either"
 NO_COMPLETE = "a server of 2026-07-28 has no notification that a URL was dealt with"
@@ -162,7 +174,8 @@ GAPS: tuple[Gap, ...] = (
     Gap("state of another call", _legacy_front, NO_STATE),
     Gap("state of another call", _modern_throughout, OWN_STATE),
     Gap("changed lists on an own connection", _own_process, OWN_PROCESS),
-    Gap("updated resources on an own connection", _own_process, OWN_PROCESS),
+    Gap("updated resources on an own connection", _own_process_of_modern, OWN_PROCESS),
+    Gap("updated resources for who can be asked", _own_process_of_legacy, OTHER_PROCESS),
     Gap("ping of the server", _modern_leg, NO_SERVER_PING),
     Gap("ping of the server on a shared connection", _modern_leg, NO_SERVER_PING),
     Gap("ping of the server on a shared connection", _asks_on_get, UNHEARD),

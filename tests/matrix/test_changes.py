@@ -113,14 +113,16 @@ async def watch(client: Client, uri: str) -> Stop:
 def upstream(pair: Pair, stage: Stage, uri: str) -> list[bool]:
     """Return whether the server was told to watch a resource, each time that it was told."""
     told: list[bool] = []
+    listened = False
     for row in stage.of(pair).rows:
         if row["kind"] == "message" and uri in row["raw"]:
             if row["method"] in ("resources/subscribe", "resources/unsubscribe"):
                 told.append(row["method"] == "resources/subscribe")
         elif row["kind"] == "listen":
             is_watched = uri in row["wanted"].get("resourceSubscriptions", ())
-            if is_watched is not (told[-1:] == [True]):
+            if is_watched is not listened:
                 told.append(is_watched)
+            listened = is_watched
     return told
 
 
@@ -163,7 +165,7 @@ async def test_whoever_watches_a_resource_hears_of_its_updates(pair: Pair, stage
 
 @everywhere("updated resources for who can be asked")
 async def test_a_client_that_can_be_asked_hears_of_updates_too(pair: Pair, stage: Stage) -> None:
-    """Although it has a connection of its own, on which it may not watch."""
+    """Although it may have a connection of its own, and others cause them on theirs."""
     client, actor = await stage.client(pair.front), await stage.client(pair.front, bare=True)
     uri = pair.uri(f"items/{stage.nonce()}")
     stop = await watch(client, uri)

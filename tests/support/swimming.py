@@ -7,7 +7,9 @@ from contextlib import asynccontextmanager
 from only1mcp._speedups import Envelope, scan
 from only1mcp.backends.call import Cancel, Outgoing, ReplySink
 from only1mcp.backends.handshake import Hello
-from only1mcp.host.pool import Pool, Tell, untold
+from only1mcp.host.member import Tell, untold, unturned
+from only1mcp.host.pool import Pool
+from only1mcp.host.status import Observer
 from only1mcp.protocol.client_features import Feature
 from only1mcp.protocol.versions import Era
 from only1mcp.tasks import Tasks
@@ -23,6 +25,7 @@ class FakeMember:
         self.features = features
         self.ended = False
         self.tell: Tell = untold
+        self.turned = unturned
         self.pid = pid
         self.calls: list[tuple[Outgoing, ReplySink]] = []
         self.cancelled = 0
@@ -78,7 +81,13 @@ class Swimming:
         self.members: list[FakeMember] = []
         self.said: list[tuple[str, int, Envelope]] = []
         self.tasks = Tasks()
-        self.pool = Pool("srv", self._make, limit, self.tasks, self._on_said)
+        self.listening: set[int] = set()
+        self.changed: list[tuple[str, int, str | None]] = []
+        observer = Observer(
+            on_said=self._on_said, on_own_lists=self._on_own_lists,
+            is_listening=self.listening.__contains__,
+        )  # fmt: skip
+        self.pool = Pool("srv", self._make, limit, self.tasks, observer)
 
     def _make(self, features: Feature) -> FakeMember:
         member = FakeMember(features, 100 + len(self.members))
@@ -87,6 +96,10 @@ class Swimming:
 
     def _on_said(self, server_id: str, serial: int, message: Envelope) -> None:
         self.said.append((server_id, serial, message))
+
+    def _on_own_lists(self, server_id: str, serial: int, member: object, message: Envelope) -> None:
+        del member
+        self.changed.append((server_id, serial, message.method))
 
     def call(
         self, session: int = 0, features: Feature = Feature.ELICIT_FORM, **more: object

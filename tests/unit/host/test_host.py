@@ -13,6 +13,7 @@ import pytest
 
 from only1mcp.config.loader import load_text
 from only1mcp.health.manager import HealthReporter
+from only1mcp.host import watching
 from only1mcp.host.host import Host
 from only1mcp.links.frames import Kind
 from only1mcp.links.link import Link, connect, serve
@@ -260,6 +261,31 @@ async def test_a_watched_resource_is_told_of_to_all_workers(
             assert json.loads(event["params"]) == {"uri": "r://1"}
         assert caplog.text.count("stderr: subscribed r://1") == 1
         assert subject.remembered == 0
+
+
+@on_loop
+async def test_a_session_watches_only_so_many_resources(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a shared connection and on its own together; what it watches it may ask for again."""
+    monkeypatch.setattr(watching, "MAX_URIS", 3)
+    async with hosted() as subject:
+        worker = await subject.worker()
+        await worker.event("settled")
+
+        async def ask(token: int, uri: str, kind: Kind, features: int = 0) -> Any:
+            params = json.dumps({"uri": uri}).encode()
+            frame = CallFrame("srv", "resources/subscribe", params, "legacy", features, 7)
+            worker.send(Kind.CALL, token, frame.encode())
+            return await worker.got(kind, token)
+
+        await ask(1, "r://1", Kind.REPLY)
+        await ask(2, "r://2", Kind.REPLY)
+        await ask(3, "r://3", Kind.REPLY, FORM)
+        for token, features in ((4, 0), (5, FORM)):
+            refused = await ask(token, "r://4", Kind.FAILED, features)
+            assert "this session watches 3 resources" in str(refused)
+            assert "resources/unsubscribe" in refused.hint
+        await ask(6, "r://1", Kind.REPLY)
+        await ask(7, "r://3", Kind.REPLY, FORM)
 
 
 @on_loop

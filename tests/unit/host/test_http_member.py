@@ -34,9 +34,12 @@ class Site:
         self.asked: list[str] = []
         self.told: list[Any] = []
         """The answers to what it asked, and cancellations."""
-        self.said: asyncio.Queue[bytes] = asyncio.Queue()
+        self.said: asyncio.Queue[bytes | None] = asyncio.Queue()
+        """None ends the stream."""
+        self.said_on_call: list[dict[str, Any]] = []
         self.answers = asyncio.Event()
-        self._session = session
+        self.session = session
+        """The one that it knows."""
 
     def say(self, **message: Any) -> None:
         """Say something on the stream."""
@@ -44,11 +47,14 @@ class Site:
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
         """Answer one HTTP request."""
+        message = json.loads(await request.read() or b"{}")
+        headers = {} if self.session is None else {"Mcp-Session-Id": self.session}
+        opens = message.get("method") == "initialize"
+        if not opens and request.headers.get("Mcp-Session-Id") != self.session:
+            return web.Response(status=404)
         if request.method == "GET":
             return await self._stream(request)
-        message = json.loads(await request.read() or b"{}")
-        headers = {} if self._session is None else {"Mcp-Session-Id": self._session}
-        if message.get("method") == "initialize":
+        if opens:
             body = {"jsonrpc": "2.0", "id": message["id"], "result": HELLO}
             return web.json_response(body, headers=headers)
         if "method" not in message or message["method"] == "notifications/cancelled":
@@ -57,13 +63,19 @@ class Site:
             return web.Response(status=202)
         self.asked.append(message["method"])
         await self.answers.wait()
-        return web.json_response({"jsonrpc": "2.0", "id": message["id"], "result": {"tasks": [1]}})
+        answer = {"jsonrpc": "2.0", "id": message["id"], "result": {"tasks": [1]}}
+        if not self.said_on_call:
+            return web.json_response(answer)
+        events = [*({"jsonrpc": "2.0", **one} for one in self.said_on_call), answer]
+        text = "".join(f"data: {json.dumps(one)}\n\n" for one in events)
+        return web.Response(text=text, content_type="text/event-stream")
 
     async def _stream(self, request: web.BaseRequest) -> web.StreamResponse:
         response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
         await response.prepare(request)
-        while True:
-            await response.write(await self.said.get())
+        while (said := await self.said.get()) is not None:
+            await response.write(said)
+        return response
 
 
 class Subject:
@@ -73,7 +85,12 @@ class Subject:
         self.site = site
         self.member = member
         self.told: list[str | None] = []
+        self.turns = 0
         member.tell = lambda message: self.told.append(message.method)
+        member.turned = self._turn
+
+    def _turn(self) -> None:
+        self.turns += 1
 
     def call(self, outgoing: Outgoing) -> Sink:
         """Send a request."""
@@ -206,3 +223,34 @@ async def test_a_session_goes_on_with_the_next_instance_when_its_own_is_gone() -
             await member.stop()
     await tasks.cancel_all()
     await client.close()
+
+
+@on_loop
+async def test_what_is_about_the_session_is_told_whatever_stream_it_comes_on() -> None:
+    """Updates and changed lists on the stream of a call are no part of that call."""
+    async with session() as subject:
+        sink = subject.call(Outgoing("tools/call", b"{}", Era.LEGACY))
+        await subject.reached("tools/call")
+        subject.site.said_on_call = [
+            {"method": "notifications/resources/updated", "params": {"uri": "a://1"}},
+            {"method": "notifications/tools/list_changed"},
+            {"method": "notifications/message", "params": {"level": "info", "data": 1}},
+        ]
+        subject.site.answers.set()
+        await eventually(lambda: sink.heard, "the answer")
+        assert subject.told == ["notifications/resources/updated",
+                                "notifications/tools/list_changed"]  # fmt: skip
+        assert sink.methods == ["notifications/message"]
+
+
+@on_loop
+async def test_a_session_that_the_server_forgot_is_told_of_as_another_one() -> None:
+    """What was asked of it before is lost; the first session is nobody's successor."""
+    async with session() as subject:
+        subject.site.answers.set()
+        sink = subject.call(LIST)
+        await eventually(lambda: sink.heard, "the answer")
+        assert subject.turns == 0
+        subject.site.session = "s2"
+        subject.site.said.put_nowait(None)
+        await eventually(lambda: subject.turns == 1, "the other session")

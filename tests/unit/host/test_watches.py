@@ -102,3 +102,18 @@ def test_it_is_said_exactly_when_the_first_comes_and_when_the_last_has_gone(
                 upstream.remove(uri)
         assert upstream == {uri for uri, holders in expected.items() if holders}
         assert set(subject.uris) == upstream
+
+
+def test_each_holder_s_resources_are_counted() -> None:
+    """Whatever comes twice, or goes that never was."""
+    subject, heir = Watches(), Watches()
+    for uri in ("r://1", "r://1", "r://2"):
+        subject.add(uri, 7)
+    subject.add("r://1", 8)
+    heir.inherit(subject)
+    assert (heir.count(7), heir.count(8), heir.count(9)) == (2, 1, 0)
+    assert [subject.has(uri, 8) for uri in ("r://1", "r://2", "r://3")] == [True, False, False]
+    subject.remove("r://2", 7)
+    subject.remove("r://2", 7)
+    subject.drop({8})
+    assert (subject.count(7), subject.count(8)) == (1, 0)

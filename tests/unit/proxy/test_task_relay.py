@@ -207,7 +207,7 @@ def notice(desk: CoreDesk, method: str, params: dict[str, Any], level: int = 0) 
 
 @on_loop
 async def test_a_session_hears_of_its_tasks_while_no_call_is_under_way() -> None:
-    """Their status, log messages at its level, URLs that are done, and nothing else."""
+    """Their status, log messages at its level, URLs that are done, and what has changed."""
     desk = CoreDesk()
     assert notice(desk, STATUS, {"taskId": "t1", "x": 1}) == {"taskId": desk.ours, "x": 1}
     related = {"level": "info", "_meta": {RELATED: {"taskId": "t1"}}}
@@ -217,7 +217,10 @@ async def test_a_session_hears_of_its_tasks_while_no_call_is_under_way() -> None
     own = {"level": "info", "data": 2.0}
     assert notice(desk, "notifications/message", own) == own
     assert notice(desk, "notifications/message", own, level=4) is None
-    assert notice(desk, "notifications/tools/list_changed", {}) is None
+    assert notice(desk, "notifications/tools/list_changed", {}) == {}
+    updated = {"uri": "a://1", "x": 2.0}
+    assert notice(desk, "notifications/resources/updated", updated) == updated
+    assert notice(desk, "notifications/other", {}) is None
     done = {"elicitationId": "theirs"}
     assert notice(desk, "notifications/elicitation/complete", done) == done
 

@@ -1,0 +1,178 @@
+"""What clients watch on the connections that are theirs alone.
+
+A legacy server that keeps its subscriptions by session tells of an update on the session that has
+subscribed. So a client with a connection of its own watches there and hears of what happens there.
+What it watches outlasts the connection: the next one is asked for it again.
+"""
+
+import logging
+import time
+from dataclasses import dataclass, field
+
+import orjson
+
+from only1mcp._speedups import Envelope, scan
+from only1mcp.backends.call import FutureSink, Outgoing, ReplySink, Respond
+from only1mcp.backends.handshake import own_request
+from only1mcp.errors import Only1MCPError
+from only1mcp.host.member import Member, Tell
+from only1mcp.protocol import jsonrpc
+from only1mcp.protocol.client_features import Feature
+from only1mcp.protocol.jsonrpc import as_string
+from only1mcp.protocol.raw_object import fields
+from only1mcp.protocol.subscriptions import SUBSCRIBE, UPDATED
+from only1mcp.protocol.translate import write_object
+from only1mcp.protocol.versions import Era
+from only1mcp.resilience.restart_policy import RestartPolicy
+
+_log = logging.getLogger(__name__)
+ANSWER_S = 30.0
+"""How long a server may take to say that it tells of a resource."""
+MAX_SESSIONS = 10_000
+"""Beyond that the oldest are forgotten: clients may leave without a word."""
+_FIRST_S, _LONGEST_S = 1.0, 60.0
+
+
+def _policy() -> RestartPolicy:
+    return RestartPolicy(first_s=_FIRST_S, longest_s=_LONGEST_S, park_after=1_000_000)
+
+
+@dataclass(slots=True)
+class Watching:
+    """What one session watches."""
+
+    features: Feature
+    uris: dict[str, None] = field(default_factory=dict)
+    policy: RestartPolicy = field(default_factory=_policy)
+    """When its connection is made again, if that ends by itself."""
+
+
+class OwnWatches:
+    """The watched resources of one server, by session."""
+
+    def __init__(self) -> None:
+        self._of: dict[int, Watching] = {}
+
+    def inherit(self, other: "OwnWatches") -> None:
+        """Go on with what sessions watch at another one."""
+        for serial, watching in other._of.items():
+            known = self._of.setdefault(serial, Watching(watching.features))
+            known.uris |= watching.uris
+
+    def __contains__(self, serial: object) -> bool:
+        return serial in self._of
+
+    @property
+    def serials(self) -> list[int]:
+        """All sessions that watch something."""
+        return list(self._of)
+
+    @property
+    def all(self) -> set[str]:
+        """The resources of all sessions."""
+        return {uri for watching in self._of.values() for uri in watching.uris}
+
+    def get(self, serial: int) -> Watching | None:
+        """Return what a session watches; None for nothing."""
+        return self._of.get(serial)
+
+    def uris(self, serial: int) -> list[str]:
+        """Return the resources that a session watches."""
+        watching = self._of.get(serial)
+        return [] if watching is None else list(watching.uris)
+
+    def count(self, serial: int) -> int:
+        """Return how many resources a session watches."""
+        return len(self.uris(serial))
+
+    def hears(self, serial: int, update: Envelope) -> bool:
+        """Say whether a session watches what was updated, or what that is a part of."""
+        params = fields(update.body[update.params_start : update.params_end])
+        uri = as_string(params.get("uri", b""))
+        return uri is not None and any(map(uri.startswith, self.uris(serial)))
+
+    def add(self, serial: int, features: Feature, uri: str) -> bool:
+        """Note what a session watches; says whether that is new."""
+        watching = self._of.get(serial)
+        if watching is None:
+            while len(self._of) >= MAX_SESSIONS:
+                del self._of[next(iter(self._of))]
+            watching = self._of[serial] = Watching(features)
+        is_new = uri not in watching.uris
+        watching.uris[uri] = None
+        return is_new
+
+    def remove(self, serial: int, uri: str) -> None:
+        """Forget what a session watches no more."""
+        watching = self._of.get(serial)
+        if watching is not None:
+            watching.uris.pop(uri, None)
+            if not watching.uris:
+                del self._of[serial]
+
+    def drop(self, serial: int) -> None:
+        """Forget a session that was ended."""
+        self._of.pop(serial, None)
+
+    def noting(self, outgoing: Outgoing, sink: ReplySink) -> ReplySink:
+        """Note a client's request to watch a resource, or no longer; returns who hears of its end.
+
+        It counts from now on: its connection may turn into another before the answer is there.
+        """
+        uri, serial = str(orjson.loads(outgoing.params)["uri"]), outgoing.session
+        if outgoing.method != SUBSCRIBE:
+            self.remove(serial, uri)
+            return sink
+        if not self.add(serial, outgoing.features, uri):
+            return sink
+        return _Noted(sink, self, serial, uri)
+
+
+@dataclass(eq=False, frozen=True, slots=True)
+class _Noted:
+    """Takes back what a server refuses to tell of."""
+
+    sink: ReplySink
+    watches: OwnWatches
+    serial: int
+    uri: str
+
+    def on_message(self, message: Envelope) -> None:
+        self.sink.on_message(message)
+
+    def on_request(self, message: Envelope, respond: Respond) -> None:
+        self.sink.on_request(message, respond)
+
+    def on_reply(self, reply: Envelope) -> None:
+        if not reply.result_end:
+            self.watches.remove(self.serial, self.uri)
+        self.sink.on_reply(reply)
+
+    def on_failure(self, error: Only1MCPError) -> None:
+        self.watches.remove(self.serial, self.uri)
+        self.sink.on_failure(error)
+
+
+async def renew(
+    watches: OwnWatches, serial: int, uris: list[str], member: Member, tell: Tell
+) -> None:
+    """Have a connection that is new watch what a session watches; all that may have been missed."""
+    for uri in uris:
+        params = write_object([("uri", orjson.dumps(uri))])
+        sink = FutureSink()
+        cancel = member.call(
+            own_request(SUBSCRIBE, Era.LEGACY, (("uri", orjson.dumps(uri)),)), sink
+        )
+        try:
+            reply = await sink.wait(ANSWER_S)
+        except (Only1MCPError, TimeoutError) as error:
+            cancel()
+            _log.info("not watched yet: %r", error)
+            return
+        if reply.result_end:
+            tell(scan(jsonrpc.notification(UPDATED, params)))
+        else:
+            watches.remove(serial, uri)
+    watching = watches.get(serial)
+    if watching is not None:
+        watching.policy.started(time.monotonic())
