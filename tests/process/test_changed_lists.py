@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support import varied_child
+from tests.support import stdio_child, varied_child
 from tests.support.event_client import EventStream
 from tests.support.gateway import Gateway
 from tests.support.mcp_client import McpClient
@@ -61,3 +61,31 @@ def test_a_server_that_starts_late_is_announced(offer: Path) -> None:
             (offer / "late").unlink()
             stream.until(CHANGED)
             assert client.tools() == ["v__tell"]
+
+
+def test_a_list_that_changes_on_a_client_s_own_connection_is_looked_at_again(offer: Path) -> None:
+    """The server says so there, and to nobody else."""
+    with running(offer) as gateway, McpClient(gateway.port) as client:
+        gateway.wait_up("v")
+        client.initialize(elicitation={})
+        assert client.tools() == ["v__tell", "v__ask"]
+        with EventStream(gateway.port, str(client.session)) as stream:
+            (offer / "asked").write_text("ask more")
+            client.call("v__tell")
+            stream.until(CHANGED)
+            assert client.tools() == ["v__tell", "v__ask", "v__more"]
+
+
+def test_a_list_that_is_another_on_one_connection_alone_is_told_of_there() -> None:
+    """A process of a client's own may have tools that no other has: its client hears each time."""
+    config = {
+        "stdio": {"allowed_commands": [sys.executable]},
+        "servers": [{"id": "srv", "command": sys.executable, "args": [stdio_child.__file__]}],
+    }
+    with Gateway(config) as gateway, McpClient(gateway.port) as client:
+        client.initialize(elicitation={})
+        with EventStream(gateway.port, str(client.session)) as stream:
+            for _ in range(2):
+                client.call("srv__grow")
+                stream.until(CHANGED)
+        assert "srv__grown-4" not in client.tools()

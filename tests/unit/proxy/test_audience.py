@@ -208,6 +208,7 @@ async def test_a_subscription_is_bounded(monkeypatch: pytest.MonkeyPatch) -> Non
     watched = len(desk.watcher.watched)
     told = listen(desk, resourceSubscriptions=["r://1", "r://2", "s://1"])
     assert (told.only.status, told.message["error"]["code"]) == (400, -32602)
+    assert "hint: open another subscription" in told.message["error"]["message"]
     assert len(desk.watcher.watched) == watched
 
 
@@ -321,6 +322,21 @@ async def test_a_stream_that_is_left_hears_nothing_more() -> None:
     desk.audience.changed(KINDS)
     update(desk, "r://1", session.serial)
     assert told.messages == []
+
+
+@on_loop
+async def test_whether_a_session_listens_is_known_to_all_processes() -> None:
+    """Its newest stream counts; the end of an older one changes nothing."""
+    desk = make_desk()
+    session = desk.session()
+    opened = desk.opened(session)
+    old = desk.audience.follow(opened, Told())
+    new = desk.audience.follow(opened, Told())
+    number = desk.marks.stream(opened.serial)
+    old()
+    assert desk.marks.stream(opened.serial) == number != 0
+    new()
+    assert desk.marks.stream(opened.serial) == 0
 
 
 @on_loop
