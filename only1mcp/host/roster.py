@@ -92,7 +92,6 @@ class Roster:
             new.append(made)
             if known is not None:
                 made.watches.inherit(known.watches)
-                made.pool.watches.inherit(known.pool.watches)
                 self._dismiss(known, partial(self._has_started, server.id))
         for removed in old.values():
             self._dismiss(removed, confirmed)
@@ -144,6 +143,7 @@ class Roster:
                 self._desk.retire(session)
         current = self._current.get(server_id)
         if current is not None:
+            current.pool.watches.inherit(server.pool.watches)
             current.pool.resume()
         await until(lambda: not server.busy, server.server.timeout_s, _LOOK_S)
         await server.stop()

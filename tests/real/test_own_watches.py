@@ -156,6 +156,20 @@ def test_a_server_that_was_restarted_is_asked_again_to_tell(transport: str) -> N
         assert client.heard() == ONE
 
 
+def test_a_server_that_was_changed_is_asked_again_to_tell() -> None:
+    """A reload starts another process for each client that watches; its client need do nothing."""
+    with scene("stdio") as stage:
+        client = stage.client()
+        process = stage.process_of(client, ONE)
+        server = node_server("srv", "server-everything", "stdio", CHANGED="yes")
+        stage.gateway.configure({"stdio": {"allowed_commands": ALLOWED}, "servers": [server]})
+        stage.gateway.command("reload", "--json", "--port", str(stage.gateway.port))
+        assert client.heard() == ONE
+        client.toggle()
+        assert client.heard() == ONE
+        wait_until(lambda: process not in stage.processes(), "the process before is gone")
+
+
 def test_nothing_stays_behind_when_a_client_ends() -> None:
     """Its process ends, and is not made again for what it watched."""
     with scene("stdio") as stage:
