@@ -70,17 +70,11 @@ class Host:
         self._asked: dict[tuple[Link, int], dict[int, Respond]] = {}
         """Questions of servers that callers are yet to answer, by their number."""
         self._variants = Variants(self._on_variant)
-        self._staleness = Staleness(
-            CacheEpochs(context.shared.memory, context.shared.ended_lock), lambda: self._index,
-            self._watched,
-        )  # fmt: skip
-        marks = SessionMarks(context.shared.memory, context.shared.ended_lock)
-        observer = Observer(
-            self._on_status, self._on_catalogue, self._on_updated, self._on_logged, self._on_task,
-            self._on_said, self._staleness.lists_changed, self._on_own_lists,
-            lambda serial: marks.stream(serial) != 0,
-        )  # fmt: skip
         memory, lock = context.shared.memory, context.shared.ended_lock
+        self._staleness = Staleness(
+            CacheEpochs(memory, lock), lambda: self._index, self._watched
+        )  # fmt: skip
+        observer = self._make_observer(SessionMarks(memory, lock))
         table = InstanceTable(memory, lock)
         self.desk = SessionDesk(MessageIds(memory, lock).take, self._links)
         self._roster = Roster(observer, self._tasks, self._client, table.known, self.desk)
@@ -100,6 +94,13 @@ class Host:
         self.lane = LaneDesk(self._forwarder)
         if not self._unsettled:
             self._settled.set()
+
+    def _make_observer(self, marks: SessionMarks) -> Observer:
+        return Observer(
+            self._on_status, self._on_catalogue, self._on_updated, self._on_logged, self._on_task,
+            self._on_said, self._staleness.lists_changed, self._on_own_lists,
+            lambda serial: marks.stream(serial) != 0,
+        )  # fmt: skip
 
     def start(self) -> None:
         """Start all servers, at the same time."""

@@ -28,8 +28,8 @@ from only1mcp.resilience.restart_policy import RestartPolicy
 _log = logging.getLogger(__name__)
 ANSWER_S = 30.0
 """How long a server may take to say that it tells of a resource."""
-MAX_SESSIONS = 10_000
-"""Beyond that the oldest are forgotten: clients may leave without a word."""
+MAX_SESSIONS, MAX_WATCHED = 10_000, 100_000
+"""Beyond that the oldest sessions are forgotten: clients may leave without a word."""
 _FIRST_S, _LONGEST_S = 1.0, 60.0
 
 
@@ -52,12 +52,13 @@ class OwnWatches:
 
     def __init__(self) -> None:
         self._of: dict[int, Watching] = {}
+        self._count = 0
 
     def inherit(self, other: "OwnWatches") -> None:
         """Go on with what sessions watch at another one."""
         for serial, watching in other._of.items():
-            known = self._of.setdefault(serial, Watching(watching.features))
-            known.uris |= watching.uris
+            for uri in watching.uris:
+                self.add(serial, watching.features, uri)
 
     def __contains__(self, serial: object) -> bool:
         return serial in self._of
@@ -93,26 +94,28 @@ class OwnWatches:
 
     def add(self, serial: int, features: Feature, uri: str) -> bool:
         """Note what a session watches; says whether that is new."""
-        watching = self._of.get(serial)
-        if watching is None:
-            while len(self._of) >= MAX_SESSIONS:
-                del self._of[next(iter(self._of))]
-            watching = self._of[serial] = Watching(features)
-        is_new = uri not in watching.uris
+        watching = self._of.setdefault(serial, Watching(features))
+        if uri in watching.uris:
+            return False
         watching.uris[uri] = None
-        return is_new
+        self._count += 1
+        while len(self._of) > MAX_SESSIONS or (self._count > MAX_WATCHED and len(self._of) > 1):
+            self.drop(next(one for one in self._of if one != serial))
+        return True
 
     def remove(self, serial: int, uri: str) -> None:
         """Forget what a session watches no more."""
         watching = self._of.get(serial)
-        if watching is not None:
-            watching.uris.pop(uri, None)
+        if watching is not None and uri in watching.uris:
+            del watching.uris[uri]
+            self._count -= 1
             if not watching.uris:
                 del self._of[serial]
 
     def drop(self, serial: int) -> None:
         """Forget a session that was ended."""
-        self._of.pop(serial, None)
+        watching = self._of.pop(serial, None)
+        self._count -= 0 if watching is None else len(watching.uris)
 
     def noting(self, outgoing: Outgoing, sink: ReplySink) -> ReplySink:
         """Note a client's request to watch a resource, or no longer; returns who hears of its end.

@@ -43,7 +43,7 @@ from only1mcp.proxy.outbound import check_headers, choose_leg, client_features
 from only1mcp.proxy.parking import gone
 from only1mcp.proxy.peers import Peers
 from only1mcp.proxy.replay import Replays
-from only1mcp.proxy.states import STATE
+from only1mcp.proxy.states import PREFIX, STATE
 from only1mcp.proxy.task_list import TaskList
 from only1mcp.proxy.task_routing import route_task, runs_as_task
 from only1mcp.registry.edition import Edition
@@ -277,10 +277,12 @@ class Pipeline:
             check_headers(inbound, way, journey.request.params)
         retry = _retry(inbound)
         if retry is not None and retry.state is not None:
-            if choose_leg(inbound.era, way.server_ids[0], snapshot) is Era.LEGACY:
+            if not retry.state.startswith(PREFIX):
                 return self._continue(journey, inbound, retry)
             states = self._parts.means.states
             inbound, server_id = states.returned(inbound, retry.state, way.server_ids)
+            if choose_leg(inbound.era, server_id, snapshot) is Era.LEGACY:
+                raise gone()
             way = self._way(inbound, session, snapshot)
             way.server_ids = (server_id,)
         cache, who = self._parts.cache if retry is None else None, journey.request.principal

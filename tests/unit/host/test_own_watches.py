@@ -213,3 +213,10 @@ def test_the_oldest_sessions_are_forgotten_before_there_are_too_many(
     assert not subject.add(3, FORM, "a://1")
     assert subject.serials == [2, 3]
     assert (subject.count(1), subject.count(3)) == (0, 1)
+    monkeypatch.setattr(own_watches, "MAX_WATCHED", 3)
+    for uri in ("a://2", "a://2", "a://3", "a://4"):
+        subject.add(3, FORM, uri)
+    subject.remove(3, "a://4")
+    assert (subject.serials, subject.all) == ([3], {"a://1", "a://2", "a://3"})
+    subject.drop(3)
+    assert (subject.add(4, FORM, "a://1"), subject.serials) == (True, [4])

@@ -7,6 +7,7 @@ import pytest
 
 from only1mcp.auth.access import Access
 from only1mcp.auth.principal import Key, Principal
+from only1mcp.protocol.versions import Era
 from only1mcp.proxy.exchange import Request
 from only1mcp.proxy.states import PREFIX
 from tests.support.asking import ACCEPTED, FORM, META
@@ -120,6 +121,16 @@ async def test_the_state_of_one_server_is_refused_for_another() -> None:
     state = call.begin()
     assert "requestState is not valid" in refused(call.send(tool="b__x", **bring(state)))
     assert call.desk.backends["b"].calls == []
+
+
+@on_loop
+async def test_a_state_is_of_no_use_when_its_server_speaks_the_older_era_now() -> None:
+    """The call is not begun anew: its client believes that it goes on."""
+    call = Stateful()
+    state = call.begin()
+    call.desk.edition.update(catalogue("a", tools="x", eras=frozenset({Era.LEGACY})))
+    assert "has ended" in refused(call.send(**bring(state)))
+    assert len(call.desk.backends["a"].calls) == 1
 
 
 @on_loop
