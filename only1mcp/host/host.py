@@ -74,10 +74,11 @@ class Host:
         self._staleness = Staleness(
             CacheEpochs(memory, lock), lambda: self._index, self._watched
         )  # fmt: skip
-        observer = self._make_observer(SessionMarks(memory, lock))
-        table = InstanceTable(memory, lock)
         self.desk = SessionDesk(MessageIds(memory, lock).take, self._links)
-        self._roster = Roster(observer, self._tasks, self._client, table.known, self.desk)
+        self._roster = Roster(
+            self._make_observer(SessionMarks(memory, lock)), self._tasks, self._client,
+            InstanceTable(memory, lock).known, self.desk,
+        )  # fmt: skip
         self._own_lists = OwnLists(
             self._roster, self._variants, self._known, self._on_said, self._tasks
         )
