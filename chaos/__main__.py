@@ -5,12 +5,12 @@ import json
 import sys
 from pathlib import Path
 
-from chaos import changes, clients, processes, servers
+from chaos import changes, clients, processes, servers, upgrades
 from chaos.scenario import Findings, Scenario
 
 SCENARIOS: dict[str, Scenario] = {
     scenario.name: scenario
-    for module in (processes, servers, clients, changes)
+    for module in (processes, servers, clients, changes, upgrades)
     for scenario in module.SCENARIOS
 }
 _PAGE = """\

@@ -151,7 +151,8 @@ cdef class Lane:
         cdef Front front
         for front in list(self.fronts):
             if not front.is_busy and front.transport is not None and front.pending is None:
-                front.transport.close()
+                if not self.helper.has_unread(front):
+                    front.transport.close()
 
     def sweep(self, double idle_s):
         """Close connections on which nothing has come for long."""

@@ -14,7 +14,6 @@ from only1mcp.cli.banner import announce
 from only1mcp.cli.gateway import find_instance
 from only1mcp.cli.keys import KEY_VARIABLE, key_option, read_key
 from only1mcp.cli.output import (
-    CONFLICT,
     UNEXPECTED,
     USAGE,
     Failure,
@@ -30,8 +29,8 @@ from only1mcp.config.isolated import load_isolated
 from only1mcp.config.problems import ConfigInvalid
 from only1mcp.config.settings import Settings
 from only1mcp.config.sight import look
-from only1mcp.links.runtime_dir import AlreadyRunning, RuntimeDir, for_port
 from only1mcp.process.context import Shared, Source
+from only1mcp.supervisor.handover import Handover, HandoverRefused
 
 _POLL_S = 0.05
 _VARIABLES = {
@@ -64,6 +63,7 @@ def start_command(
     Without a configuration it runs a demonstration with bundled servers. With --stdio it serves the
     client that started it, on a port of its own unless --port is given.
     """
+    handover = _handover()
     if demo and no_demo:
         raise click.UsageError("--demo and --no-demo exclude each other")
     if stdio and options["port"] is None:
@@ -76,7 +76,7 @@ def start_command(
     source = Source(path, environment, seen=None if path is None else look(path))
     settings = _load(path, environment, options)
     if not stdio:
-        raise SystemExit(_run(settings, source, announce))
+        raise SystemExit(_run(settings, source, announce, handover))
     from only1mcp.cli.stdio import serve
 
     if settings.keys and key is None:
@@ -84,7 +84,19 @@ def start_command(
             "NO_KEY", "the configuration asks for a key", f"set {KEY_VARIABLE}, or --key-file",
             exit_code=USAGE,
         )  # fmt: skip
-    raise SystemExit(serve(lambda on_ready: _run(settings, source, on_ready), key))
+
+    def run(on_ready: Callable[[Shared], int]) -> int:
+        return _run(settings, source, on_ready, is_private=True)
+
+    raise SystemExit(serve(run, key))
+
+
+def _handover() -> Handover | None:
+    """Return what another gateway leaves us, whose place we are to take."""
+    try:
+        return Handover.take(os.environ)
+    except HandoverRefused as error:
+        raise Failure("HANDOVER", str(error)) from None
 
 
 def _environment(options: Mapping[str, str | int | bool | None]) -> dict[str, str]:
@@ -118,35 +130,25 @@ def _load(
         raise invalid(ConfigInvalid(problems)) from None
 
 
-def _run(settings: Settings, source: Source, on_ready: Callable[[Shared], int]) -> int:
+def _run(
+    settings: Settings, source: Source, on_ready: Callable[[Shared], int],
+    handover: Handover | None = None, *, is_private: bool = False,
+) -> int:  # fmt: skip
     """Become the supervisor; returns the exit code."""
+    from only1mcp.cli.place import take_place
     from only1mcp.observability.logs import setup_logging
-    from only1mcp.supervisor.listeners import PortBusy, open_listeners
     from only1mcp.supervisor.supervisor import Supervisor
 
     setup_logging(settings.log_level, settings.log_format, "supervisor")
     is_passing = settings.port == 0  # hardly anybody will be on that port again
-    try:
-        listeners = open_listeners(settings.host, settings.port, settings.workers)
-        demo = open_listeners("127.0.0.1", 0, 1)[0] if source.path is None else None
-    except PortBusy as error:
-        raise Failure(
-            "PORT_BUSY", str(error.strerror), "stop it, or choose another port: --port 0",
-            exit_code=CONFLICT,
-        ) from None  # fmt: skip
-    except OSError as error:
-        raise Failure("CANNOT_LISTEN", f"cannot listen on {settings.host}: {error}") from None
-    port = listeners[0].getsockname()[1]
-    directory, lock = _claim(port)
-    directory.clear()
-    finish = _finisher(demo)
-    settings = finish(replace(settings, port=port))
+    holdings = take_place(settings, handover, with_demo=source.path is None, is_private=is_private)
+    finish = _finisher(holdings.demo)
+    settings = finish(replace(settings, port=holdings.port))
     source = replace(source, finish=finish)
-    supervisor = Supervisor(settings, listeners, demo, directory, source, on_ready)
-    code = 128 + supervisor.run()
-    if is_passing:
-        directory.remove()
-    os.close(lock)
+    supervisor = Supervisor(settings, holdings, source, on_ready)
+    code = supervisor.run()
+    if is_passing and not supervisor.has_handed_over:
+        holdings.runtime_dir.remove()
     return code
 
 
@@ -158,20 +160,6 @@ def _finisher(demo: socket.socket | None) -> Callable[[Settings], Settings]:
 
     port = demo.getsockname()[1]
     return lambda settings: with_demo(settings, port)
-
-
-def _claim(port: int) -> tuple[RuntimeDir, int]:
-    directory = for_port(port)
-    try:
-        return directory, directory.create()
-    except AlreadyRunning as error:
-        raise Failure(
-            "ALREADY_RUNNING", str(error), "stop it: only1mcp stop", exit_code=CONFLICT
-        ) from None
-    except OSError as error:
-        raise Failure(
-            "RUNTIME_DIR", str(error), "set ONLY1MCP_RUNTIME_DIR to a directory of yours, in /run"
-        ) from None
 
 
 @click.command("stop")

@@ -13,6 +13,7 @@ _COMMANDS = {
     "stop": ("lifecycle", "Stop a running gateway."),
     "reload": ("reload", "Have a running gateway take over its configuration."),
     "restart": ("restart", "Replace the workers of a running gateway, one after the other."),
+    "upgrade": ("upgrade", "Have the program that is installed now take over, without a pause."),
     "status": ("status", "Show processes and servers of a running gateway."),
     "list": ("status", "List the servers."),
     "add": ("servers", "Add a server to the configuration."),

@@ -54,11 +54,16 @@ class Settings:
         places = {server_id: slot for slot, server_id in enumerate(known)}
         return {server.id: places[server.id] for server in self.servers}
 
-    def following(self, before: "Settings | None") -> "Settings":
-        """Number these settings, and give each server a slot; it keeps one that it had before."""
+    def following(
+        self, before: "Settings | None", known_clients: tuple[str, ...] = ()
+    ) -> "Settings":
+        """Number these settings, and give each server a slot; it keeps one that it had before.
+
+        So does each principal, also one that it had with the program before ours.
+        """
         known = before.slots if before is not None else ()
         new = [server.id for server in self.servers if server.id not in known]
-        clients = before.client_slots if before is not None else ()
+        clients = before.client_slots if before is not None else known_clients
         others = [key.id for key in self.keys if key.id not in clients]
         number = before.number + 1 if before is not None else 1
         return replace(self, number=number, slots=(*known, *new), client_slots=(*clients, *others))

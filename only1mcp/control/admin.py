@@ -17,6 +17,7 @@ from only1mcp.control.parsers import Parsers
 from only1mcp.control.reloader import Reloader
 from only1mcp.health.board import HealthBoard
 from only1mcp.ingress.origin import bracketed
+from only1mcp.links.runtime_dir import RuntimeDir
 from only1mcp.memory.health_words import HealthWords
 from only1mcp.memory.instances import InstanceTable
 from only1mcp.memory.processes import ProcessRow, read_processes, row_index
@@ -66,6 +67,7 @@ class Admin:
         app.router.add_post(f"{PREFIX}/cache/clear", self._post_clear)
         app.router.add_post(f"{PREFIX}/reload", self._post_reload)
         app.router.add_post(f"{PREFIX}/workers/restart", self._post_restart)
+        app.router.add_post(f"{PREFIX}/upgrade", self._post_upgrade)
         app.router.add_post(f"{PREFIX}/servers", self._post_server)
         app.router.add_delete(f"{PREFIX}/servers/{{id}}", self._delete_server)
         app.router.add_post(f"{PREFIX}/servers/{{id}}/{{switch:enable|disable}}", self._post_switch)
@@ -112,11 +114,23 @@ class Admin:
     async def _post_restart(self, request: web.Request) -> web.Response:
         """Have the supervisor replace the workers, one after the other."""
         del request
+        return self._ask_supervisor(signal.SIGUSR2, "restarting")
+
+    async def _post_upgrade(self, request: web.Request) -> web.Response:
+        """Have the supervisor start the program that is installed now, to take its place."""
+        if LOCAL not in request.headers:
+            message = "the program is not changed over the network"
+            return _refused(
+                403, "LOCAL_ONLY", message, "on the gateway's machine: only1mcp upgrade"
+            )
+        return self._ask_supervisor(signal.SIGUSR1, "upgrading")
+
+    def _ask_supervisor(self, number: signal.Signals, what: str) -> web.Response:
         supervisor = ProcessRow(self._shared.memory.process_row(row_index("supervisor"))).pid
         if supervisor != os.getppid():
-            return _json({"error": {"code": "ORPHANED", "message": "we are about to end"}}, 503)
-        os.kill(supervisor, signal.SIGUSR2)
-        return _json({"restarting": True}, 202)
+            return _refused(503, "ORPHANED", "we are about to end", "try again in a second")
+        os.kill(supervisor, number)
+        return _json({what: True}, 202)
 
     async def _post_server(self, request: web.Request) -> web.Response:
         """Add a server; 403 for a program, unless the command line on this machine asks."""
@@ -168,6 +182,7 @@ class Admin:
             "servers": self._servers(),
             "settings": settings.number,
             "reload": None if last is None else last.to_plain(),
+            "upgrade": RuntimeDir(shared.runtime_dir.path.parent).read_upgrade(),
         }  # fmt: skip
 
     def _servers(self) -> list[dict[str, Any]]:
@@ -190,3 +205,7 @@ def _json(body: Any, status: int = 200) -> web.Response:
     return web.Response(
         status=status, body=orjson.dumps(body), headers={"Content-Type": "application/json"}
     )
+
+
+def _refused(status: int, code: str, message: str, hint: str) -> web.Response:
+    return _json({"error": {"code": code, "message": message, "hint": hint}}, status)

@@ -13,7 +13,7 @@ from typing import Any
 _LOCK_TRIES = 10
 _MAX_SOCKET_BYTES = 107
 GENERATION = "g1"
-"""The folder that holds the sockets of one supervisor's children."""
+"""The folder that holds the sockets of the first supervisor's children."""
 
 
 class RuntimeDirError(OSError):
@@ -69,6 +69,18 @@ class RuntimeDir:
         """Who runs here, for the command line."""
         return self.path / "supervisor.json"
 
+    @property
+    def upgrade(self) -> Path:
+        """How the last upgrade of the program ended."""
+        return self.path / "upgrade.json"
+
+    def generation(self, number: int) -> "RuntimeDir":
+        """Return the folder of one supervisor's children; a program that takes over has the next.
+
+        It is part of the addresses of workers, so that those of both programs reach each other.
+        """
+        return RuntimeDir(self.path / f"g{number}")
+
     def create(self) -> int:
         """Make the directory ours alone and lock it; returns the descriptor of the lock.
 
@@ -97,9 +109,19 @@ class RuntimeDir:
 
     def write_record(self, record: dict[str, Any]) -> None:
         """Publish who runs here, atomically."""
-        draft = self.record.with_suffix(".new")
-        draft.write_text(json.dumps(record))
-        draft.replace(self.record)
+        _replace(self.record, record)
+
+    def write_upgrade(self, outcome: dict[str, Any]) -> None:
+        """Note how an upgrade ended, atomically."""
+        _replace(self.upgrade, outcome)
+
+    def read_upgrade(self) -> dict[str, Any] | None:
+        """Return how the last upgrade ended; None when there was none."""
+        try:
+            outcome: dict[str, Any] = json.loads(self.upgrade.read_text())
+        except (OSError, ValueError):
+            return None
+        return outcome
 
     def read_record(self) -> dict[str, Any] | None:
         """Return who runs here; None when nobody does.
@@ -131,6 +153,7 @@ class RuntimeDir:
     def clear(self) -> None:
         """Remove what a gateway leaves; the lock stays, whoever waits for it needs it."""
         self.record.unlink(missing_ok=True)
+        self.upgrade.unlink(missing_ok=True)
         for folder in self.path.glob("g*"):
             RuntimeDir(folder).remove()
 
@@ -148,6 +171,12 @@ def running() -> list[RuntimeDir]:
         return []
     found = (RuntimeDir(path) for path in names if path.is_dir())
     return [instance for instance in found if instance.read_record() is not None]
+
+
+def _replace(path: Path, content: dict[str, Any]) -> None:
+    draft = path.with_suffix(".new")
+    draft.write_text(json.dumps(content))
+    draft.replace(path)
 
 
 def _make(path: Path) -> None:

@@ -3,6 +3,8 @@
 import mmap
 from dataclasses import dataclass
 
+from only1mcp.memory.lasting import Lasting
+
 WORD = 8
 ROLES = ("supervisor", "control", "host", "demo")
 ENDED_SLOTS = 32_768
@@ -17,6 +19,11 @@ INSTANCE_SLOTS = 1024
 INSTANCE_WORDS = INSTANCE_COLUMN = 8
 MAX_COLUMNS = 64
 """Of workers, in the table of instances."""
+_LASTING = {
+    "ended": 2 * ENDED_SLOTS, "marks": MARK_WORDS * MARK_SLOTS, "epoch": 1, "revoked": 1,
+    "cells": CELLS,
+}  # fmt: skip
+"""The words that outlive the program."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,16 +56,22 @@ class Layout:
 
 
 class SharedMemory:
-    """The mapping and its sections, each an array of unsigned 64-bit words."""
+    """The mapping and its sections, each an array of unsigned 64-bit words.
 
-    def __init__(self, layout: Layout) -> None:
+    Args:
+        layout: the plan.
+        lasting: what another program made, to go on with.
+    """
+
+    def __init__(self, layout: Layout, lasting: Lasting | None = None) -> None:
         self.layout = layout
         self._words = _map(layout.size_bytes)
-        self.ended: memoryview[int] = _map(2 * ENDED_SLOTS * WORD)
+        self.lasting = lasting or new_lasting()
+        self.ended = self.lasting.section("ended")
         """The ended sessions, two words for each slot."""
-        self.marks: memoryview[int] = _map(MARK_WORDS * MARK_SLOTS * WORD)
+        self.marks = self.lasting.section("marks")
         """What is remembered of sessions, `MARK_WORDS` words for each slot."""
-        self.epoch: memoryview[int] = _map(WORD)
+        self.epoch = self.lasting.section("epoch")
         """One word, which grows whenever something is noted of a session."""
         self.instances: memoryview[int] = _map(INSTANCE_WORDS * INSTANCE_SLOTS * WORD)
         """What is known of each instance of a server, `INSTANCE_WORDS` words for each slot."""
@@ -68,11 +81,11 @@ class SharedMemory:
         """What each worker has under way there, `MAX_COLUMNS` columns for each slot."""
         self.reloads: memoryview[int] = _map(2 * WORD)
         """How many reloads have ended, and how many of them changed nothing for a mistake."""
-        self.revoked: memoryview[int] = _map(WORD)
+        self.revoked = self.lasting.section("revoked")
         """One word, which grows whenever credentials stop being good before their time."""
         self.blocks: memoryview[int] = _map(WORD)
         """How many blocks of ids of requests to servers were taken."""
-        self.cells: memoryview[int] = _map(CELLS * WORD)
+        self.cells = self.lasting.section("cells")
         """Buckets of tokens, one for each caller; a reload neither fills nor empties them."""
 
         self.cache: memoryview[int] = _map((2 + layout.servers + CACHE_TARGETS) * WORD)
@@ -91,6 +104,15 @@ class SharedMemory:
         """Return the metric slots of one process."""
         slots = self.layout.metric_slots
         return self.section(self.layout.metrics + index * slots, slots)
+
+
+def new_lasting(file: int | None = None) -> Lasting:
+    """Make the words that outlive the program, or take over those of the one before.
+
+    Raises:
+        NotUnderstood: its words are not ours.
+    """
+    return Lasting(_LASTING, file)
 
 
 def _map(size_bytes: int) -> "memoryview[int]":

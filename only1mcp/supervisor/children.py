@@ -2,6 +2,7 @@
 
 import contextlib
 import logging
+import math
 import os
 import signal
 import socket
@@ -25,7 +26,9 @@ FORK_RETRY_S = 1.0
 HOST_STOP_S = 6.0
 """Time for the host to end its children properly: close input, wait, SIGTERM, wait, SIGKILL."""
 Run = Callable[[Context], NoReturn]
-HANDLED = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR2, signal.SIGCHLD)
+HANDLED = (
+    signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2, signal.SIGCHLD,
+)  # fmt: skip
 """The signals that the supervisor has handlers for."""
 STOP_ORDER = (("worker",), ("host",), ("control", "demo"))
 """Workers first: what they finish may need the host."""
@@ -62,15 +65,26 @@ class Children:
         ]
         if demo is not None:
             self.handles.append(ChildHandle(Context(shared, "demo", 0, demo)))
-        self.handles += [
-            ChildHandle(Context(shared, "worker", index, listener), place=index)
-            for index, listener in enumerate(listeners)
-        ]
+        # More sockets than workers: those of a program before ours, which had more of them.
+        count = min(shared.settings.workers, len(listeners))
+        for place in range(count):
+            adopted = _adopted(listeners, place, count)
+            context = Context(shared, "worker", place, listeners[place], adopted)
+            self.handles.append(ChildHandle(context, place=place))
 
-    def start(self) -> None:
-        """Fork all children."""
+    def start(self, *, hold_workers: bool = False) -> None:
+        """Fork all children; the workers, who let clients in, may have to wait."""
         for child in self.handles:
-            self._fork(child)
+            if hold_workers and child.context.role == "worker":
+                child.restart_at = math.inf
+            else:
+                self._fork(child)
+
+    def release_workers(self) -> None:
+        """Have the workers wait no longer."""
+        for child in self.workers:
+            if child.restart_at == math.inf:
+                child.restart_at = 0.0
 
     def follow(self, shared: Shared) -> None:
         """Have the children that are forked from now on inherit this."""
@@ -178,9 +192,8 @@ class Children:
         """
         self._drop_plans()
         have = {worker.place for worker in self.workers}
-        orphaned = self._listeners[count:]
         for place in range(count):
-            adopted = tuple(orphaned[place::count])
+            adopted = _adopted(self._listeners, place, count)
             if adopted or place not in have:
                 self._steps.append(Step(place, adopted))
         self._steps += [Step(place, None) for place in sorted(have) if place >= count]
@@ -282,3 +295,10 @@ class Children:
         for pid in self.pids:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
+
+
+def _adopted(
+    listeners: MutableSequence[socket.socket], place: int, count: int
+) -> tuple[socket.socket, ...]:
+    """Return which sockets one of so many workers takes on besides its own."""
+    return tuple(listeners[count:][place::count])

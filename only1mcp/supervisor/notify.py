@@ -17,6 +17,19 @@ class Notifier:
         self.watchdog_s: float | None = int(usec) / 2e6 if wanted else None
         """How often `alive` is to be called: half of what the manager waits; None for never."""
 
+    @property
+    def is_heard(self) -> bool:
+        """Whether there is a service manager that can be told of another process.
+
+        Whatever it is told, a container ends with its first one.
+        """
+        return bool(self._address) and os.getpid() != 1
+
+    def hand_over(self, pid: int) -> None:
+        """Say that another process is the service from now on; we say nothing more."""
+        self._send(f"MAINPID={pid}\nREADY=1\nSTATUS=the new program has taken over")
+        self._address = ""
+
     def ready(self, status: str) -> None:
         """Say that the service serves."""
         self._send(f"READY=1\nMAINPID={os.getpid()}\nSTATUS={status}")

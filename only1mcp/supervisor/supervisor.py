@@ -21,7 +21,6 @@ from only1mcp.config.settings import Settings
 from only1mcp.control.control import serve_control
 from only1mcp.demo.calc import serve_demo
 from only1mcp.host.host import serve_host
-from only1mcp.links.runtime_dir import GENERATION, RuntimeDir
 from only1mcp.memory.ended_sessions import open_lock_file
 from only1mcp.memory.layout import Layout, SharedMemory
 from only1mcp.memory.processes import ProcessRow, State, row_index
@@ -32,10 +31,15 @@ from only1mcp.process import prctl
 from only1mcp.process.bells import Bells
 from only1mcp.process.child import run_child
 from only1mcp.process.context import Context, Shared, Source
+from only1mcp.supervisor.anchor import Anchor
 from only1mcp.supervisor.children import HANDLED, Children
+from only1mcp.supervisor.handover import Handover
+from only1mcp.supervisor.holdings import Holdings
 from only1mcp.supervisor.keys import session_key, state_dir
 from only1mcp.supervisor.listeners import another_listener
 from only1mcp.supervisor.notify import Notifier
+from only1mcp.supervisor.succession import Succession
+from only1mcp.supervisor.takeover import lasting_of
 from only1mcp.transports.stdio import descendants, process_tree
 from only1mcp.worker.worker import serve_worker
 
@@ -59,28 +63,26 @@ class Supervisor:
 
     Args:
         settings: what to run.
-        listeners: one socket for each worker.
-        demo: the demonstration server's socket, if it is to run.
-        runtime_dir: locked and ours.
+        holdings: taken at the start, or over from the supervisor whose place we are to take.
         source: where the settings came from, for control to look there again.
         on_ready: called once, when every process serves for the first time.
     """
 
     def __init__(
-        self, settings: Settings, listeners: list[socket.socket], demo: socket.socket | None,
-        runtime_dir: RuntimeDir, source: Source, on_ready: OnReady,
-    ) -> None:  # fmt: skip
-        self._listeners = listeners
-        self._demo = demo
-        self._runtime_dir = runtime_dir
+        self, settings: Settings, holdings: Holdings, source: Source, on_ready: OnReady
+    ) -> None:
+        self._holdings = holdings
+        self._listeners = holdings.listeners
+        self._runtime_dir = holdings.runtime_dir
         self._source = source
         self._on_ready = on_ready
         self._notifier = Notifier()
         self._signals: list[int] = []
         self._started_ns = time.monotonic_ns()
         self._lifeline, self._lifeline_end = os.pipe()
-        self._session_key = session_key(state_dir())
-        self._ended_lock = open_lock_file()
+        self._succession = Succession(holdings)
+        self._stays = False
+        """Whether somebody waits for this process who cannot be told of the one that followed."""
         self._announced = False
         self._helper = 0
         self._next_alive = 0.0
@@ -89,26 +91,50 @@ class Supervisor:
         self._reloads_seen = self._failures_seen = 0
         self._reloading_until = 0.0
         """When a reload that the service manager knows of is given up; 0 while there is none."""
-        self._children = self._make_children(settings.following(None))
+        known = holdings.handover.client_slots if holdings.handover is not None else ()
+        self._children = self._make_children(settings.following(None, known))
 
     def run(self) -> int:
-        """Supervise until the end; returns the signal that asked for it."""
+        """Supervise until the end; returns the exit code."""
         prctl.set_name("only1mcp")
         prctl.adopt_orphans()
         wakeup = self._catch_signals()
-        self._register()
+        self._row().begin(os.getpid(), time.monotonic_ns())
+        if self._succession.is_ours:
+            self._register()
         gc.collect()
         gc.freeze()  # what is shared now stays shared: no collection in a child touches it
-        self._children.start()
+        self._children.start(hold_workers=not self._succession.is_ours)
         while not self._children.stopped:
             select.select([wakeup], [], [], TICK_S)
             with contextlib.suppress(BlockingIOError):
                 wakeup.recv(4096)
             self._turn(time.monotonic())
+        return self._end(wakeup)
+
+    def _end(self, wakeup: socket.socket) -> int:
+        """Clean up; returns the exit code, which may be that of the program that followed us."""
         self._helper = 0
         self._end_strays()
-        self._runtime_dir.clear()
-        return self._ended_by
+        self._children.shared.runtime_dir.remove()
+        if not self._succession.has_handed_over:
+            if self._succession.is_ours:
+                self._runtime_dir.clear()
+            return 128 + self._ended_by
+        os.close(self._holdings.lock)
+        if not self._stays:
+            return 0
+        pid, code = self._succession.successor, self._succession.ended_with
+        return Anchor(pid, code, self._signals, wakeup, self._running_pid).wait()
+
+    @property
+    def has_handed_over(self) -> bool:
+        """Whether another program has taken our place."""
+        return self._succession.has_handed_over
+
+    def _running_pid(self) -> int:
+        record = self._runtime_dir.read_record()
+        return int(record["pid"]) if record is not None else 0
 
     def _turn(self, now: float) -> None:
         while self._signals:
@@ -116,6 +142,7 @@ class Supervisor:
         self._follow()
         self._see_to_reload(now)
         self._reap()
+        self._see_to_succession(now)
         self._children.tick(now)
         self._row().beat(time.monotonic_ns())
         self._announce()
@@ -136,9 +163,31 @@ class Supervisor:
         if number != signal.SIGCHLD:
             self._signals.append(number)
 
+    def _see_to_succession(self, now: float) -> None:
+        """Take over, and hand over, when it is time."""
+        takeover, shared = self._succession.takeover, self._children.shared
+        if takeover is not None and not self._ended_by and not self.has_handed_over:
+            was_done = takeover.is_done
+            if takeover.is_lost():
+                _log.error("the process that others know the gateway by is gone; stopping")
+                self._signals.append(signal.SIGTERM)
+            elif takeover.is_done and not was_done:
+                self._register()
+            elif not takeover.is_done and takeover.servers_are_up(shared, now):
+                self._children.release_workers()
+        if self._succession.is_due(now):
+            self._stays = self._succession.anchor is None and not self._notifier.is_heard
+            self._notifier.hand_over(self._succession.successor)
+            self._succession.leave(stays=self._stays)
+            self._children.stop(now)
+
     def _handle(self, number: signal.Signals, now: float) -> None:
-        if number is signal.SIGHUP:
+        if self.has_handed_over:
+            self._pass_on(number)
+        elif number is signal.SIGHUP:
             self._reload_wanted = True
+        elif number is signal.SIGUSR1:
+            self._succession.begin(self._children.shared, now)
         elif number is signal.SIGUSR2:
             _log.info("the workers are replaced, one after the other")
             self._children.roll()
@@ -150,10 +199,18 @@ class Supervisor:
             self._ended_by = number
             _log.info("stopping", extra={"signal": number.name})
             self._notifier.stopping()
+            self._succession.give_up()
             self._row().state = State.DRAINING
             for listener in self._listeners:
                 listener.close()
             self._children.stop(now)
+
+    def _pass_on(self, number: signal.Signals) -> None:
+        """Let the new program have a signal, or the one that has followed it in its turn."""
+        pid = self._succession.successor or self._running_pid()
+        if pid:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, number)
 
     def _follow(self) -> None:
         """Have children that start from now on work by the settings in force."""
@@ -197,11 +254,14 @@ class Supervisor:
                 if not pid:
                     return
                 self._children.ended(pid, status)
+                self._succession.ended(pid, status)
                 self._end_strays()
 
     def _end_strays(self) -> None:
         """Kill what a dead child of ours left behind: the kernel made it our child."""
-        ours = {self._helper, *self._children.pids}
+        ours = {self._helper, self._succession.successor, *self._children.pids}
+        if self.has_handed_over:
+            ours.add(self._running_pid())  # the new program may have been followed in its turn
         for pid in {*process_tree().get(os.getpid(), ())} - ours:
             for below in (*descendants(pid), pid):
                 with contextlib.suppress(ProcessLookupError):
@@ -209,14 +269,19 @@ class Supervisor:
 
     def _announce(self) -> None:
         """Say, once, that the gateway serves; one that was told to stop by then says nothing."""
-        if not self._announced and not self._ended_by and not self._children.unready:
+        if self._announced or self._ended_by or self._children.unready:
+            return
+        if self._succession.takeover is not None:
+            self._succession.takeover.say_ready()
+        if self._succession.is_ours:
             self._announced = True
             self._row().state = State.READY
             self._notifier.ready(f"serving on port {self._children.shared.port}")
             self._helper = self._on_ready(self._children.shared)
 
     def _feed_watchdog(self, now: float) -> None:
-        if self._notifier.watchdog_s is not None and now >= self._next_alive:
+        is_ours = self._succession.is_ours and not self._succession.has_handed_over
+        if self._notifier.watchdog_s is not None and now >= self._next_alive and is_ours:
             self._next_alive = now + self._notifier.watchdog_s
             self._notifier.alive()
 
@@ -225,7 +290,7 @@ class Supervisor:
         return ProcessRow(memory.process_row(row_index("supervisor")))
 
     def _register(self) -> None:
-        self._row().begin(os.getpid(), time.monotonic_ns())
+        """Let others find us."""
         shared = self._children.shared
         self._runtime_dir.write_record(
             {
@@ -238,23 +303,24 @@ class Supervisor:
         shared = self._make_shared(settings)
         assert shared.published is not None
         shared.published.publish(settings.number, orjson.dumps(settings.to_plain()))
-        return Children(shared, self._listeners, self._demo, self._become)
+        return Children(shared, self._listeners, self._holdings.demo, self._become)
 
     def _make_shared(self, settings: Settings) -> Shared:
         servers = max(MANY_SERVERS, 2 * len(settings.servers))
         # Twice, for those that drain beside those that have come in their places.
         layout = Layout(2 * MAX_WORKERS, servers, MetricsPlan(("",) * servers).size)
-        directory = RuntimeDir(self._runtime_dir.path / GENERATION)
+        directory = self._runtime_dir.generation(self._holdings.generation)
         directory.path.mkdir(mode=0o700)
+        handover = self._holdings.handover
         return Shared(
             settings=settings,
-            memory=SharedMemory(layout),
+            memory=SharedMemory(layout, None if handover is None else lasting_of(handover)),
             runtime_dir=directory,
-            port=self._listeners[0].getsockname()[1],
+            port=self._holdings.port,
             lifeline=self._lifeline,
-            session_key=self._session_key,
+            session_key=_session_key(handover),
             board_key=secrets.token_bytes(32),
-            ended_lock=self._ended_lock,
+            ended_lock=open_lock_file() if handover is None else handover.ended_lock,
             started_ns=self._started_ns,
             source=self._source,
             published=Published(),
@@ -264,10 +330,15 @@ class Supervisor:
     def _become(self, context: Context) -> NoReturn:
         """Be a child: let go of what is the supervisor's alone."""
         os.close(self._lifeline_end)
-        for sock in (*self._listeners, self._demo):
+        self._succession.close()
+        for sock in (*self._listeners, self._holdings.demo):
             if sock is not None and sock not in context.listeners:
                 sock.close()
         assert context.shared.bells is not None
         if context.role != "control":
             context.shared.bells.keep([context.row_number])
         run_child(context, ROLES[context.role])
+
+
+def _session_key(handover: Handover | None) -> bytes:
+    return session_key(state_dir()) if handover is None else bytes.fromhex(handover.session_key)

@@ -16,6 +16,7 @@ from only1mcp.errors import (
     Only1MCPError,
 )
 from only1mcp.ingress.fast_exchange import FastExchange, whole
+from only1mcp.ingress.unread import has_unread
 from only1mcp.links.wire import decode_failure
 from only1mcp.observability.metrics import BUCKETS_S
 from only1mcp.process.context import Context
@@ -156,6 +157,10 @@ class FastLane:
     def resumed(self, transport: Any) -> None:
         """Learn that a client has read on, or has gone."""
         self._around.connections.held.resumed(transport)
+
+    def has_unread(self, front: Any) -> bool:
+        """Say whether a request has come that nobody has read."""
+        return has_unread(front.transport)
 
     def hand_over(self, transport: Any, data: bytes, timer: asyncio.TimerHandle | None) -> None:
         """Give a connection to aiohttp's door for good, and what is left of a request's time."""

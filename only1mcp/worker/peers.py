@@ -85,11 +85,18 @@ class WorkerPeers:
 
     def tell_others(self, request: Request) -> None:
         """Let every other worker take a message."""
-        for number in self._workers():
-            address = f"{self._edition}.{number}"
-            if address == self.address:
-                continue
-            self.forward(address, request, Silence(), _nothing)
+        ours = (f"{self._edition}.{number}" for number in self._workers())
+        for address in (*ours, *self._of_other_programs()):
+            if address != self.address:
+                self.forward(address, request, Silence(), _nothing)
+
+    def _of_other_programs(self) -> list[str]:
+        """Return the addresses of workers of the program before ours, which may still drain."""
+        here = self._directory.name
+        return [
+            f"{path.parent.name[1:]}.{path.stem[1:]}"
+            for path in self._directory.parent.glob("g*/w*.sock") if path.parent.name != here
+        ]  # fmt: skip
 
     def _cancel(self, token: int, task: "asyncio.Task[None]") -> None:
         task.cancel()

@@ -6,6 +6,8 @@ import logging
 import socket
 from functools import partial
 
+from only1mcp.ingress.unread import has_unread
+from only1mcp.memory.processes import ProcessRow, State, row_index
 from only1mcp.process.child import Lifecycle
 from only1mcp.process.context import Context
 from only1mcp.tasks import until
@@ -14,6 +16,9 @@ from only1mcp.worker.wiring import Graph, build
 
 _log = logging.getLogger(__name__)
 BACKLOG = 4096
+PARTING_S = 2.0
+"""How long clients of a worker that others follow may take until their next request, whose answer
+tells them to come on another connection. Closing one that is idle may cross a request."""
 _ORPHAN_DRAIN_S = 0.5
 _CUT_S = 0.1
 _LOOK_S = 0.02
@@ -41,9 +46,17 @@ async def serve_worker(context: Context, lifecycle: Lifecycle) -> None:
     graph.audience.close()
     for listener in context.listeners:
         await _accept_the_rest(listener, graph)
+    if not lifecycle.orphaned and not _is_the_end(context):
+        await until(lambda: not graph.connections.open, PARTING_S, _LOOK_S)
     drain_s = graph.settings.shutdown_timeout_s
     await _drain(graph, _ORPHAN_DRAIN_S if lifecycle.orphaned else drain_s)
     await graph.close()
+
+
+def _is_the_end(context: Context) -> bool:
+    """Say whether the whole gateway stops: nobody is there for clients who would come back."""
+    supervisor = context.shared.memory.process_row(row_index("supervisor"))
+    return ProcessRow(supervisor).state is State.DRAINING
 
 
 def _bound_silence(listener: socket.socket, timeout_s: float) -> None:
@@ -73,7 +86,8 @@ async def _drain(graph: Graph, timeout_s: float) -> None:
     """Let requests finish and their answers go out; idle connections are closed after a moment."""
     await asyncio.sleep(0.05)  # requests whose bytes have arrived get to be read
     for connection in graph.http.connections:
-        if connection not in graph.channels.read_from:  # aiohttp reads from none that it closes
+        reads = connection in graph.channels.read_from  # aiohttp reads from none that it closes
+        if not reads and not has_unread(connection.transport):
             connection.close()
     if graph.lane is not None:
         graph.lane.drain()

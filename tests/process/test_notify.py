@@ -1,40 +1,14 @@
 """The notification protocol of systemd, against a real datagram socket (sd_notify(3))."""
 
-import contextlib
 import signal
-import socket
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.support.gateway import Gateway
+from tests.support.manager import managed
 from tests.support.mcp_client import McpClient
-from tests.support.waiting import PATIENCE_S
 from tests.support.zoo import animal, zoo
-
-
-class _Manager:
-    """Plays the service manager: hears every datagram, one after the other."""
-
-    def __init__(self, address: str) -> None:
-        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        self._socket.settimeout(PATIENCE_S)
-        self._socket.bind(address.replace("@", "\0"))
-
-    def next(self) -> dict[str, str]:
-        """Return the next datagram as its assignments."""
-        text = self._socket.recv(4096).decode()
-        return dict(line.split("=", 1) for line in text.splitlines())
-
-    def next_but_watchdog(self) -> dict[str, str]:
-        """Return the next datagram that says more than that we live."""
-        while (said := self.next()) == {"WATCHDOG": "1"}:
-            pass
-        return said
-
-    def close(self) -> None:
-        self._socket.close()
 
 
 @pytest.fixture(params=["path", "abstract"])
@@ -43,22 +17,13 @@ def address(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     return str(tmp_path / "n") if request.param == "path" else f"@only1mcp-test-{tmp_path}"
 
 
-@contextlib.contextmanager
-def _managed(address: str) -> Iterator[_Manager]:
-    manager = _Manager(address)
-    try:
-        yield manager
-    finally:
-        manager.close()
-
-
 def test_start_reload_and_stop_are_told_to_the_service_manager(
     tmp_path: Path, address: str
 ) -> None:
     """READY once it serves; RELOADING with its time, then READY; STOPPING at the end."""
     env = {"NOTIFY_SOCKET": address}
     with (
-        _managed(address) as manager,
+        managed(address) as manager,
         Gateway(zoo(animal("a", "tame")), directory=tmp_path, env=env) as gateway,
     ):
         ready = manager.next()
@@ -81,7 +46,7 @@ def test_a_failed_reload_ends_with_ready_as_well(tmp_path: Path) -> None:
     """The manager waits for READY; the status says that nothing changed."""
     env = {"NOTIFY_SOCKET": str(tmp_path / "n")}
     with (
-        _managed(env["NOTIFY_SOCKET"]) as manager,
+        managed(env["NOTIFY_SOCKET"]) as manager,
         Gateway(zoo(animal("a", "tame")), directory=tmp_path, env=env) as gateway,
     ):
         assert manager.next()["READY"] == "1"
@@ -98,7 +63,7 @@ def test_the_watchdog_is_fed_also_while_the_gateway_drains(tmp_path: Path) -> No
     env = {"NOTIFY_SOCKET": str(tmp_path / "n"), "WATCHDOG_USEC": "400000"}
     config = zoo(animal("a", "deaf"), shutdown_timeout="300s", timeout="300s")
     with (
-        _managed(env["NOTIFY_SOCKET"]) as manager,
+        managed(env["NOTIFY_SOCKET"]) as manager,
         Gateway(config, directory=tmp_path, env=env) as gateway,
     ):
         assert manager.next_but_watchdog()["READY"] == "1"
@@ -117,7 +82,7 @@ def test_the_watchdog_is_fed_only_where_it_watches(tmp_path: Path, env: dict[str
     """Without a watchdog, or with one for another process, no WATCHDOG is sent."""
     env = {**env, "NOTIFY_SOCKET": str(tmp_path / "n")}
     with (
-        _managed(env["NOTIFY_SOCKET"]) as manager,
+        managed(env["NOTIFY_SOCKET"]) as manager,
         Gateway(zoo(animal("a", "tame")), directory=tmp_path, env=env) as gateway,
     ):
         assert manager.next()["READY"] == "1"
@@ -129,7 +94,7 @@ def test_children_do_not_inherit_the_service_managers_socket(tmp_path: Path) -> 
     """A server that speaks the protocol itself cannot speak in our name."""
     env = {"NOTIFY_SOCKET": str(tmp_path / "n")}
     with (
-        _managed(env["NOTIFY_SOCKET"]),
+        managed(env["NOTIFY_SOCKET"]),
         Gateway(zoo(animal("a", "tame")), directory=tmp_path, env=env) as gateway,
     ):
         pid = gateway.server("a")["pid"]
