@@ -66,6 +66,8 @@ class PipeSession:
         self._on_notification = on_notification
         self._calls: Multiplexer[Waiting] = Multiplexer()
         self._garbage = 0
+        self.babble = ""
+        """What it said first that was no message, and why that is none; empty when nothing was."""
         self._hello: Hello | None = None
         self._level: int | None = None
         self._questions = OpenQuestions(self._carriers)
@@ -277,6 +279,7 @@ class PipeSession:
 
     def _note_garbage(self, line: bytes, error: Only1MCPError) -> None:
         self._garbage += 1
+        self.babble = self.babble or f"{error}: {line[:100].decode(errors='replace')!r}"
         if self._garbage in (1, 10, 100) or self._garbage % 1000 == 0:
             _log.warning(
                 "not an MCP message on standard output (%d so far)", self._garbage,

@@ -35,8 +35,10 @@ _MIN_FILES = 4096
 def test_command(server: str | None, config_path: str | None, as_json: bool) -> None:
     """Start each server alone, or the one named, and see what it offers."""
     from only1mcp.host.trial import try_server
+    from only1mcp.observability.logs import setup_logging
 
     settings = need_settings(config_path)
+    setup_logging(settings.log_level, settings.log_format, "test")
     chosen = [item for item in settings.servers if server in (None, item.id)]
     if not settings.servers:
         raise Failure("NO_SERVER", "no server is declared", "add one", exit_code=NOT_FOUND)

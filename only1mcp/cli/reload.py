@@ -31,4 +31,5 @@ def reload_command(port: int | None, as_json: bool) -> None:
         print_json("reload", outcome)
         return
     changes = [f"{kind}: {', '.join(outcome[kind])}" for kind in _LISTED if outcome[kind]]
-    say("; ".join([f"{outcome['message']} in {outcome['took_ms']:g} ms", *changes]))
+    took = "" if outcome["message"].startswith("already") else f" in {outcome['took_ms']:g} ms"
+    say("; ".join([outcome["message"] + took, *changes]))

@@ -3,6 +3,7 @@
 import os
 import signal
 import time
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import orjson
@@ -58,7 +59,7 @@ class Admin:
 
     def app(self) -> web.Application:
         """Return the web application."""
-        app = web.Application()
+        app = web.Application(middlewares=[_in_json])
         app.router.add_get(f"{PREFIX}/health", self._get_health)
         app.router.add_get(f"{PREFIX}/servers", self._get_servers)
         app.router.add_get(f"{PREFIX}/metrics", self._get_metrics)
@@ -209,3 +210,18 @@ def _json(body: Any, status: int = 200) -> web.Response:
 
 def _refused(status: int, code: str, message: str, hint: str) -> web.Response:
     return _json({"error": {"code": code, "message": message, "hint": hint}}, status)
+
+
+@web.middleware
+async def _in_json(
+    request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
+) -> web.StreamResponse:
+    """Say in JSON as well that there is nothing of this kind here."""
+    try:
+        return await handler(request)
+    except web.HTTPException as error:
+        code = error.reason.upper().replace(" ", "_")
+        answer = _refused(error.status, code, f"{request.method} {request.path[:200]}", "")
+        if "Allow" in error.headers:
+            answer.headers["Allow"] = error.headers["Allow"]
+        return answer

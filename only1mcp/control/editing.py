@@ -7,11 +7,11 @@ from typing import Any
 
 from only1mcp.config.problems import ConfigInvalid
 from only1mcp.config.refusals import EditRefused
+from only1mcp.control.over_network import unfit
 from only1mcp.control.parsers import Parsers
 from only1mcp.control.reloader import Reloader
 from only1mcp.process.context import Source
 
-OF_PROGRAMS = frozenset({"command", "args", "env", "cwd"})
 Answer = tuple[int, dict[str, Any]]
 
 
@@ -27,9 +27,9 @@ class ServerEditor:
         """Add a server; only who is on this machine's own account may name a program."""
         if not isinstance(entry, dict) or not isinstance(entry.get("id"), str):
             return _refusal(400, "INVALID", "a server is an object with an id", "")
-        if not local and OF_PROGRAMS & entry.keys():
-            hint = "on the gateway's machine: only1mcp add"
-            return _refusal(403, "NO_PROGRAMS", "no program is taken over the network", hint)
+        refused = None if local else unfit(entry)
+        if refused is not None:
+            return _refusal(403, *refused)
         return await self._change("add_server", entry)
 
     async def remove(self, server_id: str) -> Answer:

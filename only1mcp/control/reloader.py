@@ -6,7 +6,9 @@ for a while: starting it anew would cost each reload more than all the rest of i
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable
+from dataclasses import replace
 
 import orjson
 
@@ -22,7 +24,10 @@ from only1mcp.process.context import Shared
 _log = logging.getLogger(__name__)
 START = "start"
 """The cause of the reload that control makes when it comes: the file may have changed before."""
+REQUEST, FILE = "request", "file"
 UNCHANGED = "nothing has changed"
+JUST_NOW_S = 10.0
+"""So long after the file watcher somebody who asks for a reload means the same change."""
 CONFIRM_S = 5.0
 _LOOK_S = 0.002
 _FOLLOWERS = frozenset({"worker", "host"})
@@ -41,6 +46,7 @@ class Reloader:
         self.settings = shared.settings
         self.last: Outcome | None = None
         """How the last reload ended; None when there was none since this process started."""
+        self._last_at = 0.0
 
     async def reload(self, cause: str) -> Outcome:
         """Put in force what the file says now, if it can be."""
@@ -48,13 +54,25 @@ class Reloader:
             if cause == START and self.last is not None:
                 return self.last  # the file was read since
             outcome = await self._reload(cause)
+            outcome = self._forestalled(outcome) or outcome
         if cause == START and outcome.message == UNCHANGED:
             return outcome  # which is no news
-        self.last = outcome
+        self.last, self._last_at = outcome, time.monotonic()
         reloads = self._shared.memory.reloads
         reloads[1] += not outcome.ok
         reloads[0] += 1
         return outcome
+
+    def _forestalled(self, outcome: Outcome) -> Outcome | None:
+        """Tell whoever asks for a reload what the file watcher, which came first, has done."""
+        last, ago_s = self.last, time.monotonic() - self._last_at
+        asked = outcome.cause == REQUEST and outcome.message == UNCHANGED
+        if not asked or last is None or ago_s > JUST_NOW_S:
+            return None
+        if last.cause != FILE or not last.ok or last.message == UNCHANGED:
+            return None
+        message = f"already reloaded {ago_s:.1f} s ago, when the file changed"
+        return replace(last, cause=outcome.cause, message=message)
 
     async def _reload(self, cause: str) -> Outcome:
         watch, old = Stopwatch(), self.settings

@@ -11,7 +11,7 @@ from only1mcp._speedups import Envelope
 from only1mcp.backends.call import NOTHING
 from only1mcp.backends.handshake import Hello
 from only1mcp.backends.pipe_session import PipeSession, shake_hands
-from only1mcp.errors import BackendUnreachable
+from only1mcp.errors import BackendTimeout, BackendUnreachable
 from only1mcp.host.environment import child_environment
 from only1mcp.protocol.client_features import Feature
 from only1mcp.protocol.lines import SkippedLine
@@ -64,7 +64,11 @@ class Connection:
         self.channel = await dial(self._server, self._client, self)
         if isinstance(self.channel, ChildProcess) and not self.session.features:
             self.forwarder = self.session.forward(self.channel.write_lines)
-        return await shake_hands(self.session, timeout_s, probe=probe)
+        try:
+            return await shake_hands(self.session, timeout_s, probe=probe)
+        except BackendTimeout as error:
+            error.detail = error.detail or self._babbled.removeprefix("; ")
+            raise
 
     async def ended(self) -> None:
         """Wait for its end."""
@@ -116,8 +120,14 @@ class Connection:
     def on_exit(self, reason: str) -> None:
         """Fail what was under way."""
         said = f"; its last words: {' | '.join(self._stderr)}" if self._stderr else ""
-        self.reason = reason + said
+        self.reason = reason + said + self._babbled
         self.session.close(reason)
+
+    @property
+    def _babbled(self) -> str:
+        """What explains much about a server that does not answer: it says something else."""
+        babble = self.session.babble
+        return f"; it prints what is no message: {babble}" if babble else ""
 
 
 async def dial(server: Server, client: aiohttp.ClientSession, observer: ChannelObserver) -> Channel:

@@ -1,13 +1,14 @@
 """The door that aiohttp keeps: every path of the data port, on top of the guard."""
 
-import ipaddress
 from collections.abc import Awaitable, Callable, Mapping
 
 import orjson
 from aiohttp import web
 
 from only1mcp.auth.access import Access
-from only1mcp.errors import ClientError, Forbidden, InsufficientScope, Only1MCPError
+from only1mcp.errors import ClientError, Only1MCPError
+from only1mcp.ingress.admin_door import PREFIX as ADMIN_PREFIX
+from only1mcp.ingress.admin_door import AdminDoor
 from only1mcp.ingress.cors import GRANTED, allowed, granted
 from only1mcp.ingress.held import Held
 from only1mcp.ingress.http_exchange import HttpExchange, respond
@@ -25,10 +26,8 @@ from only1mcp.ingress.service import Service
 from only1mcp.protocol import jsonrpc
 from only1mcp.protocol.versions import MODERN_VERSIONS
 
-_FORWARDING = ("Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Real-IP", "Via")
 _ASKED = "Access-Control-Request-Method"
 """The header by which a browser asks before it sends what a page wants to send."""
-ADMIN_PREFIX = "/api/v1/admin/"
 PUBLIC = frozenset({"/health", "/livez", "/readyz"})
 """What needs no credentials."""
 WELL_KNOWN = "/.well-known/"
@@ -61,6 +60,7 @@ class HttpDoor:
     ) -> None:  # fmt: skip
         self._service = service
         self._held = held or Held()
+        self._desk = AdminDoor(service, access, self._held)
         self._origins = origins
         self._access = access
         self.draining = False
@@ -116,8 +116,7 @@ class HttpDoor:
 
     async def _route(self, request: web.BaseRequest) -> web.StreamResponse:
         path = request.rel_url.raw_path
-        plain = self._admin if path.startswith(ADMIN_PREFIX) else self._plain.get(path)
-        methods = {"GET": plain, "HEAD": plain} if plain is not None else self._routes.get(path)
+        methods = self._methods_of(path)
         if methods is None:
             raise NotFound(f"nothing is at {path[:200]}", hint="the MCP endpoint is /mcp")
         handler = methods.get(request.method)
@@ -128,6 +127,12 @@ class HttpDoor:
             asked = request.headers.get("Access-Control-Request-Headers", "")
             return web.Response(status=204, headers=allowed(known, asked))
         return _not_allowed(request, known)
+
+    def _methods_of(self, path: str) -> Mapping[str, Handler] | None:
+        if path.startswith(ADMIN_PREFIX):
+            return dict.fromkeys(("GET", "HEAD", *self._desk.writes), self._admin)
+        plain = self._plain.get(path)
+        return {"GET": plain, "HEAD": plain} if plain is not None else self._routes.get(path)
 
     async def _post(self, request: web.BaseRequest) -> web.StreamResponse:
         check_sends_json(request)
@@ -166,36 +171,16 @@ class HttpDoor:
         return web.Response(status=503, text="draining\n" if self.draining else "starting\n")
 
     async def _metrics(self, request: web.BaseRequest) -> web.StreamResponse:
-        self._must_be_admin(request)
+        self._desk.check(request)
         return web.Response(
             body=self._service.metrics(),
             headers={"Content-Type": "text/plain; version=0.0.4; charset=utf-8"},
         )
 
-    def _must_be_admin(self, request: web.BaseRequest) -> None:
-        """Refuse keys that may only use servers: what is told here is about all of them."""
-        if not (self._access.is_open or request[PRINCIPAL].is_admin):
-            raise InsufficientScope("this key is not an administrator's", hint="set admin: true")
-
     async def _admin(self, request: web.BaseRequest) -> web.StreamResponse:
-        """Answer administrators; where there are none, direct callers on this host."""
-        self._must_be_admin(request)
-        is_near = _is_loopback(request.remote) and not any(
-            name in request.headers for name in _FORWARDING
-        )
-        if self._access.is_open and not is_near:
-            raise Forbidden("the admin API answers direct callers on this host only")
-        status, body = await self._service.admin(request.rel_url.raw_path)
+        is_read = request.method in ("GET", "HEAD")
+        status, body = await (self._desk.read if is_read else self._desk.write)(request)
         return _json(status, body)
-
-
-def _is_loopback(address: str | None) -> bool:
-    try:
-        found = ipaddress.ip_address(address or "")
-    except ValueError:
-        return False
-    mapped = found.ipv4_mapped if isinstance(found, ipaddress.IPv6Address) else None
-    return (mapped or found).is_loopback
 
 
 def _not_allowed(request: web.BaseRequest, allowed: list[str]) -> web.Response:

@@ -31,5 +31,5 @@ class Service(McpService, Protocol):
     def metrics(self) -> bytes:
         """Return the exposition of all metrics."""
 
-    async def admin(self, path: str) -> tuple[int, bytes]:
-        """Return status and JSON body of one read of the admin API."""
+    async def admin(self, path: str, method: str = "GET", body: bytes = b"") -> tuple[int, bytes]:
+        """Return status and JSON body of what the admin API answers."""

@@ -19,6 +19,7 @@ INSTANCE_SLOTS = 1024
 INSTANCE_WORDS = INSTANCE_COLUMN = 8
 MAX_COLUMNS = 64
 """Of workers, in the table of instances."""
+TOLD_SLOTS = 1024
 _LASTING = {
     "ended": 2 * ENDED_SLOTS, "marks": MARK_WORDS * MARK_SLOTS, "epoch": 1, "revoked": 1,
     "cells": CELLS,
@@ -81,6 +82,8 @@ class SharedMemory:
         """What each worker has under way there, `MAX_COLUMNS` columns for each slot."""
         self.reloads: memoryview[int] = _map(2 * WORD)
         """How many reloads have ended, and how many of them changed nothing for a mistake."""
+        self.told: memoryview[int] = _map(TOLD_SLOTS * WORD)
+        """Fingerprints of what the log says once, whichever process it is found out by."""
         self.revoked = self.lasting.section("revoked")
         """One word, which grows whenever credentials stop being good before their time."""
         self.blocks: memoryview[int] = _map(WORD)

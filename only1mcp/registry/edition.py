@@ -15,7 +15,11 @@ NOTHING = Feature(0)
 class Edition:
     """Holds the snapshot; whoever reads `current` keeps a whole and unchanging one."""
 
-    def __init__(self, registry: Registry, page_size: int) -> None:
+    def __init__(
+        self, registry: Registry, page_size: int, is_news: Callable[[str], bool] = lambda _: True
+    ) -> None:
+        self._is_news = is_news
+        """Says whether nobody, in any process, has told of something yet."""
         self._registry = registry
         self._page_size = page_size
         self._known: dict[str, Catalogue] = {}
@@ -54,7 +58,7 @@ class Edition:
         told = set(before.collisions)
         self.on_change()
         for collision in self.current.collisions:
-            if collision not in told:
+            if collision not in told and self._is_news(collision):
                 _log.warning("name collision: %s", collision)
 
     def follow(self, registry: Registry, page_size: int) -> frozenset[str]:

@@ -22,6 +22,8 @@ HANG_S = 10.0
 PAUSE_S = 2.0
 """So long a time between two ticks says that we stood still; all the others may have as well."""
 DUMP_S = 1.0
+STUCK_S = 20.0
+"""A hanging worker is replaced in less; after so long without one that serves we cannot help."""
 FORK_RETRY_S = 1.0
 HOST_STOP_S = 6.0
 """Time for the host to end its children properly: close input, wait, SIGTERM, wait, SIGKILL."""
@@ -58,7 +60,7 @@ class Children:
         """What is yet to be done until the workers are as they are wanted."""
         self._stopping_stage = -1
         self._stage_deadline = 0.0
-        self._ticked = self._awake_since = 0.0
+        self._ticked = self._awake_since = self._served = 0.0
         self.handles = [
             ChildHandle(Context(shared, "control")),
             ChildHandle(Context(shared, "host")),
@@ -158,8 +160,10 @@ class Children:
     def tick(self, now: float) -> None:
         """Do what is due: restarts, hung children, the next stage of a stop."""
         if now - self._ticked > PAUSE_S:
-            self._awake_since = now
+            self._awake_since = self._served = now
         self._ticked = now
+        if any(self._serves(worker, now) for worker in self.workers):
+            self._served = now
         if self.stopping:
             self._advance(now)
             return
@@ -169,6 +173,16 @@ class Children:
                 self._start_again(child, now)
             elif child.pid:
                 self._check_heart(child, now)
+
+    def is_stuck(self, now: float) -> bool:
+        """Say whether no worker has served for so long that the service manager is to know."""
+        return not self.stopping and now - self._served > STUCK_S
+
+    @staticmethod
+    def _serves(worker: ChildHandle, now: float) -> bool:
+        row = worker.context.row
+        is_ready = bool(worker.pid) and row.state is State.READY
+        return is_ready and now - row.beat_ns / 1e9 < HANG_S
 
     @property
     def workers(self) -> list[ChildHandle]:

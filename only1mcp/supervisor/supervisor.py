@@ -280,8 +280,11 @@ class Supervisor:
             self._helper = self._on_ready(self._children.shared)
 
     def _feed_watchdog(self, now: float) -> None:
-        is_ours = self._succession.is_ours and not self._succession.has_handed_over
-        if self._notifier.watchdog_s is not None and now >= self._next_alive and is_ours:
+        """Say that we live, unless that is of no use: then the service manager starts us anew."""
+        is_ours = self._succession.is_ours and not self.has_handed_over
+        if not is_ours or self._children.is_stuck(now):
+            return
+        if self._notifier.watchdog_s is not None and now >= self._next_alive:
             self._next_alive = now + self._notifier.watchdog_s
             self._notifier.alive()
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import aiohttp
 import orjson
+from yarl import URL
 
 from only1mcp.backends.call import Cancel
 from only1mcp.config.settings import Settings
@@ -21,6 +22,8 @@ from only1mcp.registry.edition import Edition
 from only1mcp.sessions.session import Session
 
 _ADMIN_TIMEOUT_S = 5.0
+_CHANGE_TIMEOUT_S = 30.0
+"""A change is answered when it is in force."""
 _log = logging.getLogger(__name__)
 
 
@@ -82,15 +85,17 @@ class WorkerService:
         """Return the exposition of all metrics."""
         return self._metrics.text()
 
-    async def admin(self, path: str) -> tuple[int, bytes]:
-        """Fetch from the control process, which alone implements the admin API."""
+    async def admin(self, path: str, method: str = "GET", body: bytes = b"") -> tuple[int, bytes]:
+        """Ask the control process, which alone implements the admin API."""
+        seconds = _ADMIN_TIMEOUT_S if method == "GET" else _CHANGE_TIMEOUT_S
+        url = URL(f"http://control{path}", encoded=True)
         try:
             async with (
-                asyncio.timeout(_ADMIN_TIMEOUT_S),
+                asyncio.timeout(seconds),
                 aiohttp.ClientSession(
                     connector=aiohttp.UnixConnector(str(self._control_socket))
                 ) as client,
-                client.get(f"http://control{path}") as response,
+                client.request(method, url, data=body or None) as response,
             ):
                 return response.status, await response.read()
         except (aiohttp.ClientError, TimeoutError) as error:

@@ -36,6 +36,7 @@ from only1mcp.memory.instances import InstanceTable
 from only1mcp.memory.message_ids import MessageIds
 from only1mcp.memory.processes import worker_indices
 from only1mcp.memory.session_marks import SessionMarks
+from only1mcp.memory.told import Told
 from only1mcp.observability.instance_metrics import InstanceMetrics
 from only1mcp.observability.metrics import MetricsReader
 from only1mcp.process.context import Context
@@ -168,7 +169,7 @@ def build(context: Context) -> Graph:
     """Wire one worker; call it on its running loop."""
     shared, settings = context.shared, context.shared.settings
     tasks, client = Tasks(), make_client()
-    edition = Edition(Registry(settings.servers), settings.page_size)
+    edition = _make_edition(context)
     marks = SessionMarks(shared.memory, shared.ended_lock)
     events = Events(edition)
     link = HostLink(shared.runtime_dir.host_socket, tasks, events.offer, events.take, events.greet)
@@ -232,6 +233,13 @@ def build(context: Context) -> Graph:
     if Lane is not None:
         graph.lane = _make_lane(graph)
     return graph
+
+
+def _make_edition(context: Context) -> Edition:
+    """Make what knows the servers' lists; what collides there the first worker tells for all."""
+    shared, settings = context.shared, context.shared.settings
+    told = Told(shared.memory, shared.ended_lock)
+    return Edition(Registry(settings.servers), settings.page_size, told.is_news)
 
 
 def _make_access(context: Context) -> Access:

@@ -71,7 +71,7 @@ class FakeService:
         """Return an exposition."""
         return b"up 1\n"
 
-    async def admin(self, path: str) -> tuple[int, bytes]:
+    async def admin(self, path: str, method: str = "GET", body: bytes = b"") -> tuple[int, bytes]:
         """Answer a read."""
         self.admin_paths.append(path)
         return 200, b'{"admin":true}'

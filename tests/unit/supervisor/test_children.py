@@ -3,6 +3,7 @@
 import faulthandler
 import os
 import signal
+import socket
 import time
 from pathlib import Path
 from typing import NoReturn
@@ -12,21 +13,21 @@ from only1mcp.memory.layout import Layout, SharedMemory
 from only1mcp.observability.metrics import MetricsPlan
 from only1mcp.process.child import Lifecycle, run_child
 from only1mcp.process.context import Context, Shared
-from only1mcp.supervisor.children import HANDLED, HANG_S, Children, Run
+from only1mcp.supervisor.children import HANDLED, HANG_S, STUCK_S, Children, Run
 from tests.support.configuration import settings_of
 from tests.support.forking import fork, join
 from tests.support.waiting import wait_until
 
 
-def _children(run: Run) -> Children:
-    """Return a control process and a host that do what the test says."""
+def _children(run: Run, listeners: list[socket.socket] | None = None) -> Children:
+    """Return a control process, a host, and a worker per socket, that do what the test says."""
     settings = settings_of("version: 1.0")
     layout = Layout(settings.workers, 0, MetricsPlan(()).size)
     lifeline, _ = os.pipe()
     shared = Shared(
         settings, SharedMemory(layout), RuntimeDir(Path("/nonexistent")), 0, lifeline, b"", b""
     )
-    return Children(shared, [], None, run)
+    return Children(shared, listeners or [], None, run)
 
 
 def _ends(children: Children) -> list[int]:
@@ -94,5 +95,44 @@ def test_a_signal_that_comes_right_after_the_fork_is_not_lost() -> None:
         children.start()
         assert not signal.pthread_sigmask(signal.SIG_BLOCK, ())
         assert _ends(children) == [-signal.SIGTERM, -signal.SIGTERM]
+
+    assert join(fork(work)) == [0]
+
+
+async def _serve_once(context: Context, lifecycle: Lifecycle) -> None:
+    lifecycle.ready()
+    await lifecycle.stopping.wait()
+
+
+def _serve(context: Context) -> NoReturn:
+    run_child(context, _serve_once)
+
+
+def test_the_service_manager_learns_when_no_worker_serves_for_long() -> None:
+    """One that hangs for a moment is our own business, and so is time in which all stood still."""
+
+    def work() -> None:
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            children = _children(_serve, [listener])
+            children.start()
+            begun = time.monotonic()
+            wait_until(lambda: not children.unready, "all serve")
+            children.tick(time.monotonic())
+            assert not children.is_stuck(begun + STUCK_S)
+            worker = children.workers[0]
+            os.kill(worker.pid, signal.SIGSTOP)
+            now = time.monotonic()
+            while not children.is_stuck(now):
+                worker.aborted_at = now  # as if it could not be killed either
+                now += 1
+                children.tick(now)
+                assert now < begun + 4 * STUCK_S
+            assert now > begun + STUCK_S
+            now += 600
+            children.tick(now)
+            assert not children.is_stuck(now)
+            for child in children.handles:
+                child.signal(signal.SIGKILL)
+            assert len(_ends(children)) == 3
 
     assert join(fork(work)) == [0]
