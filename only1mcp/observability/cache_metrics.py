@@ -3,9 +3,8 @@
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
-
 from only1mcp._speedups import BYTES, ENTRIES, HITS, JOINED, MISSES
+from only1mcp.observability.exposition import Family
 
 RESULTS = {"hit": HITS, "joined": JOINED, "miss": MISSES}
 """How a call is answered whose answers are kept: from the cache, along with an equal call that was
@@ -18,29 +17,31 @@ def hit_ratio(shelf: Sequence[int]) -> float:
     return saved / max(saved + shelf[MISSES], 1)
 
 
-def cache_families(shelves: Iterable[tuple[str, Sequence[int]]]) -> Iterator[Metric]:
+def cache_families(shelves: Iterable[tuple[str, Sequence[int]]]) -> Iterator[Family]:
     """Yield the metric families, of servers that have anything to tell."""
-    requests = CounterMetricFamily(
-        "only1mcp_cache_requests", "Calls whose answers are kept.", labels=["server_id", "result"]
+    requests = Family(
+        "counter",
+        "only1mcp_cache_requests",
+        "Calls whose answers are kept.",
+        ("server_id", "result"),
     )
-    ratio = GaugeMetricFamily(
-        "only1mcp_cache_hit_ratio", "The part of them that took no call to the server.",
-        labels=["server_id"],
+    ratio = Family(
+        "gauge", "only1mcp_cache_hit_ratio",
+        "The part of them that took no call to the server.",
+        ("server_id",),
     )  # fmt: skip
-    entries = GaugeMetricFamily(
-        "only1mcp_cache_entries", "Answers kept, in all workers.", labels=["server_id"]
+    entries = Family(
+        "gauge", "only1mcp_cache_entries", "Answers kept, in all workers.", ("server_id",)
     )
-    size = GaugeMetricFamily(
-        "only1mcp_cache_bytes", "What they take of memory.", labels=["server_id"]
-    )
+    size = Family("gauge", "only1mcp_cache_bytes", "What they take of memory.", ("server_id",))
     for server_id, shelf in shelves:
         if not any(shelf):
             continue
         for result, at in RESULTS.items():
-            requests.add_metric([server_id, result], shelf[at])
-        ratio.add_metric([server_id], hit_ratio(shelf))
-        entries.add_metric([server_id], shelf[ENTRIES])
-        size.add_metric([server_id], shelf[BYTES])
+            requests.add([server_id, result], shelf[at])
+        ratio.add([server_id], hit_ratio(shelf))
+        entries.add([server_id], shelf[ENTRIES])
+        size.add([server_id], shelf[BYTES])
     yield from (requests, ratio, entries, size)
 
 

@@ -7,16 +7,7 @@ goes on in its predecessor's row; counters never fall.
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-
-from prometheus_client import CollectorRegistry, generate_latest
-from prometheus_client.core import (
-    CounterMetricFamily,
-    GaugeMetricFamily,
-    HistogramMetricFamily,
-    InfoMetricFamily,
-    Metric,
-)
-from prometheus_client.registry import Collector
+from typing import Protocol
 
 from only1mcp import __version__
 from only1mcp._speedups import ACCEL, SHELF
@@ -25,6 +16,7 @@ from only1mcp.memory.health_words import Health, HealthWords
 from only1mcp.memory.layout import CELLS, SharedMemory
 from only1mcp.memory.processes import ProcessRow, State, read_processes
 from only1mcp.observability.cache_metrics import cache_families
+from only1mcp.observability.exposition import Family, text_of
 from only1mcp.protocol.methods import METHOD_LABELS
 
 BUCKETS_S = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
@@ -155,6 +147,13 @@ class MetricsWriter:
         self._row[self._plan.server(server_index) + _SERVER_SLOTS - 1] += 1
 
 
+class Collector(Protocol):
+    """Knows of further metrics."""
+
+    def collect(self) -> Iterator[Family]:
+        """Yield every metric family."""
+
+
 class MetricsReader:
     """Sums the rows of all processes and writes them in Prometheus' text format."""
 
@@ -162,8 +161,7 @@ class MetricsReader:
         self._plan = plan
         self._memory = memory
         self._health = HealthWords(memory)
-        self._registry = CollectorRegistry(auto_describe=False)
-        self._registry.register(self)
+        self._others: list[Collector] = []
 
     def follow(self, plan: MetricsPlan) -> None:
         """Speak of other servers from now on."""
@@ -171,11 +169,11 @@ class MetricsReader:
 
     def add(self, collector: Collector) -> None:
         """Have another collector tell its metrics with ours."""
-        self._registry.register(collector)
+        self._others.append(collector)
 
     def text(self) -> bytes:
         """Return the whole exposition."""
-        return generate_latest(self._registry)
+        return text_of(self.collect())
 
     def totals(self) -> list[int]:
         """Return each slot summed over all processes."""
@@ -186,8 +184,8 @@ class MetricsReader:
         ]
         return [sum(column) for column in zip([0] * self._plan.size, *rows, strict=True)]
 
-    def collect(self) -> Iterator[Metric]:
-        """Yield every metric family; called by prometheus_client."""
+    def collect(self) -> Iterator[Family]:
+        """Yield every metric family."""
         totals = self.totals()
         yield from self._requests(totals)
         yield from self._upstreams(totals)
@@ -195,6 +193,8 @@ class MetricsReader:
         yield from cache_families(self.shelves(totals))
         yield from self._reloads()
         yield from self._processes()
+        for other in self._others:
+            yield from other.collect()
 
     def shelves(self, totals: Sequence[int]) -> Iterator[tuple[str, Sequence[int]]]:
         """Yield each server with what the caches count of it."""
@@ -203,103 +203,101 @@ class MetricsReader:
             if server_id not in self._plan.removed:
                 yield server_id, totals[at : at + SHELF]
 
-    def _requests(self, totals: Sequence[int]) -> Iterator[Metric]:
-        requests = CounterMetricFamily(
-            "only1mcp_requests", "Requests of clients.", labels=["method", "status"]
+    def _requests(self, totals: Sequence[int]) -> Iterator[Family]:
+        requests = Family(
+            "counter", "only1mcp_requests", "Requests of clients.", ("method", "status")
         )
-        durations = HistogramMetricFamily(
-            "only1mcp_request_duration_seconds", "From the request to its answer.",
-            labels=["method"],
+        durations = Family(
+            "histogram", "only1mcp_request_duration_seconds", "From the request to its answer.",
+            ("method",),
         )  # fmt: skip
         for number, method in enumerate(METHOD_LABELS):
             first = number * len(STATUSES)
             for offset, status in enumerate(STATUSES):
                 if totals[first + offset]:
-                    requests.add_metric([method, status], totals[first + offset])
+                    requests.add([method, status], totals[first + offset])
             _add_histogram(durations, [method], totals, self._plan.durations + number * _HISTOGRAM)
         yield requests
         yield durations
 
-    def _upstreams(self, totals: Sequence[int]) -> Iterator[Metric]:
-        calls = CounterMetricFamily(
-            "only1mcp_upstream_requests", "Calls to servers.", labels=["server_id", "status"]
+    def _upstreams(self, totals: Sequence[int]) -> Iterator[Family]:
+        calls = Family(
+            "counter", "only1mcp_upstream_requests", "Calls to servers.", ("server_id", "status")
         )
-        latency = HistogramMetricFamily(
-            "only1mcp_backend_latency_seconds", "From a call to the server's answer.",
-            labels=["server_id"],
+        latency = Family(
+            "histogram", "only1mcp_backend_latency_seconds", "From a call to the server's answer.",
+            ("server_id",),
         )  # fmt: skip
-        health = GaugeMetricFamily(
-            "only1mcp_backend_health_status", "1 when the server is up.", labels=["server_id"]
+        health = Family(
+            "gauge", "only1mcp_backend_health_status", "1 when the server is up.", ("server_id",)
         )
-        tools = GaugeMetricFamily("only1mcp_tools", "Tools offered.", labels=["server_id"])
-        restarts = CounterMetricFamily(
-            "only1mcp_stdio_restarts", "Restarts of a server's process.", labels=["server_id"]
+        tools = Family("gauge", "only1mcp_tools", "Tools offered.", ("server_id",))
+        restarts = Family(
+            "counter", "only1mcp_stdio_restarts", "Restarts of a server's process.", ("server_id",)
         )
-        batches = CounterMetricFamily(
-            "only1mcp_upstream_batches", "Batches sent to servers.", labels=["server_id"]
+        batches = Family(
+            "counter", "only1mcp_upstream_batches", "Batches sent to servers.", ("server_id",)
         )
-        batched = CounterMetricFamily(
-            "only1mcp_upstream_batched_requests", "Calls in them.", labels=["server_id"]
+        batched = Family(
+            "counter", "only1mcp_upstream_batched_requests", "Calls in them.", ("server_id",)
         )
         for index, server_id in enumerate(self._plan.server_ids):
             if server_id in self._plan.removed:
                 continue
             at = self._plan.server(index)
             if totals[at + _SERVER_SLOTS - 4]:
-                batches.add_metric([server_id], totals[at + _SERVER_SLOTS - 4])
-                batched.add_metric([server_id], totals[at + _SERVER_SLOTS - 3])
+                batches.add([server_id], totals[at + _SERVER_SLOTS - 4])
+                batched.add([server_id], totals[at + _SERVER_SLOTS - 3])
             for offset, status in enumerate(STATUSES):
                 if totals[at + offset]:
-                    calls.add_metric([server_id, status], totals[at + offset])
+                    calls.add([server_id, status], totals[at + offset])
             _add_histogram(latency, [server_id], totals, at + len(STATUSES))
-            health.add_metric([server_id], int(self._health.read(index) is Health.UP))
-            tools.add_metric([server_id], totals[at + _SERVER_SLOTS - 2])
-            restarts.add_metric([server_id], totals[at + _SERVER_SLOTS - 1])
+            health.add([server_id], int(self._health.read(index) is Health.UP))
+            tools.add([server_id], totals[at + _SERVER_SLOTS - 2])
+            restarts.add([server_id], totals[at + _SERVER_SLOTS - 1])
         yield from (calls, latency, batches, batched, health, tools, restarts)
 
-    def _reloads(self) -> Iterator[Metric]:
-        reloads = CounterMetricFamily(
-            "only1mcp_config_reloads", "Reloads of the configuration.", labels=["outcome"]
+    def _reloads(self) -> Iterator[Family]:
+        reloads = Family(
+            "counter", "only1mcp_config_reloads", "Reloads of the configuration.", ("outcome",)
         )
         ended, failed = self._memory.reloads
-        reloads.add_metric(["ok"], ended - failed)
-        reloads.add_metric(["failed"], failed)
+        reloads.add(["ok"], ended - failed)
+        reloads.add(["failed"], failed)
         yield reloads
 
-    def _clients(self, totals: Sequence[int]) -> Iterator[Metric]:
-        requests = CounterMetricFamily(
-            "only1mcp_client_requests", "Requests of one client.", labels=["client_id"]
+    def _clients(self, totals: Sequence[int]) -> Iterator[Family]:
+        requests = Family(
+            "counter", "only1mcp_client_requests", "Requests of one client.", ("client_id",)
         )
-        exceeded = CounterMetricFamily(
-            "only1mcp_rate_limit_exceeded", "Requests beyond their client's rate.",
-            labels=["client_id"],
+        exceeded = Family(
+            "counter", "only1mcp_rate_limit_exceeded", "Requests beyond their client's rate.",
+            ("client_id",),
         )  # fmt: skip
         for number, client_id in enumerate(self._plan.client_ids):
             if not client_id:
                 continue
             at = self._plan.client(number)
-            requests.add_metric([client_id], totals[at])
-            exceeded.add_metric([client_id], totals[at + 1])
+            requests.add([client_id], totals[at])
+            exceeded.add([client_id], totals[at + 1])
         yield from (requests, exceeded)
 
-    def _processes(self) -> Iterator[Metric]:
-        build = InfoMetricFamily("only1mcp_build", "What runs here.")
+    def _processes(self) -> Iterator[Family]:
+        build = Family("info", "only1mcp_build", "What runs here.")
         python = f"{sys.version_info.major}.{sys.version_info.minor}.{sys.version_info.micro}"
-        build.add_metric([], {"version": __version__, "python": python, "accel": ACCEL})
-        up = GaugeMetricFamily("only1mcp_worker_up", "1 when the worker serves.", labels=["worker"])
-        starts = CounterMetricFamily(
-            "only1mcp_process_starts", "Starts of a process.", labels=["role", "index"]
+        build.add_info({"version": __version__, "python": python, "accel": ACCEL})
+        up = Family("gauge", "only1mcp_worker_up", "1 when the worker serves.", ("worker",))
+        starts = Family(
+            "counter", "only1mcp_process_starts", "Starts of a process.", ("role", "index")
         )
         for row in read_processes(self._memory):
-            starts.add_metric([row.role, str(row.index)], row.starts)
+            starts.add([row.role, str(row.index)], row.starts)
             if row.role == "worker":
-                up.add_metric([str(row.index)], int(row.state is State.READY))
+                up.add([str(row.index)], int(row.state is State.READY))
         yield from (build, up, starts)
 
 
-def _add_histogram(
-    family: HistogramMetricFamily, labels: list[str], totals: Sequence[int], at: int
-) -> None:
+def _add_histogram(family: Family, labels: list[str], totals: Sequence[int], at: int) -> None:
     counts = totals[at : at + _HISTOGRAM - 1]
     if not any(counts):
         return
@@ -307,4 +305,4 @@ def _add_histogram(
     for bound, count in zip((*map(str, BUCKETS_S), "+Inf"), counts, strict=True):
         running += count
         buckets.append((bound, running))
-    family.add_metric(labels, buckets, sum_value=totals[at + _HISTOGRAM - 1] / 1e6)
+    family.add_histogram(labels, buckets, totals[at + _HISTOGRAM - 1] / 1e6)

@@ -21,9 +21,12 @@ from only1mcp.observability.logs import setup_logging
 from only1mcp.process import prctl
 from only1mcp.process.bells import heard
 from only1mcp.process.context import Context
+from only1mcp.process.pages import drop
 
 _log = logging.getLogger(__name__)
 HEARTBEAT_S = 0.25
+_FIRST_DROP_S, _DROP_S = 3.0, 10.0
+"""How often what a process used once, as in its start, is dropped; what it uses comes back."""
 Follow = Callable[[Settings], None]
 """Has a process work by other settings from now on."""
 
@@ -52,6 +55,7 @@ class Lifecycle:
         self._row.serves = self._settings.number
         self._row.state = State.READY
         shared = self._context.shared
+        asyncio.get_running_loop().call_later(_FIRST_DROP_S, self._drop)
         if follow is not None and shared.bells is not None:
             bell = shared.bells.of(self._context.row_number)
             asyncio.get_running_loop().add_reader(bell, self._on_bell, bell, follow)
@@ -83,6 +87,10 @@ class Lifecycle:
         _log.error("the supervisor is gone; stopping")
         self.orphaned = True
         self.stop()
+
+    def _drop(self) -> None:
+        drop(self._context.shared.unchanged)
+        asyncio.get_running_loop().call_later(_DROP_S, self._drop)
 
     def _beat(self) -> None:
         self._row.beat(time.monotonic_ns())

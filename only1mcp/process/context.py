@@ -13,6 +13,7 @@ from only1mcp.memory.processes import ProcessRow, row_index
 from only1mcp.memory.published import Published
 from only1mcp.observability.metrics import MetricsPlan, MetricsWriter
 from only1mcp.process.bells import Bells
+from only1mcp.process.pages import Ranges
 
 
 def _as_they_are(settings: Settings) -> Settings:
@@ -52,6 +53,8 @@ class Shared:
     published: Published | None = None
     """Where newer settings than ours will be."""
     bells: Bells | None = None
+    unchanged: Ranges = ()
+    """Of the files that every process has mapped, what it can drop at any time."""
 
     @property
     def metrics_plan(self) -> MetricsPlan:

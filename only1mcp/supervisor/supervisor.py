@@ -31,6 +31,7 @@ from only1mcp.process import prctl
 from only1mcp.process.bells import Bells
 from only1mcp.process.child import run_child
 from only1mcp.process.context import Context, Shared, Source
+from only1mcp.process.pages import drop, give_back_heap, unchanged_ranges
 from only1mcp.supervisor.anchor import Anchor
 from only1mcp.supervisor.children import HANDLED, Children
 from only1mcp.supervisor.handover import Handover
@@ -102,8 +103,7 @@ class Supervisor:
         self._row().begin(os.getpid(), time.monotonic_ns())
         if self._succession.is_ours:
             self._register()
-        gc.collect()
-        gc.freeze()  # what is shared now stays shared: no collection in a child touches it
+        self._settle_memory()
         self._children.start(hold_workers=not self._succession.is_ours)
         while not self._children.stopped:
             select.select([wakeup], [], [], TICK_S)
@@ -135,6 +135,15 @@ class Supervisor:
     def _running_pid(self) -> int:
         record = self._runtime_dir.read_record()
         return int(record["pid"]) if record is not None else 0
+
+    def _settle_memory(self) -> None:
+        """Let go of what only the imports needed; what is shared from now on is to stay shared."""
+        gc.collect()
+        give_back_heap()
+        gc.freeze()  # no collection in a child touches it
+        ranges = unchanged_ranges()
+        self._children.follow(replace(self._children.shared, unchanged=ranges))
+        drop(ranges)
 
     def _turn(self, now: float) -> None:
         while self._signals:
