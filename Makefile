@@ -48,6 +48,7 @@ soak: $(VENV)/.dev
 	$(BIN)/python -m loadtests.sessions --calls 100000 --warm-up 5000 --within 8
 	$(BIN)/python -m loadtests.hammer --seconds 60
 	$(BIN)/python -m loadtests.idle --connections 15000
+	$(BIN)/python -m loadtests.memory --calls 100000 --within 86
 
 chaos: $(VENV)/.dev
 	$(BIN)/python -m chaos

@@ -6,8 +6,8 @@ from loadtests.memory import alone, backends, call, tree
 from only1mcp import _speedups
 from tests.support.gateway import Gateway
 
-MOST_MIB = 92
-"""Measured: 76, after 100,000 calls; see docs/adr/0012. Another Python takes some more."""
+MOST_MIB = 86
+"""Measured: 75, after 100,000 calls; see docs/adr/0012. Another Python takes some more."""
 CALLS = 4000
 
 
