@@ -4,6 +4,8 @@ import json
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from only1mcp.auth.access import Access
 from only1mcp.ingress import duplex
@@ -337,3 +339,47 @@ async def test_a_channel_that_ends_takes_its_batches_along() -> None:
     subject.duplex.close()
     assert [one.cancelled for one in subject.desk.backends["a"].calls] == [False, True]
     assert len(subject.read) == 1
+
+
+KINDS = st.sampled_from(["ping", "call", "unknown", "bad", "batch", "told", "answer", "modern"])
+
+
+def member(kind: str, number: int) -> Any:
+    """Write a member of one kind."""
+    request = {"jsonrpc": "2.0", "id": number, "method": "ping"}
+    others: dict[str, Any] = {
+        "call": call(number), "unknown": {**request, "method": "nope"}, "bad": {"id": number},
+        "batch": [request], "modern": call(number, _meta=META),
+        "told": {"jsonrpc": "2.0", "method": "notifications/roots/list_changed"},
+        "answer": {"jsonrpc": "2.0", "id": number, "result": {}},
+    }  # fmt: skip
+    return others.get(kind, request)
+
+
+@settings(max_examples=100, deadline=None)
+@given(kinds=st.lists(KINDS, min_size=1, max_size=12), channel=st.sampled_from([None, "c"]))
+def test_whatever_a_batch_holds_each_member_is_answered_once(
+    kinds: list[str], channel: str | None
+) -> None:
+    """Requests under their ids, what is none without one, notifications not at all."""
+
+    @on_loop
+    async def run() -> None:
+        desk = desk_of_one()
+        told = send(desk, *map(member, kinds, range(len(kinds))), channel=channel)
+        for number in range(kinds.count("call")):
+            desk.backends["a"].answer(tool_result("x"), number)
+        requests = [n for n, kind in enumerate(kinds) if kind in REQUESTS]
+        without = sum(kind in ("bad", "batch", "answer") for kind in kinds)
+        answers = told.message if told.only.body else []
+        assert sorted(str(one["id"]) for one in answers) == sorted(
+            [*map(str, requests), *["None"] * without]
+        )
+        good = [one["id"] for one in answers if "result" in one]
+        assert sorted(good) == [n for n in requests if kinds[n] in ("ping", "call")]
+        assert desk.pipeline._batches.under_way == 0
+
+    run()
+
+
+REQUESTS = ("ping", "call", "unknown", "modern")
