@@ -18,6 +18,7 @@ from tests.support.loop import on_loop
 
 TIME = ["time__now", "time__convert", "time__diff"]
 WORKERS = 4
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module", params=[False, True], ids=["compiled", "pure"])
@@ -310,3 +311,26 @@ def test_commands_send_the_key_that_they_are_given(gateway: Gateway, tmp_path: P
         capture_output=True, text=True, check=False, timeout=60,
     )  # fmt: skip
     assert json.loads(done.stdout)["result"]["protocolVersion"] == "2025-11-25"
+
+
+@pytest.mark.parametrize("pure", [False, True], ids=["compiled", "pure"])
+def test_the_state_of_a_server_s_call_is_of_use_to_its_key_alone(pure: bool) -> None:
+    """Its own client goes on with it; the server gets back what it wrote."""
+    config = keyed()
+    program = ["-m", "tests.support.matrix_server", "--transport", "stdio", "--era", "modern"]
+    config["servers"].append(
+        {"id": "m", "command": sys.executable, "args": program, "cwd": str(ROOT)}
+    )
+    call = {"name": "m__ask", "arguments": {"key": "k", "force": True}}
+    with (
+        Gateway(config, env=ENV, pure=pure) as gateway,
+        Caller(gateway.port, "ann") as ann, Caller(gateway.port, "root") as root,
+    ):  # fmt: skip
+        wanted = ann.modern("tools/call", **call)[1]["result"]
+        assert wanted["resultType"] == "input_required"
+        answers = {key: {"action": "accept", "content": {}} for key in wanted["inputRequests"]}
+        bring = {"requestState": wanted["requestState"], "inputResponses": answers}
+        status, refused = root.modern("tools/call", **call, **bring)
+        assert (status, refused["error"]["code"]) == (400, -32602)
+        assert "call again without requestState" in refused["error"]["message"]
+        assert "content" in ann.modern("tools/call", **call, **bring)[1]["result"]
