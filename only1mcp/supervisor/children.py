@@ -25,6 +25,8 @@ DUMP_S = 1.0
 STUCK_S = 20.0
 """A hanging worker is replaced in less; after so long without one that serves we cannot help."""
 FORK_RETRY_S = 1.0
+DRAIN_MARGIN_S = 6.0
+"""What a worker may take besides: clients are given time to part, and servers to let go."""
 HOST_STOP_S = 6.0
 """Time for the host to end its children properly: close input, wait, SIGTERM, wait, SIGKILL."""
 Run = Callable[[Context], NoReturn]
@@ -277,7 +279,7 @@ class Children:
 
     def _enter(self, stage: int, now: float) -> None:
         self._stopping_stage = stage
-        drain_s = self.shared.settings.shutdown_timeout_s + 2.0
+        drain_s = self.shared.settings.shutdown_timeout_s + DRAIN_MARGIN_S
         self._stage_deadline = now + (drain_s if stage == 0 else HOST_STOP_S)
         for child in self._of_stage():
             child.signal(signal.SIGTERM)

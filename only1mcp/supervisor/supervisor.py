@@ -124,6 +124,7 @@ class Supervisor:
         os.close(self._holdings.lock)
         if not self._stays:
             return 0
+        prctl.set_name("only1mcp:anchor")
         pid, code = self._succession.successor, self._succession.ended_with
         return Anchor(pid, code, self._signals, wakeup, self._running_pid).wait()
 
