@@ -162,8 +162,10 @@ class HttpSession(Standing):
 
     async def follow(
         self, on_event: OnEvent, on_request: OnRequest = refuse, on_open: OnOpen = nothing
-    ) -> None:
+    ) -> bool:
         """Read what a legacy server says outside of any request, until that stream ends.
+
+        Returns whether another session has taken the place of the one that it belonged to.
 
         Raises:
             BackendError: it cannot be had; a server may have none (405).
@@ -171,14 +173,17 @@ class HttpSession(Standing):
         opened = await self.open()
         passed = SideStream(None, lambda reply: self.reply(opened, reply), on_event, on_request)
         answer = await self._hold(self._wire.get(opened.headers, passed, on_open))
-        if answer is None or answer.status < 400:
-            return
+        if answer is None:
+            return True
+        if answer.status < 400:
+            return False
         if answer.status == 409:  # the server has not noticed yet that the last one ended
             raise BackendLost(f"the stream of server {self._name} is taken")
         if answer.status in (400, 404):
             await self.confirm(opened.session_id)
         if self.opened is opened:
             raise BackendProtocolError(f"no stream to follow (HTTP {answer.status})")
+        return False  # a server may forget this one as fast
 
     async def _hold(self, stream: Coroutine[Any, Any, HttpAnswer]) -> HttpAnswer | None:
         """Read a stream to its end; return None when its session is replaced before."""

@@ -79,7 +79,8 @@ class PipeSession:
         if len(self._calls) >= MAX_PENDING:
             sink.on_failure(Overloaded(f"server {self._name} has too many calls under way"))
             return _nothing
-        self._raise_level(outgoing)
+        if outgoing.level is not None:
+            self.lower_level(outgoing.level)
         waiting = Waiting(sink, outgoing.token, outgoing.level, awaited_task(outgoing))
         request_id = self._calls.open(waiting)
         if not self._write(jsonrpc.request(request_id, outgoing.method, outgoing.params)):
@@ -111,10 +112,10 @@ class PipeSession:
             )  # fmt: skip
         return self._forwarder
 
-    def _raise_level(self, outgoing: Outgoing) -> None:
+    def lower_level(self, level: int) -> None:
         """Have the server log as much as any client wants; each gets what it asked for."""
-        level, hello = outgoing.level, self._hello
-        if level is None or hello is None or hello.era is not Era.LEGACY:
+        hello = self._hello
+        if hello is None or hello.era is not Era.LEGACY:
             return
         if "logging" in hello.capabilities and (self._level is None or level < self._level):
             self._level = level

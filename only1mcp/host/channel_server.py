@@ -73,6 +73,8 @@ class ChannelServer:
         """None while the server is down."""
         self.task_watches = TaskWatches(self._hearing)
         self.pool = Pool(server.id, self._member, MAX_MEMBERS, tasks, observer)
+        self._level: int | None = None
+        """The lowest severity from which on clients want log messages of no call of theirs."""
         self._loop_task: asyncio.Task[None] | None = None
         self._stopping = False
 
@@ -99,6 +101,12 @@ class ChannelServer:
             sink.on_failure(self._unreachable())
             return lambda: None
         return self._waiting.enter(outgoing, sink)
+
+    async def lower_level(self, level: int) -> None:
+        """Have the server log from this severity on, now and after it was started again."""
+        self._level = level if self._level is None else min(level, self._level)
+        if self._connection is not None:
+            self._connection.session.lower_level(self._level)
 
     async def watch(self, method: str, uri: str, holder: Hashable) -> None:
         """Have a resource watched, or no longer.
@@ -171,6 +179,8 @@ class ChannelServer:
         try:
             hello = self._hello = await self._meet(connection)
             self.status.pid = connection.pid
+            if self._level is not None:
+                connection.session.lower_level(self._level)
             await self._list_again(self._relisting.take())
             self._policy.started(time.monotonic())
             self._set_state(ServerState.UP)

@@ -42,8 +42,11 @@ class Followed(Protocol):
     async def listen(self, outgoing: Outgoing, on_event: OnEvent) -> None:
         """Hold a modern subscription until it ends."""
 
-    async def follow(self, on_event: OnEvent, *, on_open: OnOpen) -> None:
-        """Hold a legacy stream until it ends; says when it is there."""
+    async def follow(self, on_event: OnEvent, *, on_open: OnOpen) -> bool | None:
+        """Hold a legacy stream until it ends; says when it is there.
+
+        Returns true when another session has taken the place of the one that it belonged to.
+        """
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +98,8 @@ class Feed:
                     await self._listen()
                 else:
                     await self._resubscribe()
-                    await self._session.follow(self.heard, on_open=self._opened)
+                    if await self._session.follow(self.heard, on_open=self._opened):
+                        continue
                 pause_s = _NEXT_PAUSE_S
             except BackendProtocolError as error:
                 _log.debug("nothing to listen to: %s", error, extra={"server": self._server_id})

@@ -74,7 +74,7 @@ class Host:
         self._staleness = Staleness(
             CacheEpochs(memory, lock), lambda: self._index, self._watched
         )  # fmt: skip
-        self.desk = SessionDesk(MessageIds(memory, lock).take, self._links)
+        self.desk = SessionDesk(MessageIds(memory, lock).take, self._links, self._tasks)
         self._roster = Roster(
             self._make_observer(SessionMarks(memory, lock)), self._tasks, self._client,
             InstanceTable(memory, lock).known, self.desk,

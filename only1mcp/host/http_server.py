@@ -73,6 +73,7 @@ class HttpServer:
         self._session: HttpSession | None = None
         self._hello: Hello | None = None
         self._catalogue: Catalogue | None = None
+        self._listening: list[asyncio.Task[None]] = []
         self._loop_task: asyncio.Task[None] | None = None
         self._relist: Relist | None = None
         self._relisting = Relisting(server.id, self._list_again, tasks, observer.on_lists_changed)
@@ -132,6 +133,8 @@ class HttpServer:
             return
         self._hello = hello.also(Era.LEGACY)
         self._take(replace(catalogue, eras=self._hello.eras), frozenset())
+        if self._session is session:
+            self._listen(self._feeds_beside(session, self._hello))
 
     def _member(self, features: Feature) -> HttpMember:
         first = max(self._instances.pick(0, False, 0), 0)
@@ -203,23 +206,32 @@ class HttpServer:
         self.feed.beside = self._feeds_beside(session, hello)
         self._hello = hello
         self._relist = partial(self._list, asker)
-        listening = [self._tasks.spawn(feed.run()) for feed in (self.feed, *self.feed.beside)]
+        self._listen([self.feed, *self.feed.beside])
         tasks_heard = self._tasks.spawn(self.task_watches.listen(session, asker, hello))
         try:
             await self._watch(session)
         finally:
             self.feed = self._relist = self._session = None
-            for task in (*listening, tasks_heard):
+            for task in (*self._listening, tasks_heard):
                 task.cancel()
+            self._listening.clear()
+
+    def _listen(self, feeds: list[Feed]) -> None:
+        self._listening += [self._tasks.spawn(feed.run()) for feed in feeds]
 
     def _feeds_beside(self, speaking: HttpSession, hello: Hello) -> list[Feed]:
-        """Return what listens to the other instances: each speaks after the calls that it had."""
-        if hello.era is Era.MODERN:
+        """Return what listens beside: each legacy session speaks after the calls that it had.
+
+        What is watched at a server of both eras is watched the modern way.
+        """
+        if Era.LEGACY not in hello.eras:
             return []
-        timeout_s = self.server.handshake_timeout_s
+        is_legacy, timeout_s = hello.era is Era.LEGACY, self.server.handshake_timeout_s
+        hearing = self._hearing if is_legacy else replace(self._hearing, watches=Watches())
+        hello = replace(hello, era=Era.LEGACY)
         return [
-            Feed(self._hearing, one, Deadline(one, timeout_s), hello)
-            for one in self._sessions if one is not speaking
+            Feed(hearing, one, Deadline(one, timeout_s), hello)
+            for one in self._sessions if not is_legacy or one is not speaking
         ]  # fmt: skip
 
     async def _list_again(self, kinds: frozenset[str]) -> None:

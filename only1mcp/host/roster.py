@@ -47,6 +47,7 @@ class Roster:
         self._observer = observer
         self._tasks = tasks
         self._client = client
+        self._level: int | None = None
         self._current: dict[str, AnyServer] = {}
         self._before: dict[str, AnyServer] = {}
         """Predecessors that still take calls, and servers that workers may still know."""
@@ -90,6 +91,8 @@ class Roster:
                 continue
             made = self._current[server.id] = self._make(server)
             new.append(made)
+            if self._level is not None:
+                self._tasks.spawn(made.lower_level(self._level))
             if known is not None:
                 made.watches.inherit(known.watches)
                 self._dismiss(known, partial(self._has_started, server.id))
@@ -98,9 +101,9 @@ class Roster:
         return new
 
     async def lower_level(self, level: int) -> None:
-        """Have the servers log from this severity on that are listened to for all clients."""
-        https = [server for server in self.everyone if isinstance(server, HttpServer)]
-        await asyncio.gather(*(server.lower_level(level) for server in https))
+        """Have all servers log from this severity on, those that come later, too."""
+        self._level = level if self._level is None else min(level, self._level)
+        await asyncio.gather(*(server.lower_level(level) for server in self.everyone))
 
     def _make(self, server: Server) -> AnyServer:
         def is_heard() -> bool:

@@ -6,6 +6,7 @@ they hear what its server offers. One that is replaced is ended when no worker u
 host that was killed leaves its sessions with the workers, and the next one goes on with them.
 """
 
+import contextlib
 from collections.abc import Callable, Collection
 from typing import Any
 
@@ -20,7 +21,7 @@ from only1mcp.links.frames import Kind
 from only1mcp.links.link import Link
 from only1mcp.protocol import jsonrpc
 from only1mcp.registry.server import Server
-from only1mcp.tasks import until
+from only1mcp.tasks import Tasks, until
 
 _HANDOVER_S, _LOOK_S = 1.0, 0.01
 """The longest that a host that was started again waits for workers before it opens sessions."""
@@ -34,9 +35,11 @@ class SessionDesk:
     Args:
         take_ids: returns the first of so many ids that no process has used.
         links: the workers.
+        tasks: runs what nobody waits for.
     """
 
-    def __init__(self, take_ids: Callable[[int], int], links: set[Link]) -> None:
+    def __init__(self, take_ids: Callable[[int], int], links: set[Link], tasks: Tasks) -> None:
+        self._tasks = tasks
         self.take_ids = take_ids
         self._links = links
         self._standings: dict[str, Keeping] = {}
@@ -114,12 +117,19 @@ class SessionDesk:
         opened = Opened.from_plain(plain, is_shared=False)
         users = self._users.setdefault((key, opened.session_id or ""), set())
         users.add(link)
+        if standing is not None and opened.level is not None:
+            self._tasks.spawn(self._keep_level(standing, opened.level))
         if standing is not None and (told is None or told.session_id != opened.session_id):
             if standing.opened is None:
                 standing.adopt(opened)
                 self.announce(key, standing, opened)
             else:
                 standing.dismiss(opened)
+
+    async def _keep_level(self, standing: Keeping, level: int) -> None:
+        """Have a server log no less than a worker knows it to."""
+        with contextlib.suppress(Only1MCPError):
+            await standing.lower_level(level)
 
     async def serve(self, params: bytes, sink: ReplySink) -> None:
         """Do what a worker asks: open a session, or have a server log more on it."""

@@ -15,7 +15,7 @@ from only1mcp.backends.call import FutureSink, Outgoing
 from only1mcp.backends.host_link import HostLink
 from only1mcp.backends.keeper import Keeping, key_of
 from only1mcp.backends.opened import Opened
-from only1mcp.errors import BackendTimeout, Only1MCPError
+from only1mcp.errors import BackendTimeout, BackendUnreachable, Only1MCPError
 from only1mcp.protocol.versions import Era
 from only1mcp.registry.server import Server
 from only1mcp.tasks import Tasks, until
@@ -101,6 +101,8 @@ class SharedSessions:
         Raises:
             Only1MCPError: it is not there, or cannot do it.
         """
+        if not self._link.is_open:
+            raise BackendUnreachable("the process that opens sessions is not there")
         sink = FutureSink()
         outgoing = Outgoing(ASKED, orjson.dumps(wish), Era.LEGACY)
         cancel = self._link.call("", outgoing, sink)
@@ -110,11 +112,6 @@ class SharedSessions:
             raise BackendTimeout(f"no session within {timeout_s:g} s") from None
         finally:
             cancel()
-
-    @property
-    def has_host(self) -> bool:
-        """Whether there is a host to ask."""
-        return self._link.is_open
 
 
 class SharedKeeper:
@@ -140,8 +137,6 @@ class SharedKeeper:
 
     async def find(self, standing: Keeping, forgotten: Opened | None) -> Opened | None:
         """Ask the host for one."""
-        if not self._shared.has_host:
-            return None
         unknown = forgotten.session_id if forgotten is not None and forgotten.is_shared else None
         try:
             await self._shared.ask({"key": self._key, "forgotten": unknown}, self._timeout_s)

@@ -32,7 +32,7 @@ def _config(*backends: KeepingBackend) -> dict[str, Any]:
 def _kept(**options: Any) -> Iterator[tuple[KeepingBackend, Gateway]]:
     """Run a server, and the gateway before it, until the server's stream is followed."""
     options = {"workers": WORKERS, **options}
-    with KeepingBackend() as backend, Gateway(_config(backend), **options) as gateway:
+    with KeepingBackend("legacy") as backend, Gateway(_config(backend), **options) as gateway:
         wait_until(lambda: backend.now.is_followed, "the stream")
         yield backend, gateway
 
@@ -90,10 +90,25 @@ def test_what_a_server_says_after_a_call_arrives() -> None:
         assert backend.counts["initialize"] == 1
 
 
+def test_a_server_of_both_eras_is_heard_on_its_legacy_session_too() -> None:
+    """Once there are legacy clients; it logs for them only there."""
+    with KeepingBackend("legacy", "modern") as backend:
+        with Gateway(_config(backend), workers=WORKERS) as gateway:
+            session = _opened(gateway, "alert")
+            wait_until(lambda: backend.sessions and backend.now.is_followed, "the stream")
+            with (
+                EventStream(gateway.port, session) as legacy,
+                McpClient(gateway.port, session) as client,
+            ):
+                client.call("k__speak", text="now")
+                assert legacy.until("notifications/message")["params"]["data"] == "now at alert"
+        assert backend.counts["initialize"] == 1
+
+
 @pytest.mark.parametrize("pure", [False, True], ids=["compiled", "pure"])
 def test_all_workers_are_on_one_session_and_no_id_comes_twice(pure: bool) -> None:
     """What the server remembers of earlier calls it tells in later ones, and it ends once."""
-    with KeepingBackend() as backend:
+    with KeepingBackend("legacy") as backend:
         with Gateway(_config(backend), workers=WORKERS, pure=pure) as gateway:
             sessions = [_opened(gateway) for _ in range(4)]
             for number in range(CALLS):
@@ -194,7 +209,7 @@ def test_a_worker_that_starts_again_goes_on_with_the_session() -> None:
 
 def test_each_instance_has_one_session_and_is_heard() -> None:
     """Whichever of them took the call; each session is ended once."""
-    with KeepingBackend() as first, KeepingBackend() as second:
+    with KeepingBackend("legacy") as first, KeepingBackend("legacy") as second:
         both = [first, second]
         with Gateway(_config(*both), workers=WORKERS) as gateway:
             session = _opened(gateway, "emergency")
@@ -271,7 +286,7 @@ def _moved(backend: KeepingBackend, before: Kept) -> bool:
 def test_a_session_that_is_replaced_is_ended_after_the_last_call_on_it(tmp_path: Path) -> None:
     """Other headers mean another session; the old one is ended once, when it is not used."""
     with (
-        KeepingBackend() as backend,
+        KeepingBackend("legacy") as backend,
         Gateway(_config(backend), workers=WORKERS, directory=tmp_path) as gateway,
         McpClient(gateway.port) as client,
     ):

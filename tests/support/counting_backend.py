@@ -37,6 +37,7 @@ class CountingBackend:
         """How often each text was echoed."""
         self.forget_at = 0
         """At the call of this number all sessions are forgotten, that call's included; 0: never."""
+        self.tools: list[dict[str, Any]] = [_ECHO]
         self.url = ""
         self.trips = 0
         """Posts that brought calls."""
@@ -128,7 +129,7 @@ class CountingBackend:
             case "server/discover":
                 result = {"supportedVersions": [MODERN], "capabilities": {"tools": {}}}
             case "tools/list":
-                result = {"tools": [_ECHO]}
+                result = {"tools": self.tools}
             case "tools/call":
                 turn = self.counts["tools/call"] % _TURNS
                 await asyncio.sleep(_SLOWEST_S * (1 - turn / _TURNS))  # the later ones are faster

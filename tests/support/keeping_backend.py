@@ -9,7 +9,7 @@ from typing import Any
 
 from aiohttp import web
 
-from tests.support.counting_backend import LEGACY, CountingBackend
+from tests.support.counting_backend import LEGACY, MODERN, CountingBackend
 
 LEVELS = (
     "debug", "info", "notice", "warning", "error", "critical", "alert", "emergency",
@@ -46,10 +46,14 @@ class KeepingBackend(CountingBackend):
 
     After `speak` it says on the session's stream what it logs, at each level, and that the
     resource has changed. `wait` is answered once it is cancelled or `release` is called.
+
+    Args:
+        eras: of `legacy` and `modern`, those that it speaks; state is kept in the former alone.
     """
 
-    def __init__(self) -> None:
-        super().__init__("legacy")
+    def __init__(self, *eras: str) -> None:
+        super().__init__(*eras)
+        self.tools = _TOOLS
         self.kept: dict[str, Kept] = {}
         """All sessions that ever were."""
         self.ended: Counter[str] = Counter()
@@ -72,6 +76,9 @@ class KeepingBackend(CountingBackend):
                 self._loop.call_soon_threadsafe(event.set)
 
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
+        version = request.headers.get("MCP-Protocol-Version")
+        if version == MODERN and "modern" in self._eras:
+            return await super()._handle(request)
         session = request.headers.get("Mcp-Session-Id", "")
         message = await request.json() if request.method == "POST" else {}
         method = message.get("method", request.method)

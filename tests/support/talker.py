@@ -1,7 +1,7 @@
 """A legacy stdio server that talks back: `python talker.py [JOURNAL]`.
 
 Its tools report progress and log, ask the client, change the list of tools, or never answer; what
-is cancelled is noted in the journal. Tests declare it with `talker`.
+is cancelled is noted in the journal, and what is to be logged. Tests declare it with `talker`.
 """
 
 import itertools
@@ -78,6 +78,8 @@ def answer(message: dict[str, Any]) -> dict[str, Any] | None:
         return {"tools": [{"name": x, "inputSchema": schemas.get(x, plain)} for x in TOOLS]}
     if method == "tools/call":
         return call(message["id"], message["params"])
+    if method == "logging/setLevel":
+        note(message["params"]["level"])
     return {}
 
 

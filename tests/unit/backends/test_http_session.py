@@ -324,8 +324,21 @@ async def test_only_a_session_that_was_forgotten_is_opened_anew_for_its_stream(s
             await session.follow(lambda message: None)
         assert server.methods.count("initialize") == 1
         server.sessions.clear()
-        await session.follow(lambda message: None)
+        assert not await session.follow(lambda message: None)
     assert server.methods.count("initialize") == 2
+
+
+@on_loop
+async def test_the_stream_of_a_session_that_is_replaced_is_left() -> None:
+    """Whoever follows it hears that there is another, even if the server keeps the old one open."""
+    server = StreamingServer()
+    async with met(server) as session:
+        following = asyncio.get_running_loop().create_task(session.follow(lambda message: None))
+        stream = await server.stream()
+        server.sessions.clear()
+        await session.ping(Era.LEGACY)
+        assert await following
+        await eventually(lambda: stream.gone, "the end of the old stream")
 
 
 @on_loop
