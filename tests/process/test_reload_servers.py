@@ -264,14 +264,22 @@ def _descriptors(pids: list[int]) -> list[int]:
 
 
 def _wait_for_four(gateway: Gateway) -> None:
-    """Wait until only control, host, worker and one server are left."""
+    """Wait until only control, host, worker and one server are left, and what reads files."""
     try:
-        wait_until(lambda: len(descendants(gateway.pid)) == 4, "four processes")
+        wait_until(lambda: len(descendants(gateway.pid)) - _readers(gateway) == 4, "four processes")
     except TimeoutError as error:
         for pid in descendants(gateway.pid):
             error.add_note(f"{pid} {Path(f'/proc/{pid}/stat').read_text()[:40]}")
         error.add_note(f"{gateway.status()['servers']} {gateway.log[-2000:]}")
         raise
+
+
+def _readers(gateway: Gateway) -> int:
+    """Count the processes that read configurations: at most one, for two minutes."""
+    lines = [Path(f"/proc/{pid}/cmdline") for pid in descendants(gateway.pid)]
+    found = sum(b"only1mcp.config.reader" in line.read_bytes() for line in lines if line.exists())
+    assert found <= 1
+    return found
 
 
 def _settled(pids: list[int]) -> list[int]:
