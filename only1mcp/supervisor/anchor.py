@@ -44,7 +44,8 @@ class Anchor:
             self._reap()
             while self._signals and self._pid:
                 with contextlib.suppress(ProcessLookupError):
-                    os.kill(self._pid, self._signals.pop(0))
+                    # One that has handed over in its turn may not hear any more.
+                    os.kill(self._running() or self._pid, self._signals.pop(0))
         return self._code if self._code >= 0 else 128 - self._code
 
     def _reap(self) -> None:

@@ -217,7 +217,9 @@ class Supervisor:
 
     def _pass_on(self, number: signal.Signals) -> None:
         """Let the new program have a signal, or the one that has followed it in its turn."""
-        pid = self._succession.successor or self._running_pid()
+        pid = self._running_pid()  # one that has handed over in its turn may not hear any more
+        if pid in (0, os.getpid()):
+            pid = self._succession.successor
         if pid:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, number)
