@@ -1,6 +1,5 @@
 """Looking an instance up on the consistent-hash ring."""
 
-import os
 from typing import Any
 
 import pytest
@@ -9,16 +8,10 @@ from pytest_benchmark.fixture import BenchmarkFixture
 from benchmarks.measure import growth, in_references
 from benchmarks.twins import HASH_RINGS, is_compiled
 from only1mcp import _speedups
-from only1mcp._speedups import ALGORITHMS, hash_ring_py
-from only1mcp.memory.instances import loose
-from only1mcp.registry.server import Instance, Routing, Server
-from only1mcp.routing.load_balancer import make_balancer
+from only1mcp._speedups import hash_ring_py
 
 MOST = {True: 10.0, False: 60.0}
 """References that a look-up may cost: compiled, less than a microsecond; in Python, a few."""
-
-MOST_FOR_A_PICK = {True: 25.0, False: 800.0}
-"""The same for a choice among ten instances, which looks at each of them."""
 
 
 def ring(twin: Any, nodes: int) -> Any:
@@ -49,15 +42,3 @@ def test_the_compiled_ring_is_worth_having() -> None:
     pure = ring(hash_ring_py, 10)
     compiled = ring(_speedups, 10)
     assert growth(lambda: compiled.pick(b"search__web"), lambda: pure.pick(b"search__web")) > 2
-
-
-@pytest.mark.benchmark(group="load balancers, one pick among 10 instances", max_time=0.3)
-@pytest.mark.parametrize("algorithm", ALGORITHMS)
-def test_picking_an_instance_is_cheap(benchmark: BenchmarkFixture, algorithm: str) -> None:
-    """Compiled, about a microsecond; in Python it does not show beside a call over HTTP."""
-    places = tuple(Instance(f"http://10.0.0.{n}:9000/mcp", 1 + n % 3) for n in range(10))
-    server = Server("s", "http", "s", instances=places, routing=Routing(algorithm))
-    subject = make_balancer(server, [loose().gauge for _ in places], os.urandom)
-    benchmark(subject.pick, 7, False, 0)
-    limit = MOST_FOR_A_PICK[_speedups.COMPILED]
-    assert in_references(lambda: subject.pick(7, False, 0)) < limit

@@ -255,6 +255,12 @@ class CircuitOpen(BackendUnreachable):
     reason = "circuit_open"
 
 
+class BackendBusy(BackendUnreachable):
+    """The backend took the call and said that it could not run it; only safe ones are repeated."""
+
+    reason = "backend_busy"
+
+
 class BackendTimeout(BackendError):
     """The backend did not answer in time; the call may have run."""
 

@@ -15,6 +15,7 @@ from only1mcp._speedups.way_c cimport Way
 cdef class Caller:
     cdef readonly object principal
     cdef readonly object scope
+    cdef unsigned long long place   # where its calls belong on the ring; 0 for nowhere
     cdef Py_ssize_t slot            # counts its requests
     cdef unsigned long long[::1] cells
     cdef Py_ssize_t cell
@@ -25,7 +26,7 @@ cdef class Caller:
 
 cdef class Plan:
     cdef Way way
-    cdef readonly Gauge gauge           # None at the host
+    cdef readonly Gauge gauge           # None where there is one process at the host
     cdef readonly object instances
     cdef readonly Py_ssize_t place
     cdef bytes head
@@ -71,7 +72,7 @@ cdef class Call:
 cdef double now() noexcept
 cdef bytes decimal_bytes(unsigned long long number)
 cdef bytes request_bytes(Plan plan, Envelope envelope, bytes upstream_id)
-cdef bytes frame_bytes(Plan plan, Envelope envelope, unsigned long long token, int slot)
+cdef bytes frame_bytes(Plan plan, Envelope envelope, unsigned long long token, int address)
 cdef bytes result_bytes(const char *result, Py_ssize_t size, Py_ssize_t announced,
                         bytes request_id, bint closes)
 cdef int write_result(object transport, bytes data, Py_ssize_t start, Py_ssize_t end,

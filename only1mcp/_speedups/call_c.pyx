@@ -13,7 +13,7 @@ from only1mcp._speedups.way_c cimport Way
 cdef enum:
     IDS = 256               # a plan takes so many ids of its session at a time
     DIGITS = 20
-    SLOT = 2                # bytes of a server's slot in a frame
+    ADDRESS = 3             # bytes of it in a frame: a server's slot, the number of its process
     LARGE = 16384           # of a result: from there on a copy costs more than another buffer
 
 
@@ -52,13 +52,16 @@ cdef class Caller:
     Args:
         principal: for log and errors.
         scope: a number that stands for what exists for them; plans are remembered by it.
+        place: where on the ring their calls belong; 0 for nowhere.
         slot: the metric slot that counts their requests.
         cells: the buckets of all.
         bucket: the number of theirs, and the two of its rate; None for no limit.
     """
 
-    def __init__(self, principal, scope, Py_ssize_t slot, cells, bucket):
+    def __init__(self, principal, scope, unsigned long long place, Py_ssize_t slot, cells,
+                 bucket):
         self.principal = principal
+        self.place = place
         self.scope = scope
         self.slot = slot
         self.cells = cells
@@ -87,9 +90,9 @@ cdef class Plan:
 
     Args:
         way: leads to the server, or to one instance of it.
-        instances: those of its server; None at the host.
+        instances: those of its server; None where there is one process at the host.
         place: its place among them.
-        gauge: what is known of it; None at the host.
+        gauge: what is known of it; None likewise.
         head: the request's head up to the digits of Content-Length; empty to the host.
         raw_name: the server's own name of the target as JSON; None to leave the body's as it is.
         ids: has `take_ids(count)`: the server must not see an id twice; None to the host.
@@ -172,12 +175,12 @@ cdef bytes request_bytes(Plan plan, Envelope envelope, bytes upstream_id):
     return whole
 
 
-cdef bytes frame_bytes(Plan plan, Envelope envelope, unsigned long long token, int slot):
+cdef bytes frame_bytes(Plan plan, Envelope envelope, unsigned long long token, int address):
     """Write the same for the host, which puts an id of its own before it; on one line."""
     cdef Py_ssize_t size = size_after_id(plan, envelope)
-    cdef bytes whole = PyBytes_FromStringAndSize(NULL, HEAD_BYTES + SLOT + size)
-    cdef char *at = put_head(PyBytes_AS_STRING(whole), SLOT + size, CARRY, token)
-    at = put_number(at, slot, SLOT)
+    cdef bytes whole = PyBytes_FromStringAndSize(NULL, HEAD_BYTES + ADDRESS + size)
+    cdef char *at = put_head(PyBytes_AS_STRING(whole), ADDRESS + size, CARRY, token)
+    at = put_number(at, address, ADDRESS)
     put_after_id(at, plan, envelope)
     flatten(at, size, 10)
     flatten(at, size, 13)

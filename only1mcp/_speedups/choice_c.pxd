@@ -15,8 +15,9 @@ cdef class Choice:
     cdef unsigned long long timeout_ms, successes
     cdef object key_of
     cdef unsigned long long fixed
-    cdef bint by_session
+    cdef bint by_session, by_caller
     cdef bint sticky
 
-    cdef Plan pick(self, Envelope envelope, unsigned long long session, double moment)
+    cdef Plan pick(self, Envelope envelope, unsigned long long session, unsigned long long caller,
+                   double moment)
     cdef bint is_due(self, double moment) except -1

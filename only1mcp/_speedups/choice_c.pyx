@@ -22,12 +22,12 @@ cdef class Choice:
             how many calls: those take the common way.
         fixed: the key of all such calls, where calls are placed by what they call.
         key_of: returns the key of a call by its message; None where that plays no part.
-        by_session: whether calls are placed by the client's session.
+        by_session, by_caller: whether calls are placed by the client's session, or by who calls.
         sticky: whether a session keeps its instance, however calls are placed.
     """
 
     def __init__(self, make, Balancer balancer not None, gauges, timeout_ms, successes, fixed,
-                 key_of, bint by_session, bint sticky):
+                 key_of, bint by_session, bint by_caller, bint sticky):
         self.make = make
         self.plans = [None] * balancer.size
         self.balancer = balancer
@@ -37,14 +37,17 @@ cdef class Choice:
         self.fixed = fixed
         self.key_of = key_of
         self.by_session = by_session
+        self.by_caller = by_caller
         self.sticky = sticky
 
-    cdef Plan pick(self, Envelope envelope, unsigned long long session, double moment):
+    cdef Plan pick(self, Envelope envelope, unsigned long long session, unsigned long long caller,
+                   double moment):
         """Return the plan that a call takes; None for the common way.
 
         Args:
             envelope: the call.
             session: stands for the client's session; 0 when it has none.
+            caller: stands for who calls; 0 for anyone.
             moment: seconds of `time.monotonic`.
         """
         cdef unsigned long long key = self.fixed
@@ -60,6 +63,8 @@ cdef class Choice:
             if session and (self.sticky or self.by_session):
                 key = session
                 keyed = self.sticky
+            elif self.by_caller and caller:
+                key = caller
             elif self.key_of is not None:
                 key = self.key_of(envelope)
             if self.is_due(moment):

@@ -8,7 +8,7 @@ from only1mcp._speedups.json_scan_c cimport Envelope
 
 
 cdef class WorkerLine(Frames):
-    cdef dict found             # forwarders by their servers' slots, as far as they were looked for
+    cdef dict found             # forwarders by address, as far as they were looked for
     cdef object find
     cdef object on_end
     cdef object encode_failure

@@ -18,7 +18,7 @@ from only1mcp.errors import Only1MCPError
 
 cdef enum:
     IDS = 256               # a forwarder takes so many ids of its session at a time
-    SLOT = 2                # bytes of a server's slot in a frame
+    ADDRESS = 3             # bytes of it in a frame: a server's slot, the number of its process
     MUCH = 65536            # of frames: from there on a copy costs more than another buffer
 
 cdef bytes OPENING = b'{"jsonrpc":"2.0","id":'
@@ -28,7 +28,7 @@ cdef class WorkerLine(Frames):
     """One worker's link.
 
     Args:
-        found: forwarders by their servers' slots.
+        found: forwarders by their addresses.
         find: looks for one that is not there; None when its server takes no plain calls now.
         admits: says of a transport whether its other end is our own user.
         encode_failure: writes a failure for another process.
@@ -48,18 +48,18 @@ cdef class WorkerLine(Frames):
     cdef int take(self, int kind, unsigned long long token, bytes data, Py_ssize_t start,
                   Py_ssize_t end) except -1:
         cdef Forwarder forwarder
-        cdef Py_ssize_t slot
+        cdef Py_ssize_t address
         if kind == CANCEL:
             return self.cancel(token)
-        if kind != CARRY or end - start < SLOT:
+        if kind != CARRY or end - start < ADDRESS:
             self.close()
             return 0
-        slot = number_at(PyBytes_AS_STRING(data) + start, SLOT)
-        forwarder = self.found.get(slot)
+        address = number_at(PyBytes_AS_STRING(data) + start, ADDRESS)
+        forwarder = self.found.get(address)
         if forwarder is None:
-            forwarder = self.find(slot)
+            forwarder = self.find(address)
         if forwarder is None or not forwarder.carry(
-                self, token, PyBytes_AS_STRING(data) + start + SLOT, end - start - SLOT):
+                self, token, PyBytes_AS_STRING(data) + start + ADDRESS, end - start - ADDRESS):
             self.push(frame(DECLINED, token, b""))
         return 0
 

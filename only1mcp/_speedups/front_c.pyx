@@ -264,7 +264,7 @@ cdef class Front:
         if not found:
             return None
         if isinstance(found, Choice):
-            return (<Choice>found).pick(envelope, place, self.active)
+            return (<Choice>found).pick(envelope, place, caller.place, self.active)
         return <Plan?>found
 
     cdef bint answer_ready(self, const unsigned char *raw, RequestHead *head, Envelope envelope,

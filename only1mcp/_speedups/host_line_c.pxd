@@ -11,11 +11,11 @@ cdef class HostLine(Frames):
     cdef unsigned long long last
     cdef readonly unsigned long long carried
 
-    cdef int start(self, Call call, int slot) except -1
+    cdef int start(self, Call call, int address) except -1
     cdef int forget(self, Call call) except -1
     cdef int answer(self, Call call, bytes data, Py_ssize_t start, Py_ssize_t end) except -1
 
 
 cdef class HostWay(Way):
     cdef HostLine line
-    cdef int slot
+    cdef int address

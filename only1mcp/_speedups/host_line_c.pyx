@@ -25,14 +25,14 @@ cdef class HostLine(Frames):
         self.admits = admits
         self.calls = {}
 
-    def way(self, int slot):
-        """Return the way to the server in this slot."""
+    def way(self, int address):
+        """Return the way to the server, or the process of one, at this address."""
         cdef HostWay way = HostWay.__new__(HostWay)
         way.line = self
-        way.slot = slot
+        way.address = address
         return way
 
-    cdef int start(self, Call call, int slot) except -1:
+    cdef int start(self, Call call, int address) except -1:
         if self.transport is None:
             self.lane.leave(call)
             self.lane.helper.go_common(call)
@@ -42,7 +42,7 @@ cdef class HostLine(Frames):
         call.token = self.last
         call.upstream_id = decimal_bytes(self.last)
         self.calls[self.last] = call
-        self.transport.write(frame_bytes(call.plan, call.envelope, self.last, slot))
+        self.transport.write(frame_bytes(call.plan, call.envelope, self.last, address))
         return 0
 
     cdef int forget(self, Call call) except -1:
@@ -65,6 +65,7 @@ cdef class HostLine(Frames):
             return self.answer(call, data, start, end)
         lane.leave(call)
         if kind == REPLY:
+            lane.well(call)
             lane.helper.relay(call, scan(data[start:end]))
         elif kind == FAILED:
             lane.helper.failed(call, data[start:end])
@@ -76,6 +77,7 @@ cdef class HostLine(Frames):
         """Answer the client with the result behind the byte that tells its type."""
         cdef Lane lane = self.lane
         cdef bint is_typed = PyBytes_AS_STRING(data)[start]
+        lane.well(call)
         if (call.exchange is None and not call.plan.hinted
                 and (is_typed or not call.plan.modern)):
             lane.carried(call)
@@ -104,7 +106,7 @@ cdef class HostWay(Way):
     """The way to one server behind a link."""
 
     cdef int send(self, call) except -1:
-        return self.line.start(call, self.slot)
+        return self.line.start(call, self.address)
 
     cdef int drop(self, call) except -1:
         return self.line.forget(call)

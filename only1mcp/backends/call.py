@@ -34,6 +34,8 @@ class Outgoing:
     """What a legacy server may ask of the client meanwhile."""
     session: int = 0
     """The serial of the client's legacy session; 0 when it has none."""
+    principal: str = ""
+    """The id of who calls; empty where anyone may."""
     token: bytes | None = None
     """The progress token in `params`: no other call of ours under way has the same."""
     level: int | None = None

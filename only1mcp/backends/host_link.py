@@ -46,14 +46,22 @@ class HostLink:
         """Begin to connect; returns at once."""
         self._tasks.spawn(self._connect())
 
-    def call(self, server_id: str, outgoing: Outgoing, sink: ReplySink) -> Cancel:
-        """Send a call; while the host is away it waits, for `PATIENCE_S` at most."""
+    def call(self, server_id: str, outgoing: Outgoing, sink: ReplySink, place: str = "") -> Cancel:
+        """Send a call; while the host is away it waits, for `PATIENCE_S` at most.
+
+        Args:
+            server_id: whom to.
+            outgoing: the call.
+            sink: hears of its end.
+            place: the number of the process that is to take it; empty for any.
+        """
         self._token += 1
         token = self._token
         frame = CallFrame(
             server_id, outgoing.method, outgoing.params, outgoing.era.value,
             int(outgoing.features), outgoing.session, outgoing.level,
             outgoing.token.decode() if outgoing.token is not None else None, outgoing.own,
+            place,
         )  # fmt: skip
         payload = frame.encode()
         if not fits(payload):

@@ -12,7 +12,13 @@ from only1mcp.backends.call import NOTHING, Cancel, Outgoing, ReplySink
 from only1mcp.backends.http_session import HttpSession
 from only1mcp.backends.instances import Chosen, Instances
 from only1mcp.backends.keeper import Keeper, alone
-from only1mcp.errors import BackendError, BackendLost, BackendUnreachable, Only1MCPError
+from only1mcp.errors import (
+    BackendBusy,
+    BackendError,
+    BackendLost,
+    BackendUnreachable,
+    Only1MCPError,
+)
 from only1mcp.protocol.client_features import Feature
 from only1mcp.registry.server import Server
 from only1mcp.tasks import Tasks
@@ -74,17 +80,22 @@ class HttpBackend:
                 reply = await self._ask(chosen, outgoing, sink)
             except BackendUnreachable as error:
                 last = error
-                if count == 1:
+                is_unread = not isinstance(error, BackendBusy)
+                if count == 1 or not (is_unread or self._may_repeat(outgoing)):
                     break
             except BackendLost as error:
                 last = error
-                if not outgoing.safe or not self.instances.may_repeat():
+                if not self._may_repeat(outgoing):
                     break
             else:
                 if count > 1 and reply.result_type == "task":
                     outgoing.place = self._urls[chosen.place]
                 return reply
         raise last or BackendUnreachable("the server has no instance")
+
+    def _may_repeat(self, outgoing: Outgoing) -> bool:
+        """Say whether a call that has come to an instance may be sent again."""
+        return outgoing.safe and self.instances.may_repeat()
 
     async def _ask(self, chosen: Chosen, outgoing: Outgoing, sink: ReplySink) -> Envelope:
         """Ask one instance, and take down what became of it."""

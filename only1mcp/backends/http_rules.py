@@ -2,7 +2,7 @@
 
 from only1mcp._speedups import Envelope
 from only1mcp.backends.call import Outgoing
-from only1mcp.errors import BackendLost, BackendProtocolError, BackendUnreachable
+from only1mcp.errors import BackendBusy, BackendLost, BackendProtocolError, BackendUnreachable
 from only1mcp.protocol.headers import encode_value
 from only1mcp.protocol.versions import NEWEST_MODERN
 from only1mcp.transports.streamable_http import HttpAnswer
@@ -51,7 +51,7 @@ def refuse_outages(name: str, answer: HttpAnswer) -> None:
             hint="check the server's headers or auth in the configuration",
         )
     if answer.status in (429, 503):
-        raise BackendUnreachable(f"server {name} is unavailable (HTTP {answer.status})")
+        raise BackendBusy(f"server {name} is unavailable (HTTP {answer.status})")
     if answer.status in (502, 504):  # somebody in between gave up; the call may have run
         raise BackendLost(f"server {name} is unavailable (HTTP {answer.status})")
     if 300 <= answer.status < 400:

@@ -17,6 +17,7 @@ from only1mcp.routing.load_balancer import (
     make_balancer,
     place_of,
     place_of_arguments,
+    place_of_principal,
     place_of_session,
 )  # fmt: skip
 
@@ -52,7 +53,7 @@ class Instances:
         self._on_turn = on_turn
         self._known = tuple(known)
         self.gauges = [one.gauge for one in known]
-        self.names = [place.url for place in server.instances]
+        self.names = [place.url for place in server.places]
         self.balancer = make_balancer(server, self.gauges, os.urandom)
         self._budget = RetryBudget()
         self._calls_before = sum(gauge.calls() for gauge in self.gauges)
@@ -105,6 +106,8 @@ class Instances:
             return 0, False
         if routing.hash_key == "session" and outgoing.session:
             return place_of_session(outgoing.session), False
+        if routing.hash_key == "principal" and outgoing.principal:
+            return place_of_principal(outgoing.principal), False
         if routing.hash_key == "arguments":
             return self.arguments(outgoing.params), False
         return place_of((outgoing.target or outgoing.method).encode()), False

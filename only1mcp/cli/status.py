@@ -70,6 +70,29 @@ def _print_servers(servers: list[dict[str, Any]]) -> None:
             for server in servers
         ],
     )  # fmt: skip
+    _print_instances(servers)
+
+
+def _print_instances(servers: list[dict[str, Any]]) -> None:
+    """Say how the calls of a server are shared out, where there is a choice."""
+    several = [
+        (server["id"], one) for server in servers if len(server.get("instances", [])) > 1
+        for one in server["instances"]
+    ]  # fmt: skip
+    if not several:
+        return
+    click.echo()
+    print_table(
+        ("SERVER", "INSTANCE", "HEALTH", "BREAKER", "IN FLIGHT", "WEIGHT", "LATENCY", "PID", "WHY"),
+        [
+            (
+                server_id, one.get("url") or one["replica"], one["health"], one["breaker"],
+                one["in_flight"], f"{one['weight'] * one['weight_factor']:g}",
+                f"{one['latency_ms']:.1f} ms", one.get("pid") or "-", one.get("why", "")[:120],
+            )
+            for server_id, one in several
+        ],
+    )  # fmt: skip
 
 
 @click.command("list")

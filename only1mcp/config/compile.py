@@ -40,7 +40,7 @@ _KINDS = frozenset(
 """What clients call their transports."""
 MAX_AUTO_WORKERS = 4
 _Section = TypeVar("_Section", bound=Section)
-_OF_PROGRAMS: tuple[str, ...] = ("args", "env", "cwd")
+_OF_PROGRAMS: tuple[str, ...] = ("args", "env", "cwd", "replicas")
 _OF_ADDRESSES: tuple[str, ...] = ("headers", "auth", "batching")
 
 
@@ -195,6 +195,7 @@ class _Compiler:
             args=tuple(_home(argument) for argument in section.args),
             env=_reveal(section.env),
             cwd=None if section.cwd is None else str(Path(section.cwd).expanduser()),
+            replicas=section.replicas,
             instances=tuple(instances),
             headers=headers,
             routing=_routing(proxy.routing, section.routing),
@@ -341,7 +342,10 @@ def _routing(common: RoutingSection, own: RoutingSection | None) -> Routing:
 def _breaker(common: BreakerSection, own: BreakerSection | None) -> BreakerPolicy:
     section = _merged(common, own)
     return BreakerPolicy(
-        section.failure_threshold, section.success_threshold, round(section.timeout * 1000)
+        section.failure_threshold,
+        section.success_threshold,
+        round(section.timeout * 1000),
+        section.heed_checks,
     )
 
 

@@ -84,7 +84,7 @@ class RoutingSection(Section):
     virtual_nodes: int = Field(
         150, ge=1, le=1000, description="Of each instance on the ring of consistent_hash."
     )
-    hash_key: Literal["session", "tool", "arguments"] = Field(
+    hash_key: Literal["session", "principal", "tool", "arguments"] = Field(
         "tool", description="What places a call with consistent_hash."
     )
     hash_arguments: list[str] = Field(
@@ -171,6 +171,9 @@ class BreakerSection(Section):
         3, ge=1, le=1000, description="Calls let through to try it; all must go well."
     )
     timeout: Duration = Field(30.0, description="Time until it is tried again.")
+    heed_checks: bool = Field(
+        True, description="Try it earlier when a health check goes well, ever later if in vain."
+    )
 
 
 class CacheSection(Section):
@@ -296,6 +299,9 @@ class ServerSection(Section):
     args: list[str] = Field([], description="Its arguments; no shell sees them.")
     env: dict[str, SecretStr] = Field({}, description="Its environment besides a short list.")
     cwd: str | None = Field(None, description="Its working directory.")
+    replicas: int = Field(
+        1, ge=1, le=MAX_INSTANCES, description="How many processes of the program share its calls."
+    )
     url: Url | None = Field(None, description="Endpoint of a server on the network.")
     instances: list[InstanceSection] = Field(
         [], max_length=MAX_INSTANCES, description="Several endpoints instead of url."

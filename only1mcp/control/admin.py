@@ -195,10 +195,12 @@ class Admin:
                 server = by_id[one.server_id]
                 turn = server.get("breakers", {}).get(one.name)
                 described = describe(one, turn, server.get("down", {}).get(one.name, ""))
+                described |= server.get("replicas", {}).get(one.name, {})
                 server.setdefault("instances", []).append(described)
         for server in servers:
             server.pop("breakers", None)
             server.pop("down", None)
+            server.pop("replicas", None)
         return servers
 
 

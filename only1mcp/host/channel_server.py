@@ -1,112 +1,153 @@
-"""One server on a channel (a stdio child, a WebSocket, HTTP+SSE), kept alive, and its calls."""
+"""One server on a channel (a stdio child, a WebSocket, HTTP+SSE): its processes, and its calls.
+
+A program may run as several processes. One of them speaks for all: its lists are the server's, and
+are read again when any of them says that lists have changed. What any of them says of resources,
+of tasks, and for the log, is told; of a resource once, if several say it at about the same time.
+"""
 
 import asyncio
 import logging
-import time
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
+from dataclasses import replace
 from typing import Any
 
 import aiohttp
 
-from only1mcp._speedups import Envelope
 from only1mcp.backends.call import Cancel, Outgoing, ReplySink
-from only1mcp.backends.discovery import discover_catalogue
-from only1mcp.backends.handshake import Hello
-from only1mcp.backends.pipe_session import PipeAsker
-from only1mcp.errors import (
-    BackendLost,
-    BackendProtocolError,
-    BackendTimeout,
-    BackendUnreachable,
-    Only1MCPError,
-)
+from only1mcp.errors import BackendUnreachable, Only1MCPError
 from only1mcp.host.channel_member import ChannelMember
-from only1mcp.host.connection import Connection
-from only1mcp.host.feed import Feed, Hearing
-from only1mcp.host.health_check import HealthCheck
+from only1mcp.host.feed import Hearing
+from only1mcp.host.joined import JoinedFeed, JoinedTaskWatches, JoinedWatches
 from only1mcp.host.pool import Pool
 from only1mcp.host.relisting import Relisting
+from only1mcp.host.replica import Replica
 from only1mcp.host.status import Observer, ServerState, ServerStatus
-from only1mcp.host.task_feed import TaskWatches
-from only1mcp.host.waiting_room import WaitingRoom
 from only1mcp.host.watches import Watches
+from only1mcp.host.weighing import Weighing
+from only1mcp.memory.instances import Known, unshared
 from only1mcp.protocol.client_features import Feature
+from only1mcp.registry.catalogue import Catalogue
 from only1mcp.registry.server import Server
-from only1mcp.resilience.restart_policy import RestartPolicy
-from only1mcp.tasks import Tasks
+from only1mcp.tasks import Tasks, until
 
 _log = logging.getLogger(__name__)
-SLOW_START = 6
-"""How many times the handshake's time a server may take that did not stand the first one: some are
-installed while they start."""
-HOPELESS = 2
-"""After so many ends in a row a server that is started again does not count as starting."""
 MAX_MEMBERS = 32
 """Connections of single clients, for which a stdio server starts a process each."""
+TOGETHER_S = 0.1
+"""Processes that say the same within this time mean the same."""
+_LOOK_S = 0.02
+_BEST_FIRST = (ServerState.UP, ServerState.STARTING, ServerState.DOWN, ServerState.PARKED)
 
 
 class ChannelServer:
-    """Opens the channel, meets the server, serves calls on it, and opens it again when it ends.
-
-    Calls that come while it starts wait for it; while it is down they fail at once. Clients that
-    the server may ask something have connections of their own, in the pool.
-    """
+    """Owns the processes; clients that the server may ask something have others, in the pool."""
 
     def __init__(
-        self, server: Server, observer: Observer, tasks: Tasks, client: aiohttp.ClientSession
-    ) -> None:
+        self, server: Server, observer: Observer, tasks: Tasks, client: aiohttp.ClientSession,
+        know: Callable[[str, str], Known] = unshared,
+    ) -> None:  # fmt: skip
         self.server = server
         self.status = ServerStatus(server.id, server.transport)
         self._observer = observer
         self._tasks = tasks
         self._client = client
-        self._policy = RestartPolicy()
-        self._connection: Connection | None = None
-        self._waiting = WaitingRoom()
-        self._probe = True
-        self._patience_s = server.handshake_timeout_s
-        self._hello: Hello | None = None
-        self._relisting = Relisting(server.id, self._list_again, tasks, observer.on_lists_changed)
-        self.watches = Watches()
-        self._hearing = Hearing(server.id, self.watches, observer, self._relisting, tasks)
-        self.feed: Feed | None = None
-        """None while the server is down."""
-        self.task_watches = TaskWatches(self._hearing)
-        self.pool = Pool(server.id, self._member, MAX_MEMBERS, tasks, observer)
-        self._level: int | None = None
+        self._know = know
+        self._replicas: list[Replica] = []
+        self._leaving: set[Replica] = set()
+        """Those that are to end once their calls have."""
+        self._speaker: Replica | None = None
+        self.level: int | None = None
         """The lowest severity from which on clients want log messages of no call of theirs."""
-        self._loop_task: asyncio.Task[None] | None = None
-        self._stopping = False
+        self._updated: dict[str, bytes] = {}
+        """Resources of which will be told that they were updated."""
+        self._running: list[asyncio.Task[None]] | None = None
+        self._relisting = Relisting(
+            server.id, self._list_again, tasks, observer.on_lists_changed,
+            delay_s=self._patience_s,
+        )  # fmt: skip
+        self.watches = JoinedWatches(lambda: [one.watches for one in self._replicas])
+        self.task_watches = JoinedTaskWatches(lambda: [one.task_watches for one in self._replicas])
+        self.pool = Pool(server.id, self._member, MAX_MEMBERS, tasks, observer)
+        self._replicas.append(self._make())
+        self._weighing = Weighing(
+            lambda: self.server, lambda: [one.known for one in self._replicas]
+        )  # fmt: skip
+        self.scale()
+
+    def _make(self) -> Replica:
+        """Make one more process."""
+        name = str(len(self._replicas) + 1)
+        observer = replace(self._observer, on_updated=self._on_updated)
+        hearing = Hearing(self.server.id, Watches(), observer, self._relisting, self._tasks)
+        return Replica(self, name, hearing, self._know(self.server.id, name), self._client)
+
+    def scale(self) -> None:
+        """Run as many processes as are wanted now; those that stay notice nothing."""
+        while len(self._replicas) < self.server.replicas:
+            made = self._make()
+            made.watches.inherit(self.watches.everything)
+            self._replicas.append(made)
+            if self._running is not None:
+                made.start()
+        while len(self._replicas) > self.server.replicas:
+            leaving = self._replicas.pop()
+            leaving.retire()
+            self._leaving.add(leaving)
+            self._tasks.spawn(self._end(leaving))
+        if self._running is not None:
+            self._note()
+
+    async def _end(self, leaving: Replica) -> None:
+        """Stop a process that is not wanted any more, after its calls."""
+        await until(lambda: not leaving.busy, self.server.timeout_s, _LOOK_S)
+        await leaving.stop()
+        self._leaving.discard(leaving)
 
     def start(self) -> None:
         """Begin; returns at once."""
-        self._loop_task = self._tasks.spawn(self._run())
+        self._running = [self._tasks.spawn(self._weighing.run())]
+        for one in self._replicas:
+            one.start()
 
     async def stop(self) -> None:
         """End all connections properly."""
-        self._stopping = True
-        if self._loop_task is not None:
-            self._loop_task.cancel()
-            await asyncio.wait([self._loop_task, self._tasks.spawn(self.pool.close())])
-        self._set_state(ServerState.STOPPED)
-        self._waiting.fail(self._unreachable())
+        for task in self._running or ():
+            task.cancel()
+        all_of_them = (*self._replicas, *self._leaving)
+        await asyncio.gather(self.pool.close(), *(one.stop() for one in all_of_them))
 
     def call(self, outgoing: Outgoing, sink: ReplySink) -> Cancel:
-        """Send a request, or have it wait for a server that starts."""
+        """Send a request, or have it wait for a process that starts."""
         if outgoing.features or outgoing.own:
             return self.pool.call(outgoing, sink)
-        if self.status.state is ServerState.UP and self._connection is not None:
-            return self._connection.session.call(outgoing, sink)
-        if self.status.state is not ServerState.STARTING or self._waiting.full:
-            sink.on_failure(self._unreachable())
+        replica = self._at(outgoing.place)
+        if replica is None:
+            sink.on_failure(BackendUnreachable(
+                f"server {self.server.id} has no process {outgoing.place} any more"
+            ))  # fmt: skip
             return lambda: None
-        return self._waiting.enter(outgoing, sink)
+        return replica.call(outgoing, sink)
+
+    def _at(self, name: str) -> Replica | None:
+        """Return the process of this number; without a number, the one that can serve best."""
+        if name:
+            return next((one for one in self._replicas if one.name == name), None)
+        return min(self._replicas, key=lambda one: one.state is not ServerState.UP)
+
+    def forwarder(self, number: int) -> Any:
+        """Return what takes plain calls from the workers' fast lanes now; None when nothing does.
+
+        Args:
+            number: of the process; 0 for any.
+        """
+        replica = self._at(str(number or ""))
+        return None if replica is None else replica.forwarder
 
     async def lower_level(self, level: int) -> None:
         """Have the server log from this severity on, now and after it was started again."""
-        self._level = level if self._level is None else min(level, self._level)
-        if self._connection is not None:
-            self._connection.session.lower_level(self._level)
+        self.level = level if self.level is None else min(level, self.level)
+        for one in self._replicas:
+            one.lower_level()
 
     async def watch(self, method: str, uri: str, holder: Hashable) -> None:
         """Have a resource watched, or no longer.
@@ -114,144 +155,109 @@ class ChannelServer:
         Raises:
             BackendError: the server is down, or refuses.
         """
-        if self.feed is None:
-            raise self._unreachable()
-        change = self.feed.subscribe if method == "resources/subscribe" else self.feed.unsubscribe
+        feed = self.feed
+        if feed is None:
+            raise BackendUnreachable(
+                f"server {self.server.id} is {self.status.state}",
+                hint=f"see `only1mcp status` and the log lines of server={self.server.id}",
+                detail=self.status.detail,
+            )
+        change = feed.subscribe if method == "resources/subscribe" else feed.unsubscribe
         await change(uri, holder)
 
     @property
-    def forwarder(self) -> Any:
-        """What takes plain calls from the workers' fast lanes now; None when nothing does."""
-        is_up = self.status.state is ServerState.UP and self._connection is not None
-        return self._connection.forwarder if is_up and self._connection is not None else None
+    def feed(self) -> JoinedFeed | None:
+        """What listens; None while the server is down."""
+        feeds = [(one.feed, one.watches) for one in self._replicas if one.feed is not None]
+        away = [one.watches for one in self._replicas if one.feed is None]
+        return JoinedFeed(feeds, away, self._tasks) if feeds else None
 
     @property
     def pids(self) -> set[int]:
         """The processes that run for this server now."""
-        own = 0 if self._connection is None else self._connection.pid
-        return {own, *self.pool.pids} - {0}
+        own = {one.running_pid for one in (*self._replicas, *self._leaving)}
+        return (own | self.pool.pids) - {0}
 
     @property
     def busy(self) -> bool:
-        """Whether calls of clients are under way or wait; some requests of our own never end."""
-        own = self._connection is not None and self._connection.session.serving
-        return own or self.pool.busy or len(self._waiting) > 0
+        """Whether calls of clients are under way or wait."""
+        return self.pool.busy or any(one.busy for one in (*self._replicas, *self._leaving))
 
     def _member(self, features: Feature) -> ChannelMember:
         return ChannelMember(self.server, self._client, features, self._tasks)
 
-    def _unreachable(self) -> BackendUnreachable:
-        return BackendUnreachable(
-            f"server {self.server.id} is {self.status.state}",
-            hint=f"see `only1mcp status` and the log lines of server={self.server.id}",
-            detail=self.status.detail,
-        )
-
-    async def _run(self) -> None:
-        while True:
-            if self._policy.failures < HOPELESS:  # else it is down until it answers
-                self._set_state(ServerState.STARTING)
-            try:
-                await self._live()
-            except BackendLost:
-                pass  # it ended, and the connection has said why
-            except Only1MCPError as error:
-                self.status.detail = error.for_operator()
-            except Exception as error:  # noqa: BLE001 - a mistake of ours costs one server, not its watcher
-                _log.exception("a server's watcher failed", extra={"server": self.server.id})
-                self.status.detail = f"internal error: {error!r}"
-            wait_s = self._policy.ended(time.monotonic())
-            parked = self._policy.parked
-            if wait_s:
-                self._set_state(ServerState.PARKED if parked else ServerState.DOWN)
-                self._waiting.fail(self._unreachable())
-            _log.warning(
-                "server ended; next start in %g s%s", wait_s, " (parked)" if parked else "",
-                extra={"server": self.server.id, "detail": self.status.detail},
-            )  # fmt: skip
-            await asyncio.sleep(wait_s)
-            self.status.restarts += 1
-
-    async def _live(self) -> None:
-        """Carry one connection from its opening to its end."""
-        connection = Connection(self.server, self._client, self._on_notification)
-        self._connection = connection
-        try:
-            hello = self._hello = await self._meet(connection)
-            self.status.pid = connection.pid
-            if self._level is not None:
-                connection.session.lower_level(self._level)
-            await self._list_again(self._relisting.take())
-            self._policy.started(time.monotonic())
-            self._set_state(ServerState.UP)
-            self._waiting.send(connection.session.call)
-            await self._attend(connection, hello)
-            raise BackendLost(connection.reason or "the connection ended")
-        finally:
-            self.status.detail = connection.reason or self.status.detail
-            await connection.close(orderly=self._stopping)
-            self._connection = None
-            self.status.detail = connection.reason or self.status.detail
-            self.status.pid = 0
-
-    async def _meet(self, connection: Connection) -> Hello:
-        """Shake hands; a server that cannot stand the probe is spared it the next time.
-
-        One that then speaks no legacy revision either was only slow: it gets the probe again, and
-        more time.
-        """
-        try:
-            return await connection.open(self._patience_s, probe=self._probe)
-        except (BackendLost, BackendTimeout):
-            self._patience_s = SLOW_START * self.server.handshake_timeout_s
-            self._probe = not self._probe
-            raise
-        except BackendProtocolError:
-            self._probe = True
-            raise
-
-    async def _attend(self, connection: Connection, hello: Hello) -> None:
-        """Listen to the server while the connection lives."""
-        asker = PipeAsker(connection.session, self.server.handshake_timeout_s)
-        self.feed = Feed(self._hearing, connection.session, asker, hello)
-        listening = self._tasks.spawn(self.feed.run())
-        tasks_heard = self._tasks.spawn(self.task_watches.listen(connection.session, asker, hello))
-        check = HealthCheck(self.server, connection.session, hello.era, self._take_verdict)
-        checking = self._tasks.spawn(check.run())
+    def on_listed(self, replica: Replica, catalogue: Catalogue, kinds: frozenset[str]) -> None:
+        """Take what a process offers, if it speaks for all."""
+        if self._speaker not in self._replicas or self._speaker.state is not ServerState.UP:
+            self._speaker = replica
+        if replica is self._speaker:
+            self.status.note(catalogue)
+            self._observer.on_catalogue(catalogue, kinds)
+            return
+        for kind in kinds:
+            self._relisting.note(f"notifications/{kind}/list_changed")
         self._relisting.start()
-        try:
-            await connection.ended()
-        finally:
-            self.feed = None
-            listening.cancel()
-            tasks_heard.cancel()
-            checking.cancel()
-
-    def _take_verdict(self, why: str) -> None:
-        """Fail calls at once while the server hangs; those under way may still be answered."""
-        self.status.detail = why
-        self._set_state(ServerState.DOWN if why else ServerState.UP)
-        told = "server hangs: %s" if why else "server answers again%s"
-        _log.warning(told, why, extra={"server": self.server.id})
 
     async def _list_again(self, kinds: frozenset[str]) -> None:
-        connection, hello = self._connection, self._hello
-        if connection is None or hello is None:
+        if self._speaker is not None:
+            await self._speaker.list_again(kinds)
+
+    async def _speak(self, replica: Replica) -> None:
+        """Have another process speak for the server from now on."""
+        try:
+            await replica.list_again(frozenset())
+        except Only1MCPError as error:
+            _log.debug("not listed: %s", error, extra={"server": self.server.id})
+
+    def _patience_s(self) -> float:
+        return TOGETHER_S if len(self._replicas) > 1 else 0.0
+
+    def _on_updated(self, server_id: str, uri: str, params: bytes) -> None:
+        """Tell of a resource; wait for what the other processes say of it, if there are any."""
+        if len(self._replicas) == 1:
+            self._observer.on_updated(server_id, uri, params)
             return
-        asker = PipeAsker(connection.session, self.server.handshake_timeout_s)
-        catalogue = await discover_catalogue(self.server.id, hello, asker)
-        self.status.note(catalogue)
-        self._observer.on_catalogue(catalogue, kinds)
+        if not self._updated:
+            asyncio.get_running_loop().call_later(TOGETHER_S, self._tell_updated)
+        self._updated[uri] = params
 
-    def _on_notification(self, message: Envelope) -> None:
-        self.task_watches.heard(message)
-        if self.feed is not None:
-            self.feed.heard(message)
-        elif (message.method or "").endswith("/list_changed"):
-            self._relisting.note(message.method or "")
+    def _tell_updated(self) -> None:
+        updated, self._updated = self._updated, {}
+        for uri, params in updated.items():
+            self._observer.on_updated(self.server.id, uri, params)
 
-    def _set_state(self, state: ServerState) -> None:
-        self.status.state = state
-        if state is ServerState.UP:
-            self.status.detail = ""
-        self._observer.on_status(self.status)
+    def on_turn(self, replica: Replica) -> None:
+        """Tell of the server when the state of a process has changed."""
+        if replica not in self._replicas:
+            return
+        if replica is self._speaker and replica.state is not ServerState.UP:
+            others = (one for one in self._replicas if one.state is ServerState.UP)
+            following = next(others, None)
+            if following is not None:
+                self._speaker = following
+                self._tasks.spawn(self._speak(following))
+        self._note()
+
+    def _note(self) -> None:
+        """Sum up how the processes are."""
+        status, all_of_them = self.status, self._replicas
+        states = {one.state for one in all_of_them}
+        status.state = next((s for s in _BEST_FIRST if s in states), ServerState.STOPPED)
+        status.pid = next((one.pid for one in all_of_them if one.pid), 0)
+        status.restarts = sum(one.restarts for one in all_of_them)
+        worse = [one for one in all_of_them if one.state is not ServerState.UP]
+        status.detail = all_of_them[0].detail
+        status.replicas, status.down = {}, {}
+        if len(all_of_them) > 1:
+            status.detail = "; ".join(_described(one) for one in worse)
+            status.replicas = {
+                one.name: {"pid": one.pid, "state": one.state.value, "restarts": one.restarts}
+                for one in all_of_them
+            }  # fmt: skip
+            status.down = {one.name: one.detail or one.state.value for one in worse}
+        self._observer.on_status(status)
+
+
+def _described(replica: Replica) -> str:
+    why = f": {replica.detail}" if replica.detail else ""
+    return f"process {replica.name} is {replica.state}{why}"

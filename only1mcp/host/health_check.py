@@ -12,6 +12,7 @@ from only1mcp.backends.call import Outgoing
 from only1mcp.backends.handshake import discover
 from only1mcp.backends.pipe_session import PipeSession
 from only1mcp.errors import BackendTimeout, Only1MCPError
+from only1mcp.host.second_chance import SecondChance
 from only1mcp.protocol.versions import Era
 from only1mcp.registry.server import Server
 
@@ -25,16 +26,20 @@ class HealthCheck:
     are under way, silence tells nothing before it has lasted for as long as a call may.
 
     Args:
+        server: returns the declaration that holds now.
         on_verdict: takes why the server is down, or nothing when it is up again.
+        chance: has the server tried again when it answers.
     """
 
     def __init__(
-        self, server: Server, session: PipeSession, era: Era, on_verdict: Callable[[str], None]
-    ) -> None:
+        self, server: Callable[[], Server], session: PipeSession, era: Era,
+        on_verdict: Callable[[str], None], chance: SecondChance,
+    ) -> None:  # fmt: skip
         self._server = server
         self._session = session
         self._era = era
         self._on_verdict = on_verdict
+        self._chance = chance
         self._misses = 0
         self._is_down = False
         self._heard = 0
@@ -44,8 +49,10 @@ class HealthCheck:
         """Check until cancelled."""
         self._note_life()
         while True:
-            await asyncio.sleep(self._server.check_interval_s)
-            if await self._is_answered():
+            await self._chance.rest(self._server().check_interval_s)
+            is_good = await self._is_answered()
+            self._chance.checked(is_good)
+            if is_good:
                 self._take_answer()
             else:
                 self._take_silence()
@@ -55,11 +62,11 @@ class HealthCheck:
         is_modern = self._era is Era.MODERN
         question = discover() if is_modern else Outgoing("ping", b"", Era.LEGACY, safe=True)
         try:
-            await self._session.request(question, self._server.check_timeout_s)
+            await self._session.request(question, self._server().check_timeout_s)
         except BackendTimeout:
             return self._note_life()
         except Only1MCPError as error:  # the channel is going, and its end is told elsewhere
-            _log.debug("no health check: %s", error, extra={"server": self._server.id})
+            _log.debug("no health check: %s", error, extra={"server": self._server().id})
             return True
         self._note_life()
         return True
@@ -74,7 +81,7 @@ class HealthCheck:
 
     def _is_excused(self) -> bool:
         silent_s = asyncio.get_running_loop().time() - self._heard_at
-        return self._session.serving and silent_s < self._server.timeout_s
+        return self._session.serving and silent_s < self._server().timeout_s
 
     def _take_answer(self) -> None:
         self._misses = 0
@@ -84,7 +91,7 @@ class HealthCheck:
 
     def _take_silence(self) -> None:
         self._misses += 1
-        enough = self._misses >= self._server.check_failures
+        enough = self._misses >= self._server().check_failures
         if enough and not self._is_down and not self._is_excused():
             self._is_down = True
             self._on_verdict(f"{self._misses} health checks in a row were not answered")

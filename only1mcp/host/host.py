@@ -15,7 +15,7 @@ from only1mcp.errors import BackendUnreachable
 from only1mcp.health.board import HOST
 from only1mcp.health.manager import HealthReporter
 from only1mcp.host.channel_server import ChannelServer
-from only1mcp.host.lane import LaneDesk
+from only1mcp.host.lane import MAX_SLOTS, LaneDesk
 from only1mcp.host.lessons import Lessons
 from only1mcp.host.link_sink import LinkSink
 from only1mcp.host.member import Member
@@ -234,7 +234,7 @@ class Host:
         outgoing = Outgoing(
             frame.method, frame.params, Era(frame.era), features=Feature(frame.features),
             session=frame.session, level=frame.level, own=frame.own,
-            token=None if frame.token is None else frame.token.encode(),
+            token=None if frame.token is None else frame.token.encode(), place=frame.place,
         )  # fmt: skip
         self._under_way[link, token] = _nothing
         cancel = server.call(outgoing, answer)
@@ -315,11 +315,12 @@ class Host:
                 self._settled.set()
                 self._broadcast(b'{"settled":true}')
 
-    def _forwarder(self, slot: int) -> Any:
-        """Return what takes plain calls for the server in this slot now; None when nothing does."""
+    def _forwarder(self, address: int) -> Any:
+        """Return what takes plain calls for a server's process now; None when nothing does."""
+        number, slot = divmod(address, MAX_SLOTS)
         server_id = next((key for key, value in self._index.items() if value == slot), "")
         server = self._roster.get(server_id)
-        return server.forwarder if isinstance(server, ChannelServer) else None
+        return server.forwarder(number) if isinstance(server, ChannelServer) else None
 
     def _broadcast(self, event: bytes) -> None:
         for link in self._links:

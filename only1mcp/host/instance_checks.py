@@ -1,7 +1,6 @@
 """Checks every instance of a server, each by itself, and publishes what comes of it.
 
-Workers read the verdicts from shared memory; what they report of their calls comes back the same
-way, and may change how much of its weight an instance gets.
+Workers read the verdicts from shared memory.
 """
 
 import asyncio
@@ -11,13 +10,13 @@ from collections.abc import Callable, Sequence
 
 from only1mcp.backends.http_session import HttpSession
 from only1mcp.errors import Only1MCPError
+from only1mcp.host.second_chance import SecondChance
+from only1mcp.host.weighing import Weighing
 from only1mcp.memory.health_words import Health
-from only1mcp.memory.instances import FACTOR, HEALTH, LATENCY, Known
+from only1mcp.memory.instances import HEALTH, Known
 from only1mcp.protocol.versions import Era
 from only1mcp.registry.server import Server, without_credentials
-from only1mcp.resilience import breaker
 from only1mcp.resilience.verdict import Verdict
-from only1mcp.resilience.weights import Experience, factors
 from only1mcp.tasks import Tasks
 
 _log = logging.getLogger(__name__)
@@ -25,7 +24,6 @@ RECHECK_S = 1.0
 """How soon an instance is checked again that fails."""
 JITTER = 0.1
 """So much earlier or later than configured, or all instances would be checked at once."""
-_WHOLE = 1000
 
 
 class InstanceCheck:
@@ -43,6 +41,7 @@ class InstanceCheck:
         self._session = session
         self._known = known
         self._on_turn = on_turn
+        self._chance = SecondChance(known, lambda: server().breaker)
         self._era: Era | None = None
 
     async def run(self) -> None:
@@ -51,7 +50,8 @@ class InstanceCheck:
         while True:
             self.why = await self._check()
             self._judge(not self.why)
-            await asyncio.sleep(self._pause_s())
+            self._chance.checked(not self.why)
+            await self._chance.rest(self._pause_s())
 
     async def _check(self) -> str:
         """Ask; return what is wrong."""
@@ -73,8 +73,7 @@ class InstanceCheck:
             return
         self._known.gauge.row[HEALTH] = Health.UP if is_good else Health.DOWN
         if is_good and was_up is False:
-            word = self._known.breaker
-            self._known.words.swap(self._known.at, word, breaker.recover(word))
+            self._chance.recover()
         _log.log(
             logging.INFO if is_good else logging.WARNING, "instance is %s",
             "up" if is_good else f"down: {self.why}",
@@ -96,20 +95,17 @@ class InstanceChecks:
         self, server: Callable[[], Server], sessions: Sequence[HttpSession],
         known: Sequence[Known], on_turn: Callable[[], None],
     ) -> None:  # fmt: skip
-        self._server = server
-        self._known = known
+        self.weighing = Weighing(server, lambda: known)
         self.checks = [
             InstanceCheck(server, place.url, session, one, on_turn)
             for place, session, one in zip(server().instances, sessions, known, strict=True)
         ]
-        self._seen = [Experience() for _ in known]
-        self._counted = [one.gauge.totals() for one in known]
         self._running: list[asyncio.Task[None]] = []
 
     def start(self, tasks: Tasks) -> None:
         """Begin; returns at once."""
         self._running = [tasks.spawn(check.run()) for check in self.checks]
-        self._running.append(tasks.spawn(self._weigh()))
+        self._running.append(tasks.spawn(self.weighing.run()))
 
     def stop(self) -> None:
         """End the checks."""
@@ -119,21 +115,3 @@ class InstanceChecks:
     def down(self) -> dict[str, str]:
         """Return the instances that are down, and why."""
         return {one.name: one.why for one in self.checks if one.verdict.is_up is False}
-
-    async def _weigh(self) -> None:
-        """Compare how the instances serve, as often as they are checked."""
-        while True:
-            await asyncio.sleep(self._server().check_interval_s)
-            self.weigh_once()
-
-    def weigh_once(self) -> None:
-        """Take in what workers have counted since the last time."""
-        for place, known in enumerate(self._known):
-            before, now = self._counted[place], known.gauge.totals()
-            self._counted[place] = now
-            calls, failures, micros = (b - a for a, b in zip(before, now, strict=True))
-            self._seen[place].note(calls, failures, micros / 1e6)
-        adjusts = self._server().routing.adjusts
-        for known, seen, factor in zip(self._known, self._seen, factors(self._seen), strict=True):
-            known.gauge.row[LATENCY] = round((seen.latency_s or 0.0) * 1e6)
-            known.gauge.row[FACTOR] = round(factor * _WHOLE) if adjusts else _WHOLE

@@ -8,12 +8,15 @@ from only1mcp._speedups import WorkerLine
 from only1mcp.links.link import is_ours
 from only1mcp.links.wire import encode_failure
 
+MAX_SLOTS = 2**16
+
 
 class LaneDesk:
     """The links of the workers' lanes, and what takes their calls.
 
     Args:
-        find: returns what takes plain calls for the server in a slot now; None when nothing does.
+        find: returns what takes plain calls for an address now; None when nothing does. An address
+            is a server's slot and, times `MAX_SLOTS`, the number of its process; 0 for any.
     """
 
     def __init__(self, find: Callable[[int], Any]) -> None:
@@ -29,11 +32,11 @@ class LaneDesk:
         self.lines.add(line)
         return line
 
-    def _look(self, slot: int) -> Any:
+    def _look(self, address: int) -> Any:
         """Find what takes calls, and remember it until something changes."""
-        found = self._find(slot)
+        found = self._find(address)
         if found is not None:
-            self._found[slot] = found
+            self._found[address] = found
         return found
 
     def forget(self) -> None:

@@ -19,17 +19,27 @@ def _ignore(server_id: str) -> None:
 
 
 class Relisting:
-    """Loses no change: while lists are read they may change again."""
+    """Loses no change: while lists are read they may change again.
+
+    Args:
+        server_id: for the log.
+        relist: reads the lists.
+        tasks: runs it.
+        on_note: learns at once that lists have changed.
+        delay_s: returns how long to wait for others to say the same.
+    """
 
     def __init__(
         self, server_id: str, relist: Relist, tasks: Tasks,
         on_note: Callable[[str], None] = _ignore, pause_s: float = _PAUSE_S,
+        delay_s: Callable[[], float] = lambda: 0.0,
     ) -> None:  # fmt: skip
         self._pause_s = pause_s
         self._server_id = server_id
         self._relist = relist
         self._tasks = tasks
         self._on_note = on_note
+        self._delay_s = delay_s
         self._kinds: set[str] = set()
         self._running: asyncio.Task[None] | None = None
 
@@ -50,6 +60,7 @@ class Relisting:
             self._running = self._tasks.spawn(self._run())
 
     async def _run(self) -> None:
+        await asyncio.sleep(self._delay_s())
         while self._kinds:
             kinds = self.take()
             try:

@@ -87,6 +87,8 @@ class Roster:
             known = old.pop(server.id, None)
             if known is not None and known.server.is_like(server):
                 known.server = server
+                if isinstance(known, ChannelServer):
+                    known.scale()
                 self._current[server.id] = known
                 continue
             made = self._current[server.id] = self._make(server)
@@ -94,7 +96,7 @@ class Roster:
             if self._level is not None:
                 self._tasks.spawn(made.lower_level(self._level))
             if known is not None:
-                made.watches.inherit(known.watches)
+                made.watches.inherit(known.watches.everything)
                 self._dismiss(known, partial(self._has_started, server.id))
         for removed in old.values():
             self._dismiss(removed, confirmed)
@@ -117,7 +119,7 @@ class Roster:
                 alone if self._desk is None else self._desk.keeper,
             )  # fmt: skip
         else:
-            made = ChannelServer(server, observer, self._tasks, self._client)
+            made = ChannelServer(server, observer, self._tasks, self._client, self._know)
         return made
 
     def _dismiss(self, server: AnyServer, may_go: Callable[[], bool]) -> None:

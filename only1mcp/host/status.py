@@ -31,6 +31,8 @@ class ServerStatus:
     """Why it is not up, in words for a person."""
     down: dict[str, str] = field(default_factory=dict)
     """The instances that are down, and why."""
+    replicas: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """Pid, state and restarts of each process by its number, where there are several."""
     pid: int = 0
     restarts: int = 0
     eras: tuple[str, ...] = ()

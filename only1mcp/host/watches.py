@@ -5,7 +5,7 @@ to upstream when its first holder comes, and no longer when its last one has gon
 """
 
 from collections import Counter, OrderedDict
-from collections.abc import Hashable
+from collections.abc import Hashable, Mapping, Set
 
 MAX_WATCHED = 10_000
 """Resources of one server; a client cannot make the host grow without end."""
@@ -18,9 +18,14 @@ class Watches:
         self._holders: OrderedDict[str, set[Hashable]] = OrderedDict()
         self._counts: Counter[Hashable] = Counter()
 
-    def inherit(self, other: "Watches") -> None:
-        """Go on with what another one's holders watch."""
-        for uri, holders in other._holders.items():
+    @property
+    def everything(self) -> Mapping[str, Set[Hashable]]:
+        """Who watches what."""
+        return self._holders
+
+    def inherit(self, everything: Mapping[str, Set[Hashable]]) -> None:
+        """Go on with what others' holders watch."""
+        for uri, holders in everything.items():
             for holder in holders:
                 self.add(uri, holder)
 

@@ -27,11 +27,13 @@ class CallFrame:
     """The progress token in the parameters."""
     own: bool = False
     """Whether it must travel on the connection that is the session's own."""
+    place: str = ""
+    """The number of the process that is to take it; empty for any."""
 
     def encode(self) -> bytes:
         """Write a header line and the parameters."""
         head = [self.server_id, self.method, self.era, self.features, self.session, self.level,
-                self.token, self.own]  # fmt: skip
+                self.token, self.own, self.place]  # fmt: skip
         return orjson.dumps(head) + b"\n" + self.params
 
     @classmethod

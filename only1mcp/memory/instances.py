@@ -24,6 +24,8 @@ from only1mcp.memory.layout import (
 
 HEALTH, BREAKER, FACTOR, LATENCY = 1, 2, 3, 4
 """Words of a row, as `only1mcp._speedups.gauge_py` has them."""
+WHOLE = 1000
+"""The factor that leaves a weight as it is; so does none at all."""
 
 
 class Cells(Protocol):

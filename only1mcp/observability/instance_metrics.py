@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from only1mcp.memory.health_words import Health
-from only1mcp.memory.instances import HEALTH, Known
+from only1mcp.memory.instances import FACTOR, HEALTH, LATENCY, WHOLE, Known
 from only1mcp.observability.exposition import Family
 
 
@@ -14,8 +14,20 @@ class NamedInstance:
 
     server_id: str
     name: str
-    """Its address, without credentials."""
+    """Its address, without credentials; the number of a process."""
     known: Known
+    weight: int = 1
+    """As it is configured."""
+
+    @property
+    def weight_now(self) -> float:
+        """What it counts for, by how it has served, if weights are adjusted."""
+        return self.weight * (self.known.gauge.row[FACTOR] or WHOLE) / WHOLE
+
+    @property
+    def latency_s(self) -> float:
+        """How long calls take there, the latest more than what was long ago; 0 when not known."""
+        return self.known.gauge.row[LATENCY] / 1e6
 
 
 class InstanceMetrics:
@@ -39,9 +51,23 @@ class InstanceMetrics:
         ups = Family(
             "gauge", "only1mcp_instance_up", "0 when its health checks fail, else 1.", labels
         )
+        weights = Family(
+            "gauge",
+            "only1mcp_instance_weight",
+            "The share of the calls that an instance gets, compared with others of its server.",
+            labels,
+        )
+        latencies = Family(
+            "gauge",
+            "only1mcp_instance_latency_seconds",
+            "How long calls to an instance take, the latest ones counting most.",
+            labels,
+        )
         for one in self._instances:
             breakers.add([one.server_id, one.name], one.known.breaker >> 62)
             is_down = one.known.gauge.row[HEALTH] == Health.DOWN
             ups.add([one.server_id, one.name], int(not is_down))
             loads.add([one.server_id, one.name], one.known.gauge.load())
-        yield from (breakers, loads, ups)
+            weights.add([one.server_id, one.name], one.weight_now)
+            latencies.add([one.server_id, one.name], one.latency_s)
+        yield from (breakers, loads, ups, weights, latencies)

@@ -4,16 +4,15 @@ from collections.abc import Iterator
 from typing import Any
 
 from only1mcp.memory.health_words import Health
-from only1mcp.memory.instances import InstanceTable
+from only1mcp.memory.instances import WHOLE, InstanceTable
 from only1mcp.observability.instance_metrics import NamedInstance
 from only1mcp.registry.server import Server, without_credentials
 
 _STATES = ("closed", "open", "half_open")
-_WHOLE = 1000
 
 
 class NamedInstances:
-    """What is known of each instance of each server over HTTP."""
+    """What is known of each instance of each server, where they are reckoned with one by one."""
 
     def __init__(self, table: InstanceTable, servers: tuple[Server, ...]) -> None:
         self.servers = servers
@@ -21,10 +20,11 @@ class NamedInstances:
 
     def __iter__(self) -> Iterator[NamedInstance]:
         for server in self.servers:
-            if server.transport == "http":
-                for place in server.instances:
+            if server.is_shared_out:
+                for place in server.places:
                     known = self._table.known(server.id, place.url)
-                    yield NamedInstance(server.id, without_credentials(place.url), known)
+                    name = without_credentials(place.url)
+                    yield NamedInstance(server.id, name, known, place.weight)
 
 
 def describe(instance: NamedInstance, turn: dict[str, Any] | None, down: str) -> dict[str, Any]:
@@ -35,15 +35,17 @@ def describe(instance: NamedInstance, turn: dict[str, Any] | None, down: str) ->
         turn: what the health board heard last of its breaker: state, why.
         down: why it is down, if it is.
     """
-    _, health, breaker, factor, latency = instance.known.gauge.row[:5]
+    _, health, breaker, factor = instance.known.gauge.row[:4]
     state = _STATES[breaker >> 62]
+    name = instance.name
     told: dict[str, Any] = {
-        "url": instance.name,
+        **({"url": name} if "://" in name else {"replica": int(name)}),
         "health": Health(health).name.lower(),
         "breaker": state,
         "in_flight": instance.known.gauge.load(),
-        "weight_factor": (factor or _WHOLE) / _WHOLE,
-        "latency_ms": latency / 1000,
+        "weight": instance.weight,
+        "weight_factor": (factor or WHOLE) / WHOLE,
+        "latency_ms": instance.latency_s * 1000,
     }
     if down:
         told["why"] = down

@@ -72,6 +72,8 @@ class Call:
         self._best: Attempt | None = None
         self._leg = inbound.era
         self._began = 0.0
+        self.spent_s = 0.0
+        """How much of the first server's time is over."""
         self._sent: Outgoing | None = None
         self._cancel: Cancel | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -134,7 +136,8 @@ class Call:
         if self._inbound.method is not None and self._inbound.method.waits:
             return
         timeout_s = self._means.timeouts_s[self.server_id]
-        self._timer = self._loop.call_later(timeout_s, self._time_out, timeout_s)
+        left_s, self.spent_s = max(timeout_s - self.spent_s, 0.0), 0.0
+        self._timer = self._loop.call_later(left_s, self._time_out, timeout_s)
 
     def stop_time(self) -> None:
         """Wait for the client instead, who is not the server's fault."""

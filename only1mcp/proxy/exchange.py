@@ -31,6 +31,8 @@ class Request:
     """Whether its sender's rate was charged for it already."""
     of_batch: bool = False
     """Whether it is a member of a batch."""
+    spent_s: float = 0.0
+    """How much of its time it has had in the fast lane, from where it was sent again."""
 
 
 @dataclass(slots=True)

@@ -69,7 +69,7 @@ def outgoing(
         features=features, token=token,
         session=session.serial if session is not None else 0, level=level,
         headers=_emitted(inbound, route) if leg is Era.MODERN else (), own=route.own,
-        place=route.place,
+        place=route.place, principal=inbound.principal,
     )  # fmt: skip
 
 

@@ -308,7 +308,7 @@ class Pipeline:
 
         def alone() -> Cancel:
             call = make(journey)
-            journey.call = call
+            journey.call, call.spent_s = call, journey.request.spent_s
             call.start()
             return self._replays.keeper(journey.exchange, journey.abandon)
 

@@ -7,9 +7,10 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Instance:
-    """One address at which a server answers over HTTP."""
+    """One address at which a server answers over HTTP, or one process of a program."""
 
     url: str
+    """Its address; the number of a process, from 1 on."""
     weight: int = 1
     region: str = ""
 
@@ -21,7 +22,7 @@ class Routing:
     algorithm: str = "least_connections"
     virtual_nodes: int = 150
     hash_key: str = "tool"
-    """What places a call with consistent_hash: session, tool or arguments."""
+    """What places a call with consistent_hash: session, principal, tool or arguments."""
     hash_arguments: tuple[str, ...] = ()
     """The arguments that place it; empty for all of them."""
     spare_percent: int = 25
@@ -51,6 +52,8 @@ class BreakerPolicy:
     """So many close it; while it is half open no more calls than that are let through."""
     timeout_ms: int = 30_000
     """How long it is open before it lets some through."""
+    heeds_checks: bool = True
+    """Whether it lets some through earlier when a health check goes well."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +126,8 @@ class Server:
     kept: Kept = Kept()
     batching: Batching | None = None
     """None where each call travels alone."""
+    replicas: int = 1
+    """How many processes of a program share its calls."""
 
     def is_like(self, other: "Server") -> bool:
         """Say whether the other is the same program or address, spoken to in the same way."""
@@ -130,7 +135,18 @@ class Server:
             self, prefix=other.prefix, routing=other.routing, breaker=other.breaker,
             batching=other.batching, timeout_s=other.timeout_s,
             check_interval_s=other.check_interval_s, kept=other.kept,
+            replicas=other.replicas,
         )  # fmt: skip
+
+    @property
+    def places(self) -> tuple[Instance, ...]:
+        """What its calls are shared out among."""
+        return self.instances or tuple(Instance(str(n)) for n in range(1, self.replicas + 1))
+
+    @property
+    def is_shared_out(self) -> bool:
+        """Whether its instances are reckoned with one by one."""
+        return self.transport == "http" or self.replicas > 1
 
     @classmethod
     def from_plain(cls, plain: dict[str, Any]) -> "Server":

@@ -6,7 +6,7 @@ from math import gcd
 from xxhash import xxh3_64_intdigest
 
 from only1mcp._speedups import ALGORITHMS, Balancer, Gauge, HashRing, members
-from only1mcp.registry.server import Instance, Server
+from only1mcp.registry.server import Server
 
 Key = Callable[[bytes], int]
 """Takes the parameters of a call, and returns what places it on the ring."""
@@ -23,7 +23,7 @@ def make_balancer(
         entropy: returns so many random bytes.
     """
     routing = server.routing
-    places = server.instances or tuple(Instance(str(n)) for n in range(len(gauges)))
+    places = server.places
     near = bool(routing.region)
     shares = [(place.weight, near and place.region == routing.region) for place in places]
     ring = None
@@ -47,6 +47,11 @@ def place_of(key: bytes) -> int:
 def place_of_session(serial: int) -> int:
     """Return where a legacy session belongs; never 0."""
     return place_of(b"%d" % serial) | 1
+
+
+def place_of_principal(principal_id: str) -> int:
+    """Return where the calls of a principal belong; 0 where anyone may call."""
+    return place_of(principal_id.encode()) | 1 if principal_id else 0
 
 
 def place_of_arguments(names: Sequence[str]) -> Key:

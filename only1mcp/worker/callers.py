@@ -8,6 +8,7 @@ from only1mcp.auth.grant import Grant
 from only1mcp.auth.principal import Principal
 from only1mcp.errors import Unauthenticated
 from only1mcp.process.context import Shared
+from only1mcp.routing.load_balancer import place_of_principal
 
 
 class Callers:
@@ -41,6 +42,7 @@ class Callers:
             bucket = rate and (principal.number, rate.interval_ns, rate.capacity_ns)
             found = self._known[principal.id] = Caller(
                 principal, self._scopes.setdefault(principal.grant, len(self._scopes)),
+                place_of_principal(principal.id),
                 shared.metrics_plan.client(principal.number), shared.memory.cells, bucket,
             )  # fmt: skip
         return found

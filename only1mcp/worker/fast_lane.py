@@ -10,11 +10,7 @@ from only1mcp._speedups import NOTIFICATION, Envelope, Lane
 from only1mcp.backends.call import Cancel, refusal
 from only1mcp.backends.http_rules import check_id, message_of
 from only1mcp.config.settings import Settings
-from only1mcp.errors import (
-    BackendProtocolError,
-    Forbidden,
-    Only1MCPError,
-)
+from only1mcp.errors import BackendProtocolError, Forbidden, Only1MCPError
 from only1mcp.ingress.fast_exchange import FastExchange, whole
 from only1mcp.ingress.unread import has_unread
 from only1mcp.links.wire import decode_failure
@@ -31,14 +27,13 @@ from only1mcp.proxy.task_relay import unwanted_task
 from only1mcp.routing.load_balancer import place_of_session
 from only1mcp.tasks import until
 from only1mcp.transports.streamable_http import (
-    CONNECT_S,
     MAX_MESSAGE_BYTES,
     HttpAnswer,
     read_message,
 )
 from only1mcp.worker.callers import Callers
 from only1mcp.worker.lane_failures import blame, failure_of, is_repeatable, outcome_of
-from only1mcp.worker.lane_link import LaneLink
+from only1mcp.worker.lane_link import LaneLink, open_upstream
 from only1mcp.worker.plans import LEGACY, LEGACY_WITH_TASKS, Plans
 from only1mcp.worker.surroundings import Surroundings
 
@@ -197,13 +192,13 @@ class FastLane:
         return self._handle(front, caller, headers, body)
 
     def _handle(
-        self, front: Any, caller: Any, headers: McpHeaders, body: bytes, *,
-        is_charged: bool = False,
+        self, front: Any, caller: Any, headers: McpHeaders, body: bytes,
+        spent_s: float | None = None,
     ) -> Cancel:  # fmt: skip
         peer = front.transport.get_extra_info("peername") if front.transport is not None else None
         request = Request(
             headers, body, str(peer[0]) if peer else "", principal=caller.principal,
-            is_charged=is_charged,
+            is_charged=spent_s is not None, spent_s=spent_s or 0.0,
         )  # fmt: skip
         return self._around.pipeline.handle(request, FastExchange(front, self.lane))
 
@@ -234,16 +229,7 @@ class FastLane:
 
     def connect(self, pool: Any, connect: Callable[[Any], Awaitable[None]], upstream: Any) -> None:
         """Open one more connection to a server."""
-        self._around.tasks.spawn(self._connect(pool, connect, upstream))
-
-    async def _connect(
-        self, pool: Any, connect: Callable[[Any], Awaitable[None]], upstream: Any
-    ) -> None:
-        try:
-            async with asyncio.timeout(CONNECT_S):
-                await connect(upstream)
-        except (OSError, TimeoutError, ValueError) as error:  # the last: no name of a host
-            pool.failed(upstream, error)
+        self._around.tasks.spawn(open_upstream(pool, connect, upstream))
 
     # Answers.
 
@@ -318,7 +304,7 @@ class FastLane:
                 return
             reply = message_of(server_id, answer)
         except Only1MCPError as error:
-            self._fail(call, error)
+            self._repeat_or_fail(call, error)
         else:
             self.well(call)
             self.relay(call, reply)
@@ -330,29 +316,38 @@ class FastLane:
         headers = McpHeaders(
             _text(call.version), envelope.method, encode_value(target), _text(call.session)
         )
-        front, body = call.front, envelope.body
-        front.go_common(self._handle(front, call.caller, headers, body, is_charged=True))
+        front, spent_s = call.front, self._parts.clock.monotonic() - call.began
+        front.go_common(self._handle(front, call.caller, headers, envelope.body, spent_s))
 
     def failed(self, call: Any, payload: bytes) -> None:
-        """Answer a call with a failure that the host tells of."""
-        self._fail(call, decode_failure(payload))
+        """Send a call again, or answer it with a failure that the host tells of."""
+        self._repeat_or_fail(call, decode_failure(payload))
 
     def fail(self, call: Any, kind: str, error: Exception | None) -> None:
         """Answer a call that got no answer."""
-        _, _, server_id = call.plan.about
-        failed = failure_of(kind, server_id, call.plan.timeout_s, error)
-        if is_repeatable(call, kind):
-            blame(call, failed)
-            status, seconds = failed.reason, self._parts.clock.monotonic() - call.began
-            self._parts.means.on_attempt(server_id, status, seconds)
-            self.go_common(call)
+        failed = failure_of(kind, call.plan.about[2], call.plan.timeout_s, error)
+        if kind == "host":  # none of its servers is to blame
+            self._end_failed(call, failed)
+        else:
+            if kind in ("timeout", "cancelled"):
+                self._stop(call)
+            self._repeat_or_fail(call, failed)
+
+    def _repeat_or_fail(self, call: Any, error: Only1MCPError) -> None:
+        """Send a call again, the common way, which may choose another instance; or answer it."""
+        if not is_repeatable(call, error):
+            self._fail(call, error)
             return
-        if kind in ("timeout", "cancelled"):
-            self._stop(call)
-        self._fail(call, failed)
+        blame(call, error)
+        seconds = self._parts.clock.monotonic() - call.began
+        self._parts.means.on_attempt(call.plan.about[2], error.reason, seconds)
+        self.go_common(call)
 
     def _fail(self, call: Any, error: Only1MCPError) -> None:
         blame(call, error)
+        self._end_failed(call, error)
+
+    def _end_failed(self, call: Any, error: Only1MCPError) -> None:
         era = Era.MODERN if call.plan.modern else Era.LEGACY
         self._end(call, failure(call.envelope.id, error, era), error.reason, error.detail)
 

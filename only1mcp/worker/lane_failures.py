@@ -2,7 +2,9 @@
 
 from typing import Any
 
+from only1mcp.backends.instances import Instances
 from only1mcp.errors import (
+    BackendBusy,
     BackendError,
     BackendLost,
     BackendProtocolError,
@@ -41,14 +43,17 @@ def failure_of(
     return failed
 
 
-def is_repeatable(call: Any, kind: str) -> bool:
-    """Say whether a call that failed is to be sent again: it never left, or is safe."""
-    instances = call.plan.instances
+def is_repeatable(call: Any, error: Only1MCPError) -> bool:
+    """Say whether a call that failed is to be sent again: it never came there, or is safe."""
+    instances: Instances | None = call.plan.instances
     if instances is None or call.exchange is not None or call.front.transport is None:
         return False
-    if kind == "unreachable":
-        return len(instances.gauges) > 1
-    return kind in ("lost", "ended") and call.plan.safe and instances.may_repeat()
+    if isinstance(error, BackendUnreachable):
+        if len(instances.gauges) == 1 or not isinstance(error, BackendBusy):
+            return len(instances.gauges) > 1
+    elif not isinstance(error, BackendLost):
+        return False
+    return call.plan.safe and instances.may_repeat()
 
 
 def blame(call: Any, error: Only1MCPError) -> None:

@@ -1,12 +1,14 @@
 """The fast lane's own link to the host."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
 from only1mcp._speedups import HostLine
 from only1mcp.links.link import is_ours
 from only1mcp.tasks import Tasks
+from only1mcp.transports.streamable_http import CONNECT_S
 
 _RETRY_S = 0.05
 
@@ -43,3 +45,14 @@ class LaneLink:
                 await asyncio.sleep(_RETRY_S)
             else:
                 return
+
+
+async def open_upstream(
+    pool: Any, connect: Callable[[Any], Awaitable[None]], upstream: Any
+) -> None:
+    """Open one more connection to a server over HTTP."""
+    try:
+        async with asyncio.timeout(CONNECT_S):
+            await connect(upstream)
+    except (OSError, TimeoutError, ValueError) as error:  # the last: no name of a host
+        pool.failed(upstream, error)

@@ -15,6 +15,7 @@ from only1mcp.backends.http_backend import HttpBackend
 from only1mcp.backends.http_rules import modern_headers
 from only1mcp.backends.http_session import HttpSession
 from only1mcp.backends.instances import Instances
+from only1mcp.backends.replicated import ReplicatedBackend
 from only1mcp.config.settings import Settings
 from only1mcp.errors import Only1MCPError
 from only1mcp.observability.metrics import MetricsPlan
@@ -37,6 +38,8 @@ METHODS_CARRIED = frozenset({"tools/call", "prompts/get", "resources/read"})
 LEGACY_WITH_TASKS = b"legacy with tasks"
 LEGACY = b"legacy"
 """Stands for the features of a legacy session that has none."""
+MAX_SLOTS = 2**16
+"""What a process's number counts in the address by which the host knows it."""
 MAX_CONNECTIONS = 256
 """Open to one server at a time, from one worker."""
 
@@ -58,10 +61,10 @@ class Carried:
     server: Server
     index: int
     """Its place in the metrics."""
-    way: Any = None
-    """The lane's link to the host, if that owns it."""
+    ways: tuple[Any, ...] = ()
+    """The lane's link to the host, if that owns it, for each of its processes."""
     instances: Instances | None = None
-    """None at the host."""
+    """None where there is one process at the host."""
     reached: tuple[Reached, ...] = ()
     """All its instances."""
 
@@ -86,8 +89,7 @@ class Plans:
         slots = settings.slot_of
         for server in settings.servers:
             if server.transport == "stdio":
-                slot = slots[server.id]
-                self._carried[server.id] = Carried(server, slot, link.way(slot))
+                self._carried[server.id] = self._hosted(server, slots[server.id], link)
                 continue
             backend = self._parts.means.backends[server.id]
             if not isinstance(backend, HttpBackend):
@@ -100,9 +102,18 @@ class Plans:
                 for url, session in zip(urls, backend.sessions, strict=True)
             )
             self._carried[server.id] = Carried(
-                server, slots[server.id], None, backend.instances, reached
+                server, slots[server.id], (), backend.instances, reached
             )
         return [one.pool for one in pools.values()]
+
+    def _hosted(self, server: Server, slot: int, link: Any) -> Carried:
+        """Reach the processes of a program, each by its number."""
+        backend = self._parts.means.backends[server.id]
+        if not isinstance(backend, ReplicatedBackend):
+            return Carried(server, slot, (link.way(slot),))
+        numbers = range(1, server.replicas + 1)
+        ways = tuple(link.way(number * MAX_SLOTS + slot) for number in numbers)
+        return Carried(server, slot, ways, backend.instances)
 
     def close(self) -> None:
         """Close what is open to the servers."""
@@ -151,7 +162,8 @@ class Plans:
             place_of((way.target or method.name).encode()),
             partial(_by_arguments, arguments) if is_placed and routing.hash_key == "arguments"
             else None,
-            is_placed and routing.hash_key == "session", routing.sticky,
+            is_placed and routing.hash_key == "session",
+            is_placed and routing.hash_key == "principal", routing.sticky,
         )  # fmt: skip
 
     def ready(self, envelope: Envelope, features: bytes, scope: Scope) -> Any:
@@ -189,9 +201,12 @@ class Plans:
     def _write(self, carried: Carried, way: Route, method: Method, era: Era, place: int = 0) -> Any:
         """Write the plan for one instance."""
         session, opened, head, instances = None, None, b"", carried.instances
-        leads, gauge, name = carried.way, None, method.name
-        if instances is not None:
-            one, gauge = carried.reached[place], instances.gauges[place]
+        gauge = None if instances is None else instances.gauges[place]
+        name = method.name
+        if carried.ways:
+            leads = carried.ways[place]
+        else:
+            one = carried.reached[place]
             leads, session = one.pool, one.session
             headers = modern_headers(Outgoing(name, b"", era, way.target))
             if era is Era.LEGACY:

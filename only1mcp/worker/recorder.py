@@ -5,6 +5,7 @@ import time
 from typing import Any
 
 from only1mcp.errors import (
+    BackendBusy,
     BackendLost,
     BackendProtocolError,
     BackendTimeout,
@@ -16,7 +17,8 @@ from only1mcp.proxy.journey import Outcome
 
 _log = logging.getLogger("only1mcp.access")
 _BACKEND_FAULTS = frozenset(
-    kind.reason for kind in (BackendLost, BackendProtocolError, BackendTimeout, BackendUnreachable)
+    kind.reason
+    for kind in (BackendBusy, BackendLost, BackendProtocolError, BackendTimeout, BackendUnreachable)
 )
 
 

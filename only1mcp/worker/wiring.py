@@ -18,6 +18,7 @@ from only1mcp.backends.call import Backend
 from only1mcp.backends.host_link import HostLink, LinkedBackend
 from only1mcp.backends.http_backend import HttpBackend
 from only1mcp.backends.instances import Instances
+from only1mcp.backends.replicated import ReplicatedBackend
 from only1mcp.config.settings import Settings
 from only1mcp.health.manager import HealthReporter
 from only1mcp.ingress import sse_door, websocket_door
@@ -317,11 +318,13 @@ def _make_service(
 
 def make_backend(server: Server, outfit: Outfit, before: Backend | None = None) -> Backend:
     """Make the way to a server, over HTTP or through the host; it may go on with what it was."""
-    if server.transport != "http":
+    if not server.is_shared_out:
         return LinkedBackend(server.id, outfit.link)
-    heritage = before if isinstance(before, HttpBackend) else None
-    known = [outfit.table.known(server.id, place.url) for place in server.instances]
+    known = [outfit.table.known(server.id, place.url) for place in server.places]
     instances = Instances(server, known, outfit.recorder.breaker_turned)
+    if server.transport != "http":
+        return ReplicatedBackend(server.id, outfit.link, instances)
+    heritage = before if isinstance(before, HttpBackend) else None
     return HttpBackend(
         server, outfit.client, outfit.tasks, instances, heritage, outfit.sessions.keeper,
         outfit.recorder.batch,

@@ -1,16 +1,20 @@
 """Calls of the fast lane to servers with several instances."""
 
+import asyncio
 import json
 from collections import Counter
 from contextlib import AsyncExitStack
+from dataclasses import replace
 
 import pytest
+from aiohttp import web
 
 from only1mcp import _speedups
 from only1mcp.protocol.versions import Era
-from tests.support.lane import Worker, call, lane_worker, legacy_request
+from tests.support.http_site import http_site
+from tests.support.lane import URI, Worker, call, lane_worker, legacy_request, modern_request
 from tests.support.loop import on_loop
-from tests.support.messages import legacy
+from tests.support.messages import legacy, modern
 from tests.support.ports import free_port
 from tests.support.scripted_server import ScriptedServer
 
@@ -111,3 +115,26 @@ async def test_a_call_of_the_lane_that_never_left_goes_to_another_instance() -> 
         gauges = worker.parts.means.backends["s"].instances.gauges  # type: ignore[attr-defined]
         assert not gauges[0].is_closed()
         assert [gauge.load() for gauge in gauges] == [0, 0]
+
+
+@on_loop
+async def test_a_call_that_is_sent_again_has_what_is_left_of_its_time() -> None:
+    """Here nothing, by the worker's clock: the second try ends at once, and not in an hour."""
+    came: list[str] = []
+
+    async def lose_the_first(request: web.BaseRequest) -> web.StreamResponse:
+        came.append(json.loads(await request.read())["method"])
+        if len(came) == 1 and request.transport is not None:
+            request.transport.close()
+        await asyncio.Event().wait()
+        return web.Response()
+
+    async with http_site(lose_the_first) as url, lane_worker(url, timeout_s=3600) as worker:
+        clock = worker.parts.clock
+        worker.parts.clock = replace(clock, monotonic=lambda: clock.monotonic() + 3600)
+        async with worker.wire() as wire:
+            body = modern("resources/read", {"uri": URI})
+            await wire.send(modern_request("resources/read", URI, body))
+            answer = json.loads((await wire.reply()).body)
+        assert "did not answer within 3600 s" in answer["error"]["message"]
+        assert set(came) == {"resources/read"}

@@ -283,7 +283,7 @@ async def test_frames_may_come_in_any_pieces() -> None:
         rest = b',"method":"tools/call","params":{"name":"echo","arguments":{"text":"%d"}}}'
         frames = b""
         for token in (7, 8, 9):
-            payload = b"\0\0" + rest % token
+            payload = b"\0\0\0" + rest % token
             frames += len(payload).to_bytes(4, "little") + b"\x0f"
             frames += token.to_bytes(8, "little") + payload
         for step in (1, 5, 13, 40, len(frames)):
@@ -308,6 +308,6 @@ async def test_a_server_with_an_unknown_number_is_declined() -> None:
     async with hosted_worker() as worker:
         path: Path = worker.graph.context.shared.runtime_dir.lane_socket
         reader, writer = await asyncio.open_unix_connection(str(path))
-        writer.write(b"\x02\x00\x00\x00\x0f" + (5).to_bytes(8, "little") + b"\x63\x00")
+        writer.write(b"\x03\x00\x00\x00\x0f" + (5).to_bytes(8, "little") + b"\x63\x00\x00")
         assert await reader.readexactly(13) == bytes(4) + b"\x11" + (5).to_bytes(8, "little")
         writer.close()

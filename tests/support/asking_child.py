@@ -78,7 +78,7 @@ def answer(message: dict[str, Any]) -> dict[str, Any] | None:
             return {"tools": [{"name": name} for name in (["echo", "ask"] if asks else ["echo"])]}
         case "resources/list":
             return {"resources": [{"uri": "r://1", "name": "one"}]}
-        case "resources/templates/list":
+        case "resources/templates/list" | "ping":  # a health check, on a slow machine
             return {"resourceTemplates": []}
         case "resources/subscribe" | "resources/unsubscribe":
             tell(f"{message['method'].removeprefix('resources/')}d {params['uri']}")

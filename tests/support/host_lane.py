@@ -55,7 +55,7 @@ class HostedWorker(Worker):
     @property
     def under_way(self) -> int:
         """How many calls wait for the child's answer."""
-        connection = self.server._connection
+        connection = self.server._replicas[0]._connection
         return 0 if connection is None else len(connection.session._calls)
 
     @property

@@ -9,6 +9,7 @@ from only1mcp import errors
 from only1mcp.errors import ClientError, Only1MCPError
 
 TABLE = """
+BackendBusy                      32001  200  200  backend_busy
 BackendError                    -32603  200  200  backend_error
 BackendLost                      32003  200  200  backend_lost
 BackendProtocolError             32005  200  200  backend_protocol

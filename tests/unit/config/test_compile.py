@@ -80,6 +80,8 @@ PROBLEMS = [
      "program, which command names"),
     (HTTP + "  env: {A: b}", "c.yaml:4:3: servers[0].env: does not go with url. it is for a "
      "program, which command names"),
+    (HTTP + "  replicas: 2", "c.yaml:4:3: servers[0].replicas: does not go with url. it is for a "
+     "program, which command names"),
     (HTTP + "  cwd: /", "c.yaml:4:3: servers[0].cwd: does not go with url. it is for a program, "
      "which command names"),
     ("servers:\n- id: a\n  url: http://[::1/", "c.yaml:3:8: servers[0].url: is no address: Invalid "
@@ -358,3 +360,11 @@ def test_further_ways_in_are_closed_unless_they_are_opened(opened: tuple[str, ..
     listen = ", ".join(f"{way}: true" for way in opened)
     settings = settings_of(f"proxy: {{listen: {{{listen}}}}}\n" + HTTP)
     assert (settings.websocket, settings.sse) == ("websocket" in opened, "sse" in opened)
+
+
+def test_a_program_may_run_as_several_processes() -> None:
+    """They are known by their numbers; one of its own is what everybody else gets."""
+    assert [place.url for place in settings_of(STDIO).servers[0].places] == ["1"]
+    (server,) = settings_of(STDIO + "  replicas: 3").servers
+    assert [place.url for place in server.places] == ["1", "2", "3"]
+    assert server.is_shared_out

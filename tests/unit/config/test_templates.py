@@ -1,5 +1,6 @@
 """The configurations to begin with work as they are."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -30,3 +31,12 @@ def test_the_templates_stand_in_the_repository_s_config_folder_too(name: str) ->
     assert (REPOSITORY / "config" / "templates" / f"{name}.yaml").read_text() == templates.read(
         name
     )
+
+
+@pytest.mark.parametrize("number", range(2))
+def test_the_examples_of_the_routing_guide_are_valid(number: int) -> None:
+    """Whoever copies one has a gateway that starts."""
+    guide = (REPOSITORY / "docs" / "routing.md").read_text()
+    examples = re.findall(r"```yaml\n(.*?)```", guide, re.DOTALL)
+    assert len(examples) == 2
+    assert problems_of(examples[number]) == []

@@ -14,7 +14,7 @@ import pytest
 
 from only1mcp.backends.call import FutureSink, Outgoing
 from only1mcp.errors import BackendLost, BackendUnreachable
-from only1mcp.host import channel_server
+from only1mcp.host import replica
 from only1mcp.host.channel_server import ChannelServer
 from only1mcp.host.status import Observer, ServerState
 from only1mcp.protocol.versions import Era
@@ -165,9 +165,7 @@ async def test_a_killed_child_is_replaced() -> None:
 @on_loop
 async def test_a_crash_loop_is_slowed_down_and_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
     """Calls fail at once meanwhile; the child's last words are for operators."""
-    monkeypatch.setattr(
-        channel_server, "RestartPolicy", lambda: RestartPolicy(first_s=0.01, park_after=3)
-    )
+    monkeypatch.setattr(replica, "RestartPolicy", lambda: RestartPolicy(first_s=0.01, park_after=3))
     async with server("crash") as subject:
         waiting = subject.call("echo")
         with pytest.raises(BackendUnreachable):
@@ -240,7 +238,7 @@ async def test_a_server_that_never_answers_is_down_and_not_starting(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Also while it is started again and again, however long each start takes."""
-    monkeypatch.setattr(channel_server, "SLOW_START", 1)
+    monkeypatch.setattr(replica, "SLOW_START", 1)
     async with server("mute", timeout_s=0.05) as subject:
         await eventually(lambda: subject.status.restarts >= 4, "it was started often")
         assert subject.status.state in (ServerState.DOWN, ServerState.PARKED)

@@ -12,6 +12,8 @@ from only1mcp.backends.call import Outgoing, Respond
 from only1mcp.backends.pipe_session import PipeSession
 from only1mcp.errors import Only1MCPError
 from only1mcp.host.health_check import HealthCheck
+from only1mcp.host.second_chance import SecondChance
+from only1mcp.memory.instances import loose
 from only1mcp.protocol.versions import Era
 from only1mcp.registry.server import Server
 from tests.support.loop import eventually, on_loop
@@ -49,7 +51,10 @@ class Hanging:
             "srv", "stdio", "srv", timeout_s=timeout_s, check_interval_s=0.005,
             check_timeout_s=0.005, check_failures=3,
         )  # fmt: skip
-        self.check = HealthCheck(server, self.session, era, self.verdicts.append)
+        self.check = HealthCheck(
+            lambda: server, self.session, era, self.verdicts.append,
+            SecondChance(loose(), lambda: server.breaker),
+        )  # fmt: skip
 
     def _read(self, line: bytes) -> bool:
         message = scan(line)

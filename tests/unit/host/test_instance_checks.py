@@ -97,7 +97,7 @@ async def test_weights_follow_what_workers_have_counted() -> None:
             subject.checks.stop()
             for place, micros in enumerate((1000, 2000)):
                 subject.known[place].gauge.note(micros, False)
-            subject.checks.weigh_once()
+            subject.checks.weighing.once()
             rows = [one.gauge.row for one in subject.known]
             assert [row[FACTOR] for row in rows] == expected
             assert [row[LATENCY] for row in rows] == [1000, 2000]

@@ -110,7 +110,7 @@ def test_each_holder_s_resources_are_counted() -> None:
     for uri in ("r://1", "r://1", "r://2"):
         subject.add(uri, 7)
     subject.add("r://1", 8)
-    heir.inherit(subject)
+    heir.inherit(subject.everything)
     assert (heir.count(7), heir.count(8), heir.count(9)) == (2, 1, 0)
     assert [subject.has(uri, 8) for uri in ("r://1", "r://2", "r://3")] == [True, False, False]
     subject.remove("r://2", 7)
