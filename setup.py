@@ -27,6 +27,7 @@ MODULES = {
     "only1mcp._speedups.host_line_c": "only1mcp/_speedups/host_line_c.pyx",
     "only1mcp._speedups.forwarder_c": "only1mcp/_speedups/forwarder_c.pyx",
     "only1mcp._speedups.front_c": "only1mcp/_speedups/front_c.pyx",
+    "only1mcp._speedups.kept_c": "only1mcp/_speedups/kept_c.pyx",
     "only1mcp._speedups.lane_c": "only1mcp/_speedups/lane_c.pyx",
 }
 DIRECTIVES = {

@@ -90,6 +90,8 @@ def start_all(stack: ExitStack, size: int) -> list[Target]:
     web = {"id": "bench", "url": f"http://127.0.0.1:{backend}/mcp"}
     pipe = {"id": "bench", "command": sys.executable, "cwd": str(Path.cwd()),
             "args": ["-m", PIPE, str(size)]}  # fmt: skip
+    kept = {"servers": [{**web, "cache": {"tools": {"echo": "1h"}}}],
+            "proxy": {"cache": {"enabled": True}}}  # fmt: skip
     allowed = {"stdio": {"allowed_commands": [sys.executable]}}
     port = free_port()
     (folder / "nginx.conf").write_text(NGINX.format(folder=folder, backend=backend, port=port))
@@ -98,6 +100,7 @@ def start_all(stack: ExitStack, size: int) -> list[Target]:
         Target("nginx", stack.enter_context(running(command, port)), port, "echo"),
         start(stack, folder, "only1mcp", {"servers": [web]}),
         start(stack, folder, "with keys", {"servers": [web], **GUARDED}, AUTHORIZED),
+        start(stack, folder, "cache hit", kept),
         start(stack, folder, "on stdio", {"servers": [pipe], **allowed}),
     ]
 

@@ -30,6 +30,7 @@ WorkerLine: Any = None
 Forwarder: Any = None
 """The ends of the lane's link to the host; None likewise."""
 Choice: Any = None
+Keeping: Any = None
 
 if TYPE_CHECKING or _WANT_PURE:
     _hash_ring, _json_scan, _cells = hash_ring_py, json_scan_py, cells_py
@@ -48,6 +49,7 @@ else:
         Plan = importlib.import_module("only1mcp._speedups.call_c").Plan
         Ready = importlib.import_module("only1mcp._speedups.call_c").Ready
         Choice = importlib.import_module("only1mcp._speedups.choice_c").Choice
+        Keeping = importlib.import_module("only1mcp._speedups.kept_c").Keeping
         Lane = importlib.import_module("only1mcp._speedups.lane_c").Lane
         HostLine = importlib.import_module("only1mcp._speedups.host_line_c").HostLine
         WorkerLine = importlib.import_module("only1mcp._speedups.forwarder_c").WorkerLine

@@ -20,6 +20,7 @@ cdef class Caller:
     cdef unsigned long long[::1] cells
     cdef Py_ssize_t cell
     cdef unsigned long long interval, capacity
+    cdef bytes part
 
     cdef bint has_token(self, double moment) noexcept
 

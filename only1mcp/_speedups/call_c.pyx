@@ -56,10 +56,12 @@ cdef class Caller:
         slot: the metric slot that counts their requests.
         cells: the buckets of all.
         bucket: the number of theirs, and the two of its rate; None for no limit.
+        part: stands for them in the keys of answers that are kept.
     """
 
     def __init__(self, principal, scope, unsigned long long place, Py_ssize_t slot, cells,
-                 bucket):
+                 bucket, bytes part not None):
+        self.part = part
         self.principal = principal
         self.place = place
         self.scope = scope

@@ -1,5 +1,5 @@
 # Comparisons of a request's bytes with what is known, inlined into front_c.
-from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from libc.string cimport memcmp
 
 cdef extern from "Python.h":
@@ -40,3 +40,10 @@ cdef inline bint is_secret(const unsigned char *data, Py_ssize_t size, bytes sec
 
 cdef inline bint equal(const unsigned char *data, Py_ssize_t size, bytes text) noexcept:
     return size == PyBytes_GET_SIZE(text) and memcmp(data, PyBytes_AS_STRING(text), size) == 0
+
+
+cdef inline bytes again(bytes last, const unsigned char *data, Py_ssize_t size):
+    """Return bytes as an object: the last one, if it is equal, for its hash is known already."""
+    if last is not None and equal(data, size, last):
+        return last
+    return PyBytes_FromStringAndSize(<const char *>data, size)

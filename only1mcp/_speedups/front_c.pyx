@@ -4,12 +4,13 @@ from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes
 
 from only1mcp._speedups.call_c cimport Call, Caller, Plan, Ready, now, result_bytes
 from only1mcp._speedups.choice_c cimport Choice
-from only1mcp._speedups.compare cimport equal, holds, is_secret, says
+from only1mcp._speedups.compare cimport again, equal, holds, is_secret, says
 from only1mcp._speedups.http_head cimport (
     HAS_AUTHORIZATION, HAS_METHOD, HAS_NAME, HAS_SESSION, HAS_VERSION, OTHER, RECOGNISED,
     RequestHead, Span, read_request,
 )
 from only1mcp._speedups.json_scan_c cimport Envelope, scan
+from only1mcp._speedups.kept_c cimport Keeping, give
 from only1mcp._speedups.lane_c cimport LONGEST_KEY, Lane
 
 cdef enum:
@@ -21,13 +22,6 @@ cdef bytes NEWEST = b"2026-07-28"
 
 cdef bytes cut(const unsigned char *data, Span *span):
     return PyBytes_FromStringAndSize(<const char *>data + span.start, span.end - span.start)
-
-
-cdef bytes again(bytes last, const unsigned char *data, Py_ssize_t size):
-    """Return bytes as an object: the last one, if it is equal, for its hash is known already."""
-    if last is not None and equal(data, size, last):
-        return last
-    return PyBytes_FromStringAndSize(<const char *>data, size)
 
 
 cdef class Front:
@@ -177,6 +171,8 @@ cdef class Front:
         if envelope is not None and envelope.kind == 1 and is_simple(envelope):
             plan = self.plan_for(raw, head, envelope, version, session, caller)
             if plan is None:
+                if not self.is_busy:  # it was answered with what is kept
+                    return 0
                 if self.answer_ready(raw, head, envelope, version, session, caller):
                     return 0
             elif not caller.has_token(self.active):  # the common way says when there will be one
@@ -265,6 +261,9 @@ cdef class Front:
             return None
         if isinstance(found, Choice):
             return (<Choice>found).pick(envelope, place, caller.place, self.active)
+        if isinstance(found, Keeping):
+            give(self, found, envelope, caller)
+            return None
         return <Plan?>found
 
     cdef bint answer_ready(self, const unsigned char *raw, RequestHead *head, Envelope envelope,

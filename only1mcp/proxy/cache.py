@@ -131,16 +131,6 @@ class ResponseCache:
         words = self._places(shelf.slot, method.name, way.target)
         return Kind(shelf, seconds, method.name == RESOURCE, words)
 
-    def prefix(self, kind: Kind, inbound: Inbound, way: Route, leg: Era, session: Session | None,
-               ) -> bytes:  # fmt: skip
-        """Return the part of the key that calls of this kind have in common."""
-        assert inbound.method is not None
-        server = (kind.shelf.server.id, kind.shelf.edition)
-        return cache_keys.prefix(
-            server, inbound.method.name, way.target, (leg, way.wraps_output),
-            _capabilities(inbound, leg, session),
-        )  # fmt: skip
-
     def ticket(
         self, inbound: Inbound, session: Session | None, way: Route, snapshot: Snapshot,
         who: Principal,
@@ -152,7 +142,7 @@ class ResponseCache:
         if envelope.params_end - envelope.params_start > LARGEST_PARAMS:
             return None
         leg = choose_leg(inbound.era, way.server_ids[0], snapshot)
-        common = self.prefix(kind, inbound, way, leg, session)
+        common = prefix(kind, way, leg, _capabilities(inbound, leg, session))
         params = cache_keys.bare_params(envelope, not kind.by_server)
         own = cache_keys.whole(common, cache_keys.caller_part(who.id), params)
         public = cache_keys.whole(common, cache_keys.ANYBODY, params) if kind.by_server else None
@@ -200,6 +190,21 @@ class ResponseCache:
             key, result, split, ticket.sent + seconds, ticket.kind.words, ticket.stamp,
             ticket.kind.shelf.first,
         ))  # fmt: skip
+
+
+def prefix(kind: Kind, way: Route, leg: Era, capabilities: bytes) -> bytes:
+    """Return the part of the key that calls of one kind have in common.
+
+    Args:
+        kind: what they are.
+        way: where they go.
+        leg: the era that is spoken there.
+        capabilities: what the client can do; `LEGACY_PLAIN` for nothing, in the legacy era.
+    """
+    server, method = kind.shelf.server, RESOURCE if kind.by_server else TOOL
+    return cache_keys.prefix(
+        (server.id, kind.shelf.edition), method, way.target, (leg, way.wraps_output), capabilities
+    )
 
 
 def is_complete(reply: Envelope | None) -> bool:

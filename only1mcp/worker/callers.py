@@ -8,6 +8,7 @@ from only1mcp.auth.grant import Grant
 from only1mcp.auth.principal import Principal
 from only1mcp.errors import Unauthenticated
 from only1mcp.process.context import Shared
+from only1mcp.proxy.cache_keys import caller_part
 from only1mcp.routing.load_balancer import place_of_principal
 
 
@@ -44,5 +45,6 @@ class Callers:
                 principal, self._scopes.setdefault(principal.grant, len(self._scopes)),
                 place_of_principal(principal.id),
                 shared.metrics_plan.client(principal.number), shared.memory.cells, bucket,
+                caller_part(principal.id),
             )  # fmt: skip
         return found

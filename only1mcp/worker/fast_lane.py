@@ -32,7 +32,7 @@ from only1mcp.transports.streamable_http import (
     read_message,
 )
 from only1mcp.worker.callers import Callers
-from only1mcp.worker.lane_failures import blame, failure_of, is_repeatable, outcome_of
+from only1mcp.worker.lane_failures import blame, failure_of, is_repeatable, log_kept, outcome_of
 from only1mcp.worker.lane_link import LaneLink, open_upstream
 from only1mcp.worker.plans import LEGACY, LEGACY_WITH_TASKS, Plans
 from only1mcp.worker.surroundings import Surroundings
@@ -53,6 +53,7 @@ class FastLane:
         self._parts = around.parts
         self._context = context
         self._ticks = 0
+        self.log_kept = partial(log_kept, around.log, context.name)
         self._plans = Plans(around.parts, context.shared.metrics_plan)
         shared = context.shared
         self._callers = Callers(around.parts.access, shared)

@@ -1,5 +1,7 @@
 """How calls of the fast lane end: what failed, who is to blame, and what is written down."""
 
+import itertools
+from collections.abc import Callable
 from typing import Any
 
 from only1mcp.backends.instances import Instances
@@ -15,6 +17,8 @@ from only1mcp.errors import (
 )
 from only1mcp.protocol.methods import METHODS
 from only1mcp.proxy.journey import Outcome
+
+_NUMBERS = itertools.count(1)
 
 
 def failure_of(
@@ -60,6 +64,20 @@ def blame(call: Any, error: Only1MCPError) -> None:
     """Take note that an instance failed."""
     if isinstance(error, BackendError) and call.plan.instances is not None:
         call.plan.instances.failed(call.plan.place, 0, error.for_operator())
+
+
+def log_kept(
+    log: Callable[[Outcome], None], worker: str, front: Any, envelope: Any, server_id: str,
+    caller: Any, seconds: float,
+) -> None:  # fmt: skip
+    """Write a line about an answer that was given again; it is counted already."""
+    method, name = envelope.method, f"{worker}-k{next(_NUMBERS)}"
+    transport = front.transport
+    peer = transport.get_extra_info("peername") if transport is not None else None
+    log(Outcome(
+        name, METHODS[method].index, method, envelope.name or envelope.uri, server_id,
+        str(peer[0]) if peer else "", "ok", seconds, None, caller.principal, "hit",
+    ))  # fmt: skip
 
 
 def outcome_of(call: Any, name: str, status: str, seconds: float, detail: str | None) -> Outcome:

@@ -9,7 +9,7 @@ from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
 from only1mcp import __version__
-from only1mcp._speedups import Choice, Envelope, Plan, Ready
+from only1mcp._speedups import Choice, Envelope, Keeping, Plan, Ready
 from only1mcp.backends.call import Outgoing
 from only1mcp.backends.http_backend import HttpBackend
 from only1mcp.backends.http_rules import modern_headers
@@ -18,6 +18,7 @@ from only1mcp.backends.instances import Instances
 from only1mcp.backends.replicated import ReplicatedBackend
 from only1mcp.config.settings import Settings
 from only1mcp.errors import Only1MCPError
+from only1mcp.memory.cache_epochs import RESOURCE, TOOL
 from only1mcp.observability.metrics import MetricsPlan
 from only1mcp.protocol.client_features import Feature, read_features
 from only1mcp.protocol.inbound import Inbound
@@ -26,6 +27,8 @@ from only1mcp.protocol.task_members import declares_extension
 from only1mcp.protocol.translate import CACHEABLE_METHODS
 from only1mcp.protocol.versions import Era
 from only1mcp.proxy import local
+from only1mcp.proxy.cache import Kind, prefix
+from only1mcp.proxy.cache_keys import LEGACY_PLAIN
 from only1mcp.proxy.learning import LEGACY as LEARNED_LEGACY
 from only1mcp.proxy.outbound import choose_leg
 from only1mcp.proxy.pipeline import Parts
@@ -140,14 +143,30 @@ class Plans:
             return False
         carried = self._carried.get(way.server_ids[0])
         is_plain = len(way.server_ids) == 1 and not way.param_headers
-        is_kept = cache is not None and cache.kind(inbound, way) is not None
-        if carried is None or not is_plain or is_kept or _has_company(carried.server, era):
+        if carried is None or not is_plain or _has_company(carried.server, era):
             return False
         owner = snapshot.catalogues[carried.server.id]
         may_be_task = owner.has_task_extension and declares_extension(features)
         if may_be_task or choose_leg(era, carried.server.id, snapshot) is not era:
             return False
-        return self._choice(carried, way, method, era)
+        kind = None if cache is None else cache.kind(inbound, way)
+        return self._keeping(kind, way, features) or self._choice(carried, way, method, era)
+
+    def _keeping(self, kind: Kind | None, way: Route, features: bytes) -> Any:
+        """Return what finds answers that are kept; None where there are none.
+
+        A call whose answer is not there takes the common way.
+        """
+        cache = self._parts.cache
+        if kind is None or cache is None:
+            return None
+        era, _ = _read(features)
+        common = prefix(kind, way, era, LEGACY_PLAIN if era is Era.LEGACY else features)
+        method = METHODS[RESOURCE if kind.by_server else TOOL]
+        slots = self._metrics.fast_slots(method.index, 0)[:2]
+        return Keeping(
+            cache.store, common, not kind.by_server, kind.by_server, slots, kind.shelf.server.id
+        )
 
     def _choice(self, carried: Carried, way: Route, method: Method, era: Era) -> Any:
         """Return what chooses the instance, and with it the plan, for each such call."""

@@ -128,7 +128,7 @@ class ChangingBackend:
         result: dict[str, Any] = {"content": [{"type": "text", "text": text}]}
         if name == "ask" and "inputResponses" not in message["params"]:
             asked = {"method": "elicitation/create", "params": {
-                "mode": "form", "message": "?",
+                "mode": "form", "message": text,
                 "requestedSchema": {"type": "object", "properties": {}},
             }}  # fmt: skip
             result = {"resultType": "input_required", "inputRequests": {"k": asked},

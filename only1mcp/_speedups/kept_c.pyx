@@ -1,0 +1,101 @@
+"""Calls of one kind whose answers are kept; the key of each is that of `proxy.cache_keys`."""
+
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
+from libc.string cimport memcpy
+from only1mcp._speedups.call_c cimport Caller, Ready, now, write_result
+from only1mcp._speedups.front_c cimport Front
+from only1mcp._speedups.json_scan_c cimport Envelope
+from only1mcp._speedups.lane_c cimport Lane
+from only1mcp._speedups.lru_c cimport Entry, Lru
+
+cdef enum:
+    LARGEST_PARAMS = 65536  # as `only1mcp.proxy.cache` has it
+
+cdef bytes ANYBODY = b"*"
+
+
+cdef class Keeping(Ready):
+    """One kind of calls.
+
+    Args:
+        store: the answers.
+        common: the part of the key that they have in common.
+        named: whether `name` is the target.
+        is_shared: whether there may be answers for all callers.
+        slots: first metric slots: request outcome and histogram.
+        server_id: whose answers they are.
+    """
+
+    def __init__(self, Lru store not None, bytes common not None, bint named, bint is_shared,
+                 slots, str server_id):
+        Ready.__init__(self, b"", slots)
+        self.store = store
+        self.common = common
+        self.named = named
+        self.is_shared = is_shared
+        self.server_id = server_id
+
+    def key(self, Envelope envelope not None, bytes caller not None):
+        """Return the key of a call."""
+        return self.key_for(envelope, caller)
+
+    cdef bytes key_for(self, Envelope envelope, bytes caller):
+        cdef const char *data = PyBytes_AS_STRING(envelope.body)
+        cdef Py_ssize_t first = envelope.meta_start, first_end = envelope.meta_end
+        cdef Py_ssize_t second = 0, second_end = 0, start = envelope.params_start, size
+        cdef char *at
+        if self.named:
+            second, second_end = envelope.name_start, envelope.name_end
+        if second and second < first:
+            first, second = second, first
+            first_end, second_end = second_end, first_end
+        size = envelope.params_end - start - (first_end - first) - (second_end - second)
+        cdef bytes whole = PyBytes_FromStringAndSize(
+            NULL, PyBytes_GET_SIZE(self.common) + PyBytes_GET_SIZE(caller) + 1 + size
+        )
+        at = put(PyBytes_AS_STRING(whole), PyBytes_AS_STRING(self.common),
+                 PyBytes_GET_SIZE(self.common))
+        at = put(at, PyBytes_AS_STRING(caller), PyBytes_GET_SIZE(caller))
+        at[0] = 0
+        at += 1
+        if first_end:
+            at = put(at, data + start, first - start)
+            start = first_end
+        if second_end:
+            at = put(at, data + start, second - start)
+            start = second_end
+        put(at, data + start, envelope.params_end - start)
+        return whole
+
+    cdef Entry find(self, Envelope envelope, bytes caller, double moment):
+        """Return the answer that may be given to a caller; None when there is none."""
+        cdef Entry entry
+        if envelope.params_end - envelope.params_start > LARGEST_PARAMS:
+            return None
+        entry = self.store.get(self.key_for(envelope, caller), moment)
+        if entry is None and self.is_shared:
+            entry = self.store.get(self.key_for(envelope, ANYBODY), moment)
+        return entry
+
+
+cdef bint give(Front front, Keeping kind, Envelope envelope, Caller caller) except -1:
+    """Answer a call with what is kept; False when there is nothing, or its caller has no token."""
+    cdef Lane lane = front.lane
+    cdef Entry entry = kind.find(envelope, caller.part, front.active)
+    cdef bytes result
+    if entry is None or not caller.has_token(front.active):
+        return False
+    result = entry.text(front.active)
+    write_result(front.transport, result, 0, PyBytes_GET_SIZE(result), envelope.id, lane.draining)
+    kind.store.hit(entry)
+    lane.count_ready(kind, caller, now() - front.active)
+    if lane.log_budget > 0:
+        lane.log_budget -= 1
+        lane.helper.log_kept(front, envelope, kind.server_id, caller, now() - front.active)
+    front.done()
+    return True
+
+
+cdef inline char *put(char *at, const char *data, Py_ssize_t size) noexcept:
+    memcpy(at, data, size)
+    return at + size
