@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 SOAK_CALLS ?= 1000000
+SOAK_SECONDS ?= 1800
 FUZZ_SECONDS ?= 30
 LOAD_SECONDS ?= 24
 FUZZ_TARGETS := json_scan event_stream lines frames session_id request_state http1 fast_request fast_response fast_chunks
@@ -49,6 +50,7 @@ soak: $(VENV)/.dev
 	$(BIN)/python -m loadtests.hammer --seconds 60
 	$(BIN)/python -m loadtests.idle --connections 15000
 	$(BIN)/python -m loadtests.memory --calls 100000 --within 86
+	$(BIN)/python -m chaos soak --seconds $(SOAK_SECONDS)
 
 chaos: $(VENV)/.dev
 	$(BIN)/python -m chaos

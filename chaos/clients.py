@@ -1,14 +1,13 @@
 """Clients that are slow, many, or more than there is room for."""
 
 import json
-import os
 import socket
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from pathlib import Path
 
 from chaos.load import load
+from chaos.measures import rss_mib
 from chaos.scenario import Findings, Scenario
 from chaos.site import HTTP_TOOL, site
 from tests.support.gateway import Gateway
@@ -110,7 +109,7 @@ def slow_readers(seconds: float, findings: Findings) -> None:
             {"jsonrpc": "2.0", "id": 1, "method": "tools/call",
              "params": {"name": "pipe__echo", "arguments": {"text": "x" * 500_000}}}
         ).encode()  # fmt: skip
-        before = _rss_mib(pid)
+        before = rss_mib(pid)
         with load(gateway.url, HTTP_TOOL, rate=_RATE, seconds=seconds) as others:
             for _ in range(50):
                 one = stack.enter_context(_connect(gateway))
@@ -121,18 +120,13 @@ def slow_readers(seconds: float, findings: Findings) -> None:
                     f"Content-Length: {len(body)}\r\n\r\n"
                 )
                 one.sendall(head.encode() + body)
-        grown = _rss_mib(pid) - before
+        grown = rss_mib(pid) - before
         findings.note(
             slow_readers=50, worker_grew_mib=round(grown), calls_of_others=others.calls,
             their_failures=sum(others.failures.values()),
         )  # fmt: skip
         findings.expect(not others.failures, f"others are served: {others.failures}")
         findings.expect(grown < 150, "what is kept for them is bounded")
-
-
-def _rss_mib(pid: int) -> float:
-    pages = int(Path(f"/proc/{pid}/statm").read_text(encoding="ascii").split()[1])
-    return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
 
 
 SCENARIOS = (

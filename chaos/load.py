@@ -30,9 +30,23 @@ class Load:
         return int(self.report["calls"])
 
     @property
+    def ok(self) -> int:
+        """How many of them went well."""
+        return int(self.report["ok"])
+
+    @property
     def p99_ms(self) -> float:
         """Latency that one call in a hundred exceeded, from when it was due."""
         return float(self.report["latency_ms"]["p99"])
+
+    @property
+    def ok_per_second(self) -> float:
+        """Calls that went well, over the time until the last one had ended."""
+        return float(self.report["ok_per_second"])
+
+    def refusal_ms(self, kind: str, percentile: str) -> float:
+        """Time from sending to the answer that was no success."""
+        return float(self.report["failures"][kind]["latency_from_sending_ms"][percentile])
 
     def wait(self) -> None:
         """Wait for the end of the run.
@@ -51,12 +65,14 @@ class Load:
 @contextmanager
 def load(
     url: str, tool: str, *, rate: float, seconds: float, connections: int = 32,
-    timeout_s: float = 10.0, era: str = "modern", arguments: str = '{"text":"{nonce}"}',
+    most: int = 1024, timeout_s: float = 10.0, era: str = "modern",
+    arguments: str = '{"text":"{nonce}"}',
 ) -> Iterator[Load]:  # fmt: skip
     """Call a tool that says its argument `text` again; the block ends when the calls have."""
     command = [
         sys.executable, "-m", "only1mcp", "benchmark", url, "--tool", tool, "--args", arguments,
         "--rate", str(rate), "--duration", str(seconds), "--connections", str(connections),
+        "--max-connections", str(most),
         "--timeout", str(timeout_s), "--era", era, "--json",
     ]  # fmt: skip
     process = subprocess.Popen(

@@ -3,11 +3,12 @@
 import os
 import signal
 import time
-from pathlib import Path
+import urllib.request
 
 from chaos.load import load
+from chaos.measures import descriptors
 from chaos.scenario import Findings, Scenario
-from chaos.site import HTTP_TOOL, http_backend, site
+from chaos.site import HTTP_TOOL, http_backend, site, weak_backend
 from tests.support.fault_proxy import FAULTS, FaultProxy
 from tests.support.gateway import Gateway
 from tests.support.mcp_client import CallFailed, McpClient
@@ -16,6 +17,7 @@ from tests.support.zoo import BAD, animal, zoo
 
 _SWIFT = {"check_interval": "250ms", "timeout": "250ms", "failure_threshold": 2}
 _RATE = 300.0
+_RETRIES, _RESERVE = 0.2, 10
 
 
 def hung_server(seconds: float, findings: Findings) -> None:
@@ -75,7 +77,7 @@ def bad_network(seconds: float, findings: Findings) -> None:
         bad = {"id": "bad", "url": f"http://127.0.0.1:{proxy.port}/mcp", "timeout": "1s"}
         with site(2, bad) as gateway:
             gateway.wait_up("bad")
-            before = _descriptors(gateway)
+            before = descriptors(gateway)
             with load(gateway.url, HTTP_TOOL, rate=_RATE, seconds=seconds) as others:
                 for fault in FAULTS:
                     _cause(gateway, proxy, fault, seconds / len(FAULTS) / 2, findings)
@@ -86,7 +88,7 @@ def bad_network(seconds: float, findings: Findings) -> None:
             findings.note(
                 faults=len(FAULTS), calls_to_others=others.calls,
                 their_failures=sum(others.failures.values()),
-                descriptors_more=_descriptors(gateway) - before,
+                descriptors_more=descriptors(gateway) - before,
             )  # fmt: skip
             findings.expect(not others.failures, f"others are served on: {others.failures}")
 
@@ -102,13 +104,41 @@ def _cause(
     proxy.heal()
 
 
-def _descriptors(gateway: Gateway) -> int:
-    """Return how many descriptors the workers and the host hold."""
-    pids = [*gateway.pids("worker"), *gateway.pids("host")]
-    return sum(len(list(Path(f"/proc/{pid}/fd").iterdir())) for pid in pids)
+def failing_server(seconds: float, findings: Findings) -> None:
+    """Call a server that breaks off every second call: one tool that is safe, and one that is not.
+
+    Both of its addresses are the same program, which counts.
+    """
+    for tool in ("echo", "act"):
+        with weak_backend("flaky") as port:
+            places = [{"url": f"http://127.0.0.1:{port}/{name}"} for name in "ab"]
+            flaky = {"id": "flaky", "transport": "http", "instances": places}
+            with site(1, flaky, circuit_breaker={"failure_threshold": 1000}) as gateway:
+                gateway.wait_up("flaky")
+                with load(gateway.url, f"flaky__{tool}", rate=_RATE, seconds=seconds) as calls:
+                    pass
+            sent = calls.calls + 1  # one to see whether it works
+            extra = _count(port) - sent
+        findings.note(**{
+            f"{tool}_calls": sent, f"{tool}_failed": sum(calls.failures.values()),
+            f"{tool}_sent_again": extra,
+        })  # fmt: skip
+        most = _RETRIES * sent + _RESERVE if tool == "echo" else 0
+        findings.expect(0 <= extra <= most, f"{tool} is sent again {extra} times")
+
+
+def _count(port: int) -> int:
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/") as response:
+        return int(response.read())
 
 
 SCENARIOS = (
+    Scenario(
+        "failing-server",
+        "at most a fifth of the calls is sent again, unsafe ones never",
+        failing_server,
+        5,
+    ),
     Scenario("hung-server", "SIGSTOP of one server delays nobody else", hung_server, 6),
     Scenario("bad-children", "each bad server costs its own tools only", bad_children, 10),
     Scenario("bad-network", "every call ends by its deadline, and nothing leaks", bad_network, 10),

@@ -19,12 +19,23 @@ _BYTES = 64
 def http_backend(port: int | None = None) -> Iterator[tuple[int, subprocess.Popen[bytes]]]:
     """Run an HTTP server with a tool `echo` in a process of its own."""
     port = port or free_port()
-    process = subprocess.Popen(
-        [sys.executable, "-m", "benchmarks.echo_backend", str(port), str(_BYTES)],
-        start_new_session=True,
-    )
-    try:
+    with _module("benchmarks.echo_backend", str(port), str(_BYTES)) as process:
         yield port, process
+
+
+@contextmanager
+def weak_backend(kind: str) -> Iterator[int]:
+    """Run an HTTP server of `chaos.backends`; yields its port."""
+    port = free_port()
+    with _module("chaos.backends", kind, str(port)):
+        yield port
+
+
+@contextmanager
+def _module(*arguments: str) -> Iterator[subprocess.Popen[bytes]]:
+    process = subprocess.Popen([sys.executable, "-m", *arguments], start_new_session=True)
+    try:
+        yield process
     finally:
         process.kill()
         process.wait()

@@ -234,6 +234,11 @@ class Overloaded(RoutingError):
     http_status = 503
     reason = "overloaded"
 
+    @property
+    def headers(self) -> tuple[tuple[str, str], ...]:
+        """When to come back (RFC 9110, section 10.2.3)."""
+        return (("Retry-After", "1"),)
+
 
 class BackendError(Only1MCPError):
     """The backend's fault; the message names the backend."""

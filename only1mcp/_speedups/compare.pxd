@@ -1,6 +1,9 @@
-# Comparisons of a request's bytes with what is known, inlined into front_c.
+# Comparisons of a request's bytes with what is known, and pieces of it, inlined into front_c.
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from libc.string cimport memcmp
+
+from only1mcp._speedups.http_head cimport Span
+from only1mcp._speedups.json_scan_c cimport Envelope
 
 cdef extern from "Python.h":
     bint PyUnicode_IS_ASCII(str text)
@@ -42,8 +45,17 @@ cdef inline bint equal(const unsigned char *data, Py_ssize_t size, bytes text) n
     return size == PyBytes_GET_SIZE(text) and memcmp(data, PyBytes_AS_STRING(text), size) == 0
 
 
+cdef inline bytes cut(const unsigned char *data, Span *span):
+    return PyBytes_FromStringAndSize(<const char *>data + span.start, span.end - span.start)
+
+
 cdef inline bytes again(bytes last, const unsigned char *data, Py_ssize_t size):
     """Return bytes as an object: the last one, if it is equal, for its hash is known already."""
     if last is not None and equal(data, size, last):
         return last
     return PyBytes_FromStringAndSize(<const char *>data, size)
+
+
+cdef inline bint names_level(Envelope envelope) noexcept:
+    """Say whether a request wants log messages; its level is yet to be checked."""
+    return holds(envelope.body, envelope.meta_start, envelope.meta_end, b"logLevel", 8)

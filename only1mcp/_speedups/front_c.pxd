@@ -35,6 +35,7 @@ cdef class Front:
     cdef bytes version_of(self, const unsigned char *raw, RequestHead *head)
     cdef bytes session_of(self, const unsigned char *raw, RequestHead *head)
     cdef bytes capabilities_of(self, Envelope envelope)
+    cdef bint is_refused(self, Envelope envelope, Plan plan, Caller caller) except -1
     cdef Caller caller_of(self, const unsigned char *raw, RequestHead *head)
     cdef Plan plan_for(self, const unsigned char *raw, RequestHead *head, Envelope envelope,
                        bytes version, bytes session, Caller caller)

@@ -4,10 +4,12 @@ from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes
 
 from only1mcp._speedups.call_c cimport Call, Caller, Plan, Ready, now, result_bytes
 from only1mcp._speedups.choice_c cimport Choice
-from only1mcp._speedups.compare cimport again, equal, holds, is_secret, says
+from only1mcp._speedups.compare cimport (
+    again, cut, equal, holds, is_secret, names_level, says,
+)
 from only1mcp._speedups.http_head cimport (
     HAS_AUTHORIZATION, HAS_METHOD, HAS_NAME, HAS_SESSION, HAS_VERSION, OTHER, RECOGNISED,
-    RequestHead, Span, read_request,
+    RequestHead, read_request,
 )
 from only1mcp._speedups.json_scan_c cimport Envelope, scan
 from only1mcp._speedups.kept_c cimport Keeping, give
@@ -18,10 +20,6 @@ cdef enum:
 
 
 cdef bytes NEWEST = b"2026-07-28"
-
-
-cdef bytes cut(const unsigned char *data, Span *span):
-    return PyBytes_FromStringAndSize(<const char *>data + span.start, span.end - span.start)
 
 
 cdef class Front:
@@ -162,21 +160,20 @@ cdef class Front:
         if caller is None:  # the door says what is missing
             self.pending = None
             return self.hand_over(data)
-        self.is_busy = True
-        self.active = now()
+        self.is_busy, self.active = True, now()
         try:
             envelope = scan(body)
         except Exception:  # the common way finds it again, and says what is wrong
             pass
         if envelope is not None and envelope.kind == 1 and is_simple(envelope):
             plan = self.plan_for(raw, head, envelope, version, session, caller)
-            if plan is None:
-                if not self.is_busy:  # it was answered with what is kept
-                    return 0
-                if self.answer_ready(raw, head, envelope, version, session, caller):
-                    return 0
-            elif not caller.has_token(self.active):  # the common way says when there will be one
-                plan = None
+            if not self.is_busy or plan is None and self.answer_ready(
+                    raw, head, envelope, version, session, caller):
+                return 0
+        if self.is_refused(envelope, plan, caller):
+            return 0
+        if plan is not None and not caller.has_token(self.active):
+            plan = None  # the common way says when there will be one
         if plan is None:
             method = cut(raw, &head.method) if head.seen & HAS_METHOD else None
             name = cut(raw, &head.name) if head.seen & HAS_NAME else None
@@ -214,6 +211,18 @@ cdef class Front:
                                   envelope.capabilities_end - start)
         return self.capabilities
 
+    cdef bint is_refused(self, Envelope envelope, Plan plan, Caller caller) except -1:
+        """Refuse a request to which we come late, and one whose server has too much to do."""
+        cdef Lane lane = self.lane
+        cdef double patience_s = 0 if plan is None else lane.patience_s  # in the lane all is cheap
+        cdef bint is_late = self.active > lane.refuses_after + patience_s
+        if envelope is None or envelope.kind != 1:
+            return False
+        if not (is_late or plan is not None and plan.way.is_full(self.active, patience_s)):
+            return False
+        lane.helper.refuse(self, caller, envelope, "" if is_late else plan.about[2])
+        return True
+
     cdef Caller caller_of(self, const unsigned char *raw, RequestHead *head):
         """Return who sent a request; None for nobody that we know."""
         cdef Lane lane = self.lane
@@ -233,7 +242,7 @@ cdef class Front:
 
     cdef Plan plan_for(self, const unsigned char *raw, RequestHead *head, Envelope envelope,
                        bytes version, bytes session, Caller caller):
-        """Return how a request travels; None when it takes the common way."""
+        """Return how a request travels; None when it takes the common way, or was refused."""
         cdef Lane lane = self.lane
         cdef str target = envelope.uri if envelope.method == "resources/read" else envelope.name
         cdef bytes caps = b""
@@ -264,7 +273,11 @@ cdef class Front:
         if isinstance(found, Keeping):
             give(self, found, envelope, caller)
             return None
-        return <Plan?>found
+        if isinstance(found, Plan):
+            return <Plan>found
+        if found.is_full(self.active):
+            lane.helper.refuse(self, caller, envelope, found.server_id)
+        return None
 
     cdef bint answer_ready(self, const unsigned char *raw, RequestHead *head, Envelope envelope,
                            bytes version, bytes session, Caller caller) except -1:
@@ -389,8 +402,3 @@ cdef bint fits(const unsigned char *raw, RequestHead *head, Envelope envelope, b
         return False
     return not (names_level(envelope) or holds(
         envelope.body, envelope.params_start, envelope.params_end, b"requestState", 12))
-
-
-cdef bint names_level(Envelope envelope):
-    """Say whether a request wants log messages; its level is yet to be checked."""
-    return holds(envelope.body, envelope.meta_start, envelope.meta_end, b"logLevel", 8)

@@ -19,3 +19,8 @@ cdef class HostLine(Frames):
 cdef class HostWay(Way):
     cdef HostLine line
     cdef int address
+    cdef Py_ssize_t limit
+    cdef readonly Py_ssize_t under_way
+
+    cdef int ended(self) except -1
+    cdef int leave_all(self) except -1

@@ -25,15 +25,17 @@ cdef class HostLine(Frames):
         self.admits = admits
         self.calls = {}
 
-    def way(self, int address):
-        """Return the way to the server, or the process of one, at this address."""
+    def way(self, int address, Py_ssize_t limit):
+        """Return the way to the server, or the process of one, for so many calls at a time."""
         cdef HostWay way = HostWay.__new__(HostWay)
         way.line = self
         way.address = address
+        way.limit = limit
         return way
 
     cdef int start(self, Call call, int address) except -1:
         if self.transport is None:
+            (<HostWay>call.plan.way).under_way -= 1
             self.lane.leave(call)
             self.lane.helper.go_common(call)
             return 0
@@ -49,6 +51,7 @@ cdef class HostLine(Frames):
         """Have the host tell the server that nobody waits any more."""
         if self.calls.pop(call.token, None) is call:
             self.send(frame(CANCEL, call.token, b""))
+            (<HostWay>call.plan.way).ended()
         return 0
 
     cdef int take(self, int kind, unsigned long long token, bytes data, Py_ssize_t start,
@@ -61,6 +64,7 @@ cdef class HostLine(Frames):
             lane.helper.event(call, scan(data[start:end]))
             return 0
         del self.calls[token]
+        (<HostWay>call.plan.way).ended()
         if kind == CARRIED:
             return self.answer(call, data, start, end)
         lane.leave(call)
@@ -96,17 +100,43 @@ cdef class HostLine(Frames):
         cdef Call call
         calls, self.calls = self.calls, {}
         for call in calls.values():
+            (<HostWay>call.plan.way).under_way -= 1
             self.lane.leave(call)
             self.lane.helper.fail(call, "host", None)
+        for way in {(<HostWay>(<Call>one).plan.way) for one in calls.values()}:
+            (<HostWay>way).leave_all()
         self.lane.helper.reach_host()
         return 0
 
 
 cdef class HostWay(Way):
-    """The way to one server behind a link."""
+    """The way to one server behind a link; what it has no room for waits its turn."""
 
     cdef int send(self, call) except -1:
+        if self.under_way >= self.limit:
+            self.waiting.append(call)
+            return 0
+        self.under_way += 1
         return self.line.start(call, self.address)
 
     cdef int drop(self, call) except -1:
+        if call in self.waiting:
+            self.waiting.remove(call)
+            return 0
         return self.line.forget(call)
+
+    cdef int ended(self) except -1:
+        """Learn that a call is not under way any more; the next one takes its place."""
+        self.under_way -= 1
+        if self.waiting and self.under_way < self.limit:
+            self.send(self.waiting.pop(0))
+        return 0
+
+    cdef int leave_all(self) except -1:
+        """Have those that wait take the common way: the link is gone."""
+        cdef Call call
+        waiting, self.waiting = self.waiting, []
+        for call in waiting:
+            self.line.lane.leave(call)
+            self.line.lane.helper.go_common(call)
+        return 0

@@ -29,6 +29,8 @@ cdef class Lane:
     cdef readonly list pools
     cdef public bint draining
     cdef public long log_budget
+    cdef public double refuses_after    # on the clock of calls; infinite but for overload
+    cdef public double patience_s       # for calls that wait for room at their server
 
     cdef int remember(self, tuple key, plan) except -1
     cdef int enter(self, Call call) except -1

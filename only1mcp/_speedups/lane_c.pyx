@@ -9,6 +9,7 @@ Nothing here awaits. Python code is called only for what is rare: `Lane.helper` 
 each such case (see `only1mcp.worker.fast_lane`).
 """
 
+from libc.math cimport INFINITY
 from only1mcp._speedups.call_c cimport Call, Caller, Plan, Ready, now
 from only1mcp._speedups.front_c cimport Front
 from only1mcp._speedups.pool_c cimport Pool
@@ -42,6 +43,7 @@ cdef class Lane:
         self.bounds = bounds
         self.max_header = max_header
         self.max_body = max_body
+        self.refuses_after = INFINITY
         self.plans = {}
         self.sessions = {}
         self.hosts = {}
@@ -62,7 +64,6 @@ cdef class Lane:
         pool.connect = connect
         pool.limit = limit
         pool.idle = []
-        pool.waiting = []
         pool.ending = set()
         self.pools.append(pool)
         return pool

@@ -15,7 +15,6 @@ cdef class Pool(Way):
     cdef readonly Py_ssize_t open       # connections, those that are being opened included
     cdef readonly Py_ssize_t opening
     cdef readonly list idle
-    cdef readonly list waiting          # calls
     cdef readonly set ending            # connections on which the answer has come, but not its end
     cdef bint is_retired                # no connection is kept for a next call
 

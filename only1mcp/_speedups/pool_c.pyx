@@ -35,6 +35,10 @@ cdef class Pool(Way):
             return 0
         return self.forget(call)
 
+    cdef bint is_full(self, double moment, double patience_s) except -1:
+        """Say the same; a call for which a connection is being opened waits for that."""
+        return self.opening == 0 and Way.is_full(self, moment, patience_s)
+
     cdef int widen(self) except -1:
         """Open one more connection if a call waits that none is being opened for."""
         cdef Upstream upstream

@@ -97,8 +97,7 @@ class Generator:
         now = time.monotonic()
         outcome, detail = self._messages.judge(connection.number, response)
         self.report.record(outcome, now - connection.due, detail)
-        if outcome == OK:
-            self.report.service.record(now - connection.sent)
+        self.report.served(outcome, now - connection.sent)
         connection.number = 0
         self._free(connection)
 

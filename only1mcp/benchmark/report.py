@@ -17,6 +17,8 @@ class Report:
     """By outcome, which is `ok` or a kind of failure: latencies from when the calls were due."""
     service: Histogram = field(default_factory=Histogram)
     """Of the calls that went well, from when they were sent."""
+    refusals: dict[str, Histogram] = field(default_factory=dict)
+    """The same of answers that were no success, by outcome."""
     lateness: Histogram = field(default_factory=Histogram)
     """How long after it was due each call was sent."""
     examples: dict[str, str] = field(default_factory=dict)
@@ -38,6 +40,13 @@ class Report:
             if outcome != OK:
                 self.examples[outcome] = detail
         histogram.record(due_s)
+
+    def served(self, outcome: str, seconds: float) -> None:
+        """Record one answer that came so long after its call was sent."""
+        if outcome == OK:
+            self.service.record(seconds)
+        else:
+            self.refusals.setdefault(outcome, Histogram()).record(seconds)
 
     @property
     def ok(self) -> Histogram:
@@ -64,6 +73,8 @@ class Report:
         for kind, histogram in other.outcomes.items():
             self.outcomes.setdefault(kind, Histogram()).add(histogram)
         self.service.add(other.service)
+        for kind, histogram in other.refusals.items():
+            self.refusals.setdefault(kind, Histogram()).add(histogram)
         self.lateness.add(other.lateness)
         self.examples = {**other.examples, **self.examples}
         self.elapsed_s = max(self.elapsed_s, other.elapsed_s)
@@ -77,6 +88,7 @@ class Report:
         return {
             "outcomes": {kind: of.to_plain() for kind, of in self.outcomes.items()},
             "service": self.service.to_plain(), "lateness": self.lateness.to_plain(),
+            "refusals": {kind: of.to_plain() for kind, of in self.refusals.items()},
             "examples": self.examples, "elapsed_s": self.elapsed_s,
             "connections": self.connections, "interrupted": self.interrupted,
             "unfinished": self.unfinished, "cpu_s": self.cpu_s,
@@ -88,6 +100,7 @@ class Report:
         return cls(
             outcomes={kind: Histogram.from_plain(of) for kind, of in plain["outcomes"].items()},
             service=Histogram.from_plain(plain["service"]),
+            refusals={kind: Histogram.from_plain(of) for kind, of in plain["refusals"].items()},
             lateness=Histogram.from_plain(plain["lateness"]),
             **{key: plain[key] for key in _PLAIN},
         )

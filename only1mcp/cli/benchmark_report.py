@@ -24,7 +24,11 @@ def plain_report(plan: Plan, report: Report) -> dict[str, Any]:
         "calls": report.calls,
         "ok": report.ok.count,
         "failures": {
-            kind: {"count": count, "example": report.examples.get(kind, "")}
+            kind: {
+                "count": count,
+                "example": report.examples.get(kind, ""),
+                "latency_from_sending_ms": _summary(report.refusals.get(kind, Histogram())),
+            }
             for kind, count in report.failures.items()
         },
         "unfinished": report.unfinished,

@@ -97,6 +97,8 @@ def _limits(proxy: ProxySection) -> Limits:
         max_connections=limits.max_connections,
         header_timeout_s=limits.header_timeout,
         idle_timeout_s=limits.idle_timeout,
+        max_calls=limits.max_calls,
+        max_wait_s=limits.max_wait,
     )
 
 

@@ -68,6 +68,14 @@ class LimitsSection(Section):
     idle_timeout: Duration = Field(
         75.0, description="Time between two requests on a connection, and for a client to read on."
     )
+    max_calls: int = Field(
+        1024, ge=1, description="Calls that one worker has under way at one server, 256 at most at "
+        "one address; further ones wait in line.",
+    )  # fmt: skip
+    max_wait: Duration = Field(
+        0.1, description="When requests have waited so long in that line, or for a busy worker, "
+        "more are refused at once with 503 and Retry-After.",
+    )  # fmt: skip
 
 
 class ListenSection(Section):

@@ -23,6 +23,7 @@ from only1mcp.memory.health_words import HealthWords
 from only1mcp.memory.instances import InstanceTable
 from only1mcp.memory.processes import ProcessRow, read_processes, row_index
 from only1mcp.observability.instance_metrics import InstanceMetrics
+from only1mcp.observability.loop_metrics import LoopMetrics
 from only1mcp.observability.metrics import MetricsReader
 from only1mcp.process.context import Context, plan_of
 from only1mcp.process.instances import NamedInstances, describe
@@ -49,6 +50,7 @@ class Admin:
         self._instances = NamedInstances(table, context.shared.settings.servers)
         self._metrics.add(InstanceMetrics(self._instances))
         self._cache = CacheDesk(context.shared, self._metrics, reloader)
+        self._metrics.add(LoopMetrics(context.shared.metrics_plan, context.shared.memory))
         self.follow(context.shared.settings)
 
     def follow(self, settings: Settings) -> None:

@@ -19,3 +19,7 @@ class Limits:
     """From the first byte of a request to the end of its headers, and again for its body."""
     idle_timeout_s: float = 75.0
     """Between two requests on one connection, and for a client to read on."""
+    max_calls: int = 1024
+    """Under way at one server, from one worker; others wait in line."""
+    max_wait_s: float = 0.1
+    """In that line, or for a busy worker: then more is refused."""

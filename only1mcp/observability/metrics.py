@@ -11,7 +11,7 @@ from typing import Protocol
 
 from only1mcp import __version__
 from only1mcp._speedups import ACCEL, SHELF
-from only1mcp.errors import Only1MCPError
+from only1mcp.errors import Only1MCPError, Overloaded
 from only1mcp.memory.health_words import Health, HealthWords
 from only1mcp.memory.layout import CELLS, SharedMemory
 from only1mcp.memory.processes import ProcessRow, State, read_processes
@@ -20,7 +20,7 @@ from only1mcp.observability.exposition import Family, text_of
 from only1mcp.protocol.methods import METHOD_LABELS
 
 BUCKETS_S = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
-_HISTOGRAM = len(BUCKETS_S) + 2
+HISTOGRAM = len(BUCKETS_S) + 2
 """A count for each bucket, one for +Inf, and the sum in microseconds."""
 
 
@@ -33,8 +33,10 @@ def _reasons(kind: type[Only1MCPError]) -> Iterator[str]:
 STATUSES = ("ok", "error", *sorted({"cancelled", *_reasons(Only1MCPError)}))
 """Values of the `status` label: a result, the backend's own error, and our failures by reason."""
 _STATUS_INDEX = {status: index for index, status in enumerate(STATUSES)}
-_SERVER_SLOTS = len(STATUSES) + _HISTOGRAM + SHELF + 4
+_OVERLOADED = _STATUS_INDEX[Overloaded.reason]
+_SERVER_SLOTS = len(STATUSES) + HISTOGRAM + SHELF + 4
 _CLIENT_SLOTS = 2
+_LOOP_SLOTS = HISTOGRAM + 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,11 +58,16 @@ class MetricsPlan:
     @property
     def clients(self) -> int:
         """First slot of the clients: requests, and those beyond their rate."""
-        return self.durations + len(METHOD_LABELS) * _HISTOGRAM
+        return self.durations + len(METHOD_LABELS) * HISTOGRAM
 
     @property
     def servers(self) -> int:
         """First slot of the servers: outcomes, latency, batches, their members, tools, restarts."""
+        return self.loop + _LOOP_SLOTS
+
+    @property
+    def loop(self) -> int:
+        """First slot of the process's event loop: waits, the longest, the longest of our doing."""
         return self.clients + CELLS * _CLIENT_SLOTS
 
     @property
@@ -75,7 +82,7 @@ class MetricsPlan:
     def fast_slots(self, method_index: int, server_index: int) -> tuple[int, int, int, int]:
         """Return where a call that went well is counted: both outcomes, each with its histogram."""
         server = self.server(server_index)
-        durations = self.durations + method_index * _HISTOGRAM
+        durations = self.durations + method_index * HISTOGRAM
         return method_index * len(STATUSES), durations, server, server + len(STATUSES)
 
     def server(self, index: int) -> int:
@@ -84,7 +91,7 @@ class MetricsPlan:
 
     def shelf(self, index: int) -> int:
         """First slot of what the cache counts of one server (`only1mcp._speedups.lru_py`)."""
-        return self.server(index) + len(STATUSES) + _HISTOGRAM
+        return self.server(index) + len(STATUSES) + HISTOGRAM
 
 
 def _observe(row: "memoryview[int]", at: int, seconds: float) -> None:
@@ -111,9 +118,23 @@ class MetricsWriter:
         """Count one request of a client."""
         row = self._row
         row[method_index * len(STATUSES) + _STATUS_INDEX[status]] += 1
-        at = self._plan.durations + method_index * _HISTOGRAM
+        at = self._plan.durations + method_index * HISTOGRAM
         _observe(row, at, seconds)
-        row[at + _HISTOGRAM - 1] += int(seconds * 1e6)
+        row[at + HISTOGRAM - 1] += int(seconds * 1e6)
+
+    def refused(self, method_index: int, client: int) -> None:
+        """Count one request that was refused for lack of room, as cheaply as can be."""
+        self._row[method_index * len(STATUSES) + _OVERLOADED] += 1
+        self._row[self._plan.client(client)] += 1
+
+    def waited(self, seconds: float, ours_s: float) -> None:
+        """Note how long the event loop kept somebody waiting, and how much of it was our doing."""
+        row, at = self._row, self._plan.loop
+        _observe(row, at, seconds)
+        micros = int(seconds * 1e6)
+        row[at + HISTOGRAM - 1] += micros
+        row[at + HISTOGRAM] = max(row[at + HISTOGRAM], micros)
+        row[at + HISTOGRAM + 1] = max(row[at + HISTOGRAM + 1], int(ours_s * 1e6))
 
     def client(self, number: int) -> None:
         """Count one request of one client."""
@@ -130,7 +151,7 @@ class MetricsWriter:
         row[at + _STATUS_INDEX[status]] += 1
         at += len(STATUSES)
         _observe(row, at, seconds)
-        row[at + _HISTOGRAM - 1] += int(seconds * 1e6)
+        row[at + HISTOGRAM - 1] += int(seconds * 1e6)
 
     def batch(self, server_index: int, members: int) -> None:
         """Count one batch to a server, and the calls in it."""
@@ -216,7 +237,7 @@ class MetricsReader:
             for offset, status in enumerate(STATUSES):
                 if totals[first + offset]:
                     requests.add([method, status], totals[first + offset])
-            _add_histogram(durations, [method], totals, self._plan.durations + number * _HISTOGRAM)
+            add_histogram(durations, [method], totals, self._plan.durations + number * HISTOGRAM)
         yield requests
         yield durations
 
@@ -251,7 +272,7 @@ class MetricsReader:
             for offset, status in enumerate(STATUSES):
                 if totals[at + offset]:
                     calls.add([server_id, status], totals[at + offset])
-            _add_histogram(latency, [server_id], totals, at + len(STATUSES))
+            add_histogram(latency, [server_id], totals, at + len(STATUSES))
             health.add([server_id], int(self._health.read(index) is Health.UP))
             tools.add([server_id], totals[at + _SERVER_SLOTS - 2])
             restarts.add([server_id], totals[at + _SERVER_SLOTS - 1])
@@ -297,12 +318,13 @@ class MetricsReader:
         yield from (build, up, starts)
 
 
-def _add_histogram(family: Family, labels: list[str], totals: Sequence[int], at: int) -> None:
-    counts = totals[at : at + _HISTOGRAM - 1]
+def add_histogram(family: Family, labels: list[str], totals: Sequence[int], at: int) -> None:
+    """Add what was counted from this slot on; nothing where nothing was."""
+    counts = totals[at : at + HISTOGRAM - 1]
     if not any(counts):
         return
     running, buckets = 0, []
     for bound, count in zip((*map(str, BUCKETS_S), "+Inf"), counts, strict=True):
         running += count
         buckets.append((bound, running))
-    family.add_histogram(labels, buckets, totals[at + _HISTOGRAM - 1] / 1e6)
+    family.add_histogram(labels, buckets, totals[at + HISTOGRAM - 1] / 1e6)

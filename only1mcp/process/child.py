@@ -21,6 +21,7 @@ from only1mcp.observability.logs import setup_logging
 from only1mcp.process import prctl
 from only1mcp.process.bells import heard
 from only1mcp.process.context import Context
+from only1mcp.process.loop_watch import LoopWatch
 from only1mcp.process.pages import drop
 
 _log = logging.getLogger(__name__)
@@ -39,6 +40,8 @@ class Lifecycle:
         """Set when the process is to finish what it does and end."""
         self.orphaned = False
         """True when the supervisor is gone: there is no time to lose."""
+        self.watch = LoopWatch(context.metrics.waited)
+        """Measures the event loop once the process serves."""
         self._context = context
         self._settings = context.shared.settings
         self._row = context.row
@@ -54,6 +57,7 @@ class Lifecycle:
         """
         self._row.serves = self._settings.number
         self._row.state = State.READY
+        self.watch.start()
         shared = self._context.shared
         asyncio.get_running_loop().call_later(_FIRST_DROP_S, self._drop)
         if follow is not None and shared.bells is not None:

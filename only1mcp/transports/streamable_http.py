@@ -25,6 +25,8 @@ from only1mcp.protocol.event_stream import Event, EventReader, EventTooLong
 MAX_MESSAGE_BYTES = 64 * 1024 * 1024
 MAX_HEAD_BYTES = 64 * 1024
 """As much as the fast lane takes of a head."""
+MAX_CONNECTIONS = 256
+"""Open to one address at a time, from one process; the fast lane has as many for itself."""
 CONNECT_S = 5.0
 """The longest that connecting may take: a host that swallows packets is not there."""
 _CHUNK_BYTES = 64 * 1024
@@ -88,7 +90,9 @@ def nothing_said(message: Envelope) -> None:
 def make_client() -> aiohttp.ClientSession:
     """Return a client whose connections live on between calls; call it on the loop."""
     return aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(limit=0, limit_per_host=256, keepalive_timeout=30),
+        connector=aiohttp.TCPConnector(
+            limit=0, limit_per_host=MAX_CONNECTIONS, keepalive_timeout=30
+        ),
         cookie_jar=aiohttp.DummyCookieJar(),
         timeout=_bounds(None),
         headers=_BASE_HEADERS,

@@ -49,8 +49,7 @@ class FastLane:
     """Implements the helper of `only1mcp._speedups.lane_c.Lane`."""
 
     def __init__(self, around: Surroundings, context: Context) -> None:
-        self._around = around
-        self._parts = around.parts
+        self._around, self._parts = around, around.parts
         self._context = context
         self._ticks = 0
         self.log_kept = partial(log_kept, around.log, context.name)
@@ -202,6 +201,11 @@ class FastLane:
             is_charged=spent_s is not None, spent_s=spent_s or 0.0,
         )  # fmt: skip
         return self._around.pipeline.handle(request, FastExchange(front, self.lane))
+
+    def refuse(self, front: Any, caller: Any, envelope: Envelope, server_id: str) -> None:
+        """Refuse a request: its server has too much to do, or without one we have."""
+        front.write(self._around.shedding.refusal(envelope, caller.principal, server_id))
+        front.done()
 
     def session(
         self, session: bytes, version: bytes | None, caller: Any

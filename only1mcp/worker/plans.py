@@ -15,6 +15,7 @@ from only1mcp.backends.http_backend import HttpBackend
 from only1mcp.backends.http_rules import modern_headers
 from only1mcp.backends.http_session import HttpSession
 from only1mcp.backends.instances import Instances
+from only1mcp.backends.line import Line
 from only1mcp.backends.replicated import ReplicatedBackend
 from only1mcp.config.settings import Settings
 from only1mcp.errors import Only1MCPError
@@ -33,9 +34,10 @@ from only1mcp.proxy.learning import LEGACY as LEARNED_LEGACY
 from only1mcp.proxy.outbound import choose_leg
 from only1mcp.proxy.pipeline import Parts
 from only1mcp.registry.server import Server
-from only1mcp.registry.snapshot import Scope
+from only1mcp.registry.snapshot import Scope, Snapshot
 from only1mcp.routing.load_balancer import Key, place_of
 from only1mcp.routing.router import Route, route
+from only1mcp.transports.streamable_http import MAX_CONNECTIONS
 
 METHODS_CARRIED = frozenset({"tools/call", "prompts/get", "resources/read"})
 LEGACY_WITH_TASKS = b"legacy with tasks"
@@ -43,8 +45,6 @@ LEGACY = b"legacy"
 """Stands for the features of a legacy session that has none."""
 MAX_SLOTS = 2**16
 """What a process's number counts in the address by which the host knows it."""
-MAX_CONNECTIONS = 256
-"""Open to one server at a time, from one worker."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,16 +92,19 @@ class Plans:
         slots = settings.slot_of
         for server in settings.servers:
             if server.transport == "stdio":
-                self._carried[server.id] = self._hosted(server, slots[server.id], link)
+                way = partial(link.way, limit=settings.limits.max_calls)
+                self._carried[server.id] = self._hosted(server, slots[server.id], way)
                 continue
-            backend = self._parts.means.backends[server.id]
+            line = self._parts.means.backends[server.id]
+            backend = line.inner if isinstance(line, Line) else line
             if not isinstance(backend, HttpBackend):
                 continue
             urls = [urlsplit(place.url) for place in server.instances]
             if any(url.username is not None or url.password is not None for url in urls):
                 continue
+            reach = partial(_reach, lane, min(settings.limits.max_calls, MAX_CONNECTIONS), server)
             reached = tuple(
-                pools.pop(session) if session in pools else _reach(lane, server, url, session)
+                pools.pop(session) if session in pools else reach(url, session)
                 for url, session in zip(urls, backend.sessions, strict=True)
             )
             self._carried[server.id] = Carried(
@@ -109,13 +112,14 @@ class Plans:
             )
         return [one.pool for one in pools.values()]
 
-    def _hosted(self, server: Server, slot: int, link: Any) -> Carried:
+    def _hosted(self, server: Server, slot: int, way: Callable[[int], Any]) -> Carried:
         """Reach the processes of a program, each by its number."""
-        backend = self._parts.means.backends[server.id]
+        line = self._parts.means.backends[server.id]
+        backend = line.inner if isinstance(line, Line) else line
         if not isinstance(backend, ReplicatedBackend):
-            return Carried(server, slot, (link.way(slot),))
+            return Carried(server, slot, (way(slot),))
         numbers = range(1, server.replicas + 1)
-        ways = tuple(link.way(number * MAX_SLOTS + slot) for number in numbers)
+        ways = tuple(way(number * MAX_SLOTS + slot) for number in numbers)
         return Carried(server, slot, ways, backend.instances)
 
     def close(self) -> None:
@@ -125,9 +129,10 @@ class Plans:
                 one.pool.close()
 
     def plan(self, envelope: Envelope, features: bytes, scope: Scope) -> Any:
-        """Return the plan for calls like this one; False when they take the common way.
+        """Return the plan for calls like this one.
 
-        None stands for the common way too, until more is known.
+        When they take the common way it is the line before their server, or False where there is no
+        single one. None stands for the common way too, until more is known.
         """
         method = METHODS.get(envelope.method or "")
         if method is None or method.name not in METHODS_CARRIED:
@@ -142,15 +147,19 @@ class Plans:
         except Only1MCPError:
             return False
         carried = self._carried.get(way.server_ids[0])
-        is_plain = len(way.server_ids) == 1 and not way.param_headers
-        if carried is None or not is_plain or _has_company(carried.server, era):
+        if len(way.server_ids) != 1:
             return False
-        owner = snapshot.catalogues[carried.server.id]
-        may_be_task = owner.has_task_extension and declares_extension(features)
-        if may_be_task or choose_leg(era, carried.server.id, snapshot) is not era:
-            return False
+        is_common = carried is None or way.param_headers or _has_company(carried.server, era)
+        if is_common or carried is None or self._bridges(carried, features, era, snapshot):
+            return self._parts.means.backends.get(way.server_ids[0], False)
         kind = None if cache is None else cache.kind(inbound, way)
         return self._keeping(kind, way, features) or self._choice(carried, way, method, era)
+
+    def _bridges(self, carried: Carried, features: bytes, era: Era, snapshot: Snapshot) -> bool:
+        """Say whether calls are translated on their way, or may become tasks."""
+        owner = snapshot.catalogues[carried.server.id]
+        may_be_task = owner.has_task_extension and declares_extension(features)
+        return may_be_task or choose_leg(era, carried.server.id, snapshot) is not era
 
     def _keeping(self, kind: Kind | None, way: Route, features: bytes) -> Any:
         """Return what finds answers that are kept; None where there are none.
@@ -253,9 +262,9 @@ def _by_arguments(arguments: Key, envelope: Envelope) -> int:
     return arguments(envelope.body[envelope.params_start : envelope.params_end])
 
 
-def _reach(lane: Any, server: Server, url: SplitResult, session: HttpSession) -> Reached:
-    """Have the lane reach one instance."""
-    pool = lane.pool(_connector(url.scheme, url.hostname or "", url.port), MAX_CONNECTIONS)
+def _reach(lane: Any, most: int, server: Server, url: SplitResult, session: HttpSession) -> Reached:
+    """Have the lane reach one instance, on so many connections."""
+    pool = lane.pool(_connector(url.scheme, url.hostname or "", url.port), most)
     path = (url.path or "/") + (f"?{url.query}" if url.query else "")
     return Reached(session, pool, _head(path, url.netloc, server.headers))
 

@@ -14,7 +14,7 @@ from only1mcp.registry.registry import Registry
 from only1mcp.registry.server import Server
 from only1mcp.tasks import until
 from only1mcp.worker.fast_lane import LONGEST_S
-from only1mcp.worker.wiring import Graph, make_backend, share_of
+from only1mcp.worker.wiring import Graph, make_backend, make_lines, share_of
 
 LANE_LOOK_S = 0.1
 
@@ -25,7 +25,7 @@ def follow(graph: Graph, settings: Settings) -> None:
     backends = {server.id: _backend(graph, server) for server in settings.servers}
     graph.parts.means = replace(
         graph.parts.means,
-        backends=backends,
+        backends=make_lines(settings, backends),
         hosted={server.id: LinkedBackend(server.id, graph.link) for server in settings.servers},
         timeouts_s={server.id: server.timeout_s for server in settings.servers},
     )

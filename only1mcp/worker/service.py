@@ -20,6 +20,7 @@ from only1mcp.proxy.exchange import Exchange, Request
 from only1mcp.proxy.pipeline import Pipeline
 from only1mcp.registry.edition import Edition
 from only1mcp.sessions.session import Session
+from only1mcp.worker.shedding import Shedding
 
 _ADMIN_TIMEOUT_S = 5.0
 _CHANGE_TIMEOUT_S = 30.0
@@ -48,6 +49,8 @@ class WorkerService:
         self._instances = instances
         self._edition = edition
         self._control_socket = control_socket
+        self.shedding: Shedding | None = None
+        """What refuses messages that there is no room for."""
 
     def follow(self, settings: Settings) -> None:
         """Speak of these servers from now on."""
@@ -57,6 +60,8 @@ class WorkerService:
 
     def handle(self, request: Request, exchange: Exchange) -> Cancel:
         """Answer one MCP message."""
+        if self.shedding is not None and self.shedding.takes(request, exchange):
+            return _nothing
         return self._pipeline.handle(request, exchange)
 
     def stream(self, request: Request, exchange: Exchange) -> Cancel:
@@ -102,3 +107,7 @@ class WorkerService:
             raise ControlGone(
                 "the control process does not answer", hint="try again in a second"
             ) from error
+
+
+def _nothing() -> None:
+    """Cancel what has ended already."""

@@ -9,6 +9,7 @@ from only1mcp.ingress.origin import OriginCheck
 from only1mcp.proxy.journey import Outcome
 from only1mcp.proxy.pipeline import Parts, Pipeline
 from only1mcp.tasks import Tasks
+from only1mcp.worker.shedding import Shedding
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,5 +23,6 @@ class Surroundings:
     connections: Connections
     make_guard: Callable[[], Guard]
     tasks: Tasks
+    shedding: Shedding
     log: Callable[[Outcome], None]
     """Takes the end of a request that was counted already."""

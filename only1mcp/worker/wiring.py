@@ -5,7 +5,7 @@ import itertools
 import logging
 import resource
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -18,6 +18,7 @@ from only1mcp.backends.call import Backend
 from only1mcp.backends.host_link import HostLink, LinkedBackend
 from only1mcp.backends.http_backend import HttpBackend
 from only1mcp.backends.instances import Instances
+from only1mcp.backends.line import Line
 from only1mcp.backends.replicated import ReplicatedBackend
 from only1mcp.config.settings import Settings
 from only1mcp.health.manager import HealthReporter
@@ -39,6 +40,7 @@ from only1mcp.memory.processes import worker_indices
 from only1mcp.memory.session_marks import SessionMarks
 from only1mcp.memory.told import Told
 from only1mcp.observability.instance_metrics import InstanceMetrics
+from only1mcp.observability.loop_metrics import LoopMetrics
 from only1mcp.observability.metrics import MetricsReader
 from only1mcp.process.context import Context
 from only1mcp.process.instances import NamedInstances
@@ -57,7 +59,7 @@ from only1mcp.registry.server import Server
 from only1mcp.resilience.limiter import Limiter
 from only1mcp.sessions.session import Session, SessionSealer
 from only1mcp.tasks import Tasks
-from only1mcp.transports.streamable_http import make_client
+from only1mcp.transports.streamable_http import MAX_CONNECTIONS, make_client
 from only1mcp.worker.cache_sweeps import CacheSweeps
 from only1mcp.worker.events import Events, HostWatcher
 from only1mcp.worker.fast_lane import FastLane
@@ -65,6 +67,7 @@ from only1mcp.worker.peers import WorkerPeers
 from only1mcp.worker.recorder import Recorder
 from only1mcp.worker.service import WorkerService
 from only1mcp.worker.shared_sessions import SharedSessions
+from only1mcp.worker.shedding import Shedding
 from only1mcp.worker.surroundings import Surroundings
 
 _log = logging.getLogger(__name__)
@@ -111,6 +114,7 @@ class Graph:
     service: WorkerService
     outfit: Outfit
     sweeps: CacheSweeps
+    shedding: Shedding
     lane: FastLane | None = None
     """None where all connections go through aiohttp."""
 
@@ -169,7 +173,7 @@ def wall_seconds() -> int:
 def build(context: Context) -> Graph:
     """Wire one worker; call it on its running loop."""
     shared, settings = context.shared, context.shared.settings
-    tasks, client = Tasks(), make_client()
+    tasks, client, shedding = Tasks(), make_client(), Shedding(settings.limits, context.metrics)
     edition = _make_edition(context)
     marks = SessionMarks(shared.memory, shared.ended_lock)
     events = Events(edition)
@@ -193,7 +197,7 @@ def build(context: Context) -> Graph:
         edition=edition,
         learning=learning,
         means=Means(
-            backends=backends,
+            backends=make_lines(settings, backends),
             hosted={server.id: LinkedBackend(server.id, link) for server in settings.servers},
             timeouts_s={server.id: server.timeout_s for server in settings.servers},
             asks=Asks(peers.address),
@@ -220,7 +224,7 @@ def build(context: Context) -> Graph:
     )
     pipeline = Pipeline(parts, context.name, shared.settings.limits.max_batch)
     events.on_ended = pipeline.end_session
-    service = _make_service(context, pipeline, edition, _make_end(ended, marks, link))
+    service = _make_service(context, pipeline, edition, _make_end(ended, marks, link), shedding)
     channels, connections = Channels(), _make_connections(settings)
     sse = SseDoor(service, channels, peers, connections.held)
     origins = OriginCheck((*settings.allowed_hosts, settings.host), settings.allowed_origins)
@@ -229,7 +233,7 @@ def build(context: Context) -> Graph:
     graph = Graph(
         door, _make_http(door, settings), edition, link, backends, reporter, tasks, client,
         connections, channels, context, audience, peers, pipeline, sse, settings, parts,
-        origins, recorder, service, outfit, sweeps,
+        origins, recorder, service, outfit, sweeps, shedding,
     )  # fmt: skip
     if Lane is not None:
         graph.lane = _make_lane(graph)
@@ -303,17 +307,21 @@ def _make_end(
 
 
 def _make_service(
-    context: Context, pipeline: Pipeline, edition: Edition, end: Callable[[Session], None]
-) -> WorkerService:
+    context: Context, pipeline: Pipeline, edition: Edition, end: Callable[[Session], None],
+    shedding: Shedding,
+) -> WorkerService:  # fmt: skip
     """Make what the doors lead to."""
     shared = context.shared
     metrics = MetricsReader(shared.metrics_plan, shared.memory)
     named = NamedInstances(_table(context), shared.settings.servers)
     metrics.add(InstanceMetrics(named))
-    return WorkerService(
+    metrics.add(LoopMetrics(shared.metrics_plan, shared.memory))
+    service = WorkerService(
         pipeline, end, HealthWords(shared.memory), metrics, named, edition,
         shared.runtime_dir.control_socket,
     )  # fmt: skip
+    service.shedding = shedding
+    return service
 
 
 def make_backend(server: Server, outfit: Outfit, before: Backend | None = None) -> Backend:
@@ -329,6 +337,17 @@ def make_backend(server: Server, outfit: Outfit, before: Backend | None = None) 
         server, outfit.client, outfit.tasks, instances, heritage, outfit.sessions.keeper,
         outfit.recorder.batch,
     )  # fmt: skip
+
+
+def make_lines(settings: Settings, backends: Mapping[str, Backend]) -> dict[str, Backend]:
+    """Put a line before each server, for calls on the common way."""
+    limits = settings.limits
+    lines: dict[str, Backend] = {}
+    for server in settings.servers:
+        most = min(limits.max_calls, MAX_CONNECTIONS * len(server.instances) or limits.max_calls)
+        inner = backends[server.id]
+        lines[server.id] = Line(server.id, inner, most, limits.max_wait_s)
+    return lines
 
 
 def _make_connections(settings: Settings) -> Connections:
@@ -350,10 +369,11 @@ def _make_lane(graph: Graph) -> FastLane:
     """Make the fast lane, which leads past aiohttp."""
     around = Surroundings(
         graph.parts, graph.pipeline, graph.origins, graph.settings.limits, graph.connections,
-        graph.make_guard, graph.tasks, graph.recorder.log,
+        graph.make_guard, graph.tasks, graph.shedding, graph.recorder.log,
     )  # fmt: skip
     lane = FastLane(around, graph.context)
     graph.outfit.sessions.is_on_lane = lane.is_on
+    graph.shedding.guard(lane.lane)
     return lane
 
 

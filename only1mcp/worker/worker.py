@@ -19,6 +19,9 @@ BACKLOG = 4096
 PARTING_S = 2.0
 """How long clients of a worker that others follow may take until their next request, whose answer
 tells them to come on another connection. Closing one that is idle may cross a request."""
+AT_ONCE = 16
+"""Connections that a worker lets in in one turn of its loop: libuv takes one for each handle of a
+listening socket, and a busy worker would come to the last of a crowd after seconds."""
 _ORPHAN_DRAIN_S = 0.5
 _CUT_S = 0.1
 _LOOK_S = 0.02
@@ -34,7 +37,9 @@ async def serve_worker(context: Context, lifecycle: Lifecycle) -> None:
     servers = [
         await loop.create_server(graph.make_front, sock=listener.dup(), backlog=BACKLOG)
         for listener in context.listeners
+        for _ in range(AT_ONCE)
     ]
+    lifecycle.watch.on_turn = graph.shedding.turned
     lifecycle.ready(partial(follow, graph))
     await lifecycle.stopping.wait()
     graph.door.draining = True

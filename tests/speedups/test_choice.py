@@ -112,7 +112,7 @@ async def test_a_call_of_the_lane_that_never_left_goes_to_another_instance() -> 
             )
         )
         assert await ask(worker, 30) == {"b": 30}
-        gauges = worker.parts.means.backends["s"].instances.gauges  # type: ignore[attr-defined]
+        gauges = worker.graph.backends["s"].instances.gauges  # type: ignore[attr-defined]
         assert not gauges[0].is_closed()
         assert [gauge.load() for gauge in gauges] == [0, 0]
 

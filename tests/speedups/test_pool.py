@@ -10,7 +10,6 @@ import pytest
 
 from only1mcp import _speedups
 from only1mcp.protocol.versions import Era
-from only1mcp.worker import plans
 from tests.support.lane import Worker, call, lane_worker, legacy_call, legacy_request
 from tests.support.loop import eventually, on_loop
 from tests.support.messages import notification
@@ -28,12 +27,6 @@ from tests.support.raw_server import (
 from tests.support.wire import Wire
 
 pytestmark = pytest.mark.skipif(not _speedups.COMPILED, reason="the lane is compiled only")
-
-
-@pytest.fixture
-def two_at_most(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let the lane have two connections to a server."""
-    monkeypatch.setattr(plans, "MAX_CONNECTIONS", 2)
 
 
 async def clients(stack: AsyncExitStack, worker: Worker, count: int) -> list[Wire]:
@@ -60,12 +53,15 @@ async def finish(peer: Peer) -> None:
     await peer.send(whole(result((await peer.request()).id)))
 
 
-@pytest.mark.usefixtures("two_at_most")
 @on_loop
 async def test_calls_beyond_the_limit_wait_their_turn() -> None:
     """And no more connections are opened than there may be."""
     server = RawServer()
-    async with server.open() as url, lane_worker(url) as worker, AsyncExitStack() as stack:
+    async with (
+        server.open() as url,
+        lane_worker(url, max_calls=2) as worker,
+        AsyncExitStack() as stack,
+    ):
         wires = await clients(stack, worker, 5)
         first, second = await server.accept(), await server.accept()
         (pool,) = worker.lane.pools
@@ -77,12 +73,15 @@ async def test_calls_beyond_the_limit_wait_their_turn() -> None:
 
 
 @pytest.mark.parametrize("how", ["reset", "closed", "announced", "client gone"])
-@pytest.mark.usefixtures("two_at_most")
 @on_loop
 async def test_calls_that_wait_outlive_the_connections_they_waited_for(how: str) -> None:
     """New ones are opened for them, whatever ended the old ones."""
     server = RawServer()
-    async with server.open() as url, lane_worker(url) as worker, AsyncExitStack() as stack:
+    async with (
+        server.open() as url,
+        lane_worker(url, max_calls=2) as worker,
+        AsyncExitStack() as stack,
+    ):
         wires = await clients(stack, worker, 4)
         for peer in (await server.accept(), await server.accept()):
             came = await peer.request()

@@ -97,12 +97,12 @@ def text_of(message: dict[str, Any]) -> str:
 
 @asynccontextmanager
 async def hosted_worker(
-    era: Era = Era.MODERN, *, timeout_s: float = 30.0, fast: bool = True
+    era: Era = Era.MODERN, *, timeout_s: float = 30.0, fast: bool = True, **limits: Any
 ) -> AsyncIterator[HostedWorker]:
     """Serve on a port of its own; not `fast`, all takes the way over aiohttp and the pipeline."""
     loop = asyncio.get_running_loop()
     with tempfile.TemporaryDirectory(prefix="o1-") as directory:
-        shared = _share(Path(directory), era, timeout_s)
+        shared = _share(Path(directory), era, timeout_s, limits)
         host = Host(Context(shared, "host"), HealthReporter("host", Path("/nobody"), b"k"))
         doors = [await serve(shared.runtime_dir.host_socket, host.link)]
         if _speedups.COMPILED:
@@ -141,8 +141,8 @@ async def _part(worker: HostedWorker) -> None:
         await eventually(lambda: worker.line.transport is None, "our end of the lane's link")
 
 
-def _share(directory: Path, era: Era, timeout_s: float) -> Shared:
-    config = {"proxy": {"timeout": f"{timeout_s}s"},
+def _share(directory: Path, era: Era, timeout_s: float, limits: dict[str, Any]) -> Shared:
+    config = {"proxy": {"timeout": f"{timeout_s}s", "limits": limits},
               "stdio": {"allowed_commands": [sys.executable]},
               "servers": [{"id": "s", "command": sys.executable,
                            "args": [lane_child.__file__, era.value]}]}  # fmt: skip

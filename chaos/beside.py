@@ -1,0 +1,288 @@
+"""The same faults given to nginx and haproxy: what they do where they can be compared.
+
+They forward bytes to the same servers, with the settings that their documentation gives for such a
+case: two worker processes or threads, keep-alive on both sides, a second for an answer, and a bound
+of 256 calls at each server, beyond which nginx answers 502 and haproxy 503 after 100 ms in line.
+"""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks.stage import free_port, running
+from chaos.backends import SLOW_S
+from chaos.load import Load, load
+from chaos.site import http_backend, weak_backend
+from chaos.slow_http import attack, install
+from only1mcp.transports.stdio import descendants
+from tests.support.gateway import Gateway
+from tests.support.zoo import zoo
+
+_RATE = 300.0
+_FILES = 256
+_PACKAGES = {"nginx": "nginx-light", "haproxy": "haproxy", "slowhttptest": "slowhttptest"}
+_NGINX = """
+worker_processes 2; daemon off; pid {folder}/pid; error_log stderr crit;
+events {{ worker_connections {connections}; }}
+http {{ access_log off; client_body_temp_path {folder}/b; proxy_temp_path {folder}/p;
+  fastcgi_temp_path {folder}/f; uwsgi_temp_path {folder}/u; scgi_temp_path {folder}/s;
+  keepalive_requests 1000000000; client_header_timeout 10s; client_body_timeout 10s;
+  proxy_http_version 1.1; proxy_set_header Connection ""; proxy_read_timeout {timeout}s;
+  {upstreams}
+  server {{ listen 127.0.0.1:{port} backlog=4096; {locations} }} }}
+"""
+_HAPROXY = """
+global
+  nbthread 2
+  maxconn {connections}
+defaults
+  mode http
+  timeout connect 5s
+  timeout client 60s
+  timeout http-request 10s
+  timeout server {timeout}s
+  timeout queue 100ms
+  option http-keep-alive
+  http-reuse always
+frontend front
+  bind 127.0.0.1:{port} backlog 4096
+  {rules}
+{backends}
+"""
+Answer = str
+
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """One proxy that runs, in front of `web` and perhaps another server."""
+
+    name: str
+    port: int
+    pid: int
+    reload: Callable[[], None]
+    tools: bool = False
+    """Whether servers are told apart by names of tools; else by paths."""
+
+    def load(self, server: str, **how: float) -> AbstractContextManager[Load]:
+        """Call one of the servers."""
+        path, tool = ("/mcp", f"{server}__echo") if self.tools else (f"/{server}/mcp", "echo")
+        return load(f"http://127.0.0.1:{self.port}{path}", tool, **how)  # type: ignore[arg-type]
+
+    def workers(self) -> list[int]:
+        """Return the processes that serve clients."""
+        below = descendants(self.pid)
+        if not self.tools:
+            return below
+        return [pid for pid in below if _name(pid).startswith("only1mcp:w")]
+
+
+def _name(pid: int) -> str:
+    return Path(f"/proc/{pid}/comm").read_text(encoding="ascii").strip()
+
+
+@contextmanager
+def nginx(servers: dict[str, int], wrapper: tuple[str, ...], timeout: float) -> Iterator[Peer]:
+    """Run nginx."""
+    port = free_port()
+    with tempfile.TemporaryDirectory(prefix="o1-") as folder:
+        file = Path(folder) / "nginx.conf"
+        file.write_text(_NGINX.format(
+            folder=folder, port=port, timeout=timeout, connections=512 if wrapper else 8192,
+            upstreams=" ".join(
+                f"upstream {name} {{ server 127.0.0.1:{at} max_conns=256; keepalive 256; "
+                "keepalive_requests 1000000000; }" for name, at in servers.items()
+            ),
+            locations=" ".join(
+                f"location /{name}/ {{ proxy_pass http://{name}/; }}" for name in servers
+            ),
+        ))  # fmt: skip
+        command = [*wrapper, "nginx", "-c", str(file), "-p", folder]
+        with running(command, port) as pid:
+            yield Peer("nginx", port, pid, lambda: os.kill(pid, signal.SIGHUP))
+
+
+@contextmanager
+def haproxy(servers: dict[str, int], wrapper: tuple[str, ...], timeout: float) -> Iterator[Peer]:
+    """Run haproxy as a master with its worker, which is how it reloads."""
+    port = free_port()
+    with tempfile.TemporaryDirectory(prefix="o1-") as folder:
+        file = Path(folder) / "haproxy.cfg"
+        file.write_text(_HAPROXY.format(
+            port=port, timeout=timeout, connections=100 if wrapper else 9000,
+            rules="\n  ".join(
+                f"use_backend {name} if {{ path_beg /{name}/ }}" for name in servers
+            ),
+            backends="\n".join(
+                f"backend {name}\n  http-request replace-path /{name}(/.*) \\1\n"
+                f"  server one 127.0.0.1:{at} maxconn 256 pool-max-conn -1"
+                for name, at in servers.items()
+            ),
+        ))  # fmt: skip
+        with running([*wrapper, "haproxy", "-Ws", "-f", str(file)], port) as pid:
+            yield Peer("haproxy", port, pid, lambda: os.kill(pid, signal.SIGUSR2))
+
+
+@contextmanager
+def ours(servers: dict[str, int], wrapper: tuple[str, ...], timeout: float) -> Iterator[Peer]:
+    """Run Only1MCP."""
+    listed = [
+        {"id": name, "url": f"http://127.0.0.1:{at}/mcp", "timeout": f"{timeout:g}s"}
+        for name, at in servers.items()
+    ]
+    extra = {"id": "extra", "url": listed[0]["url"]}
+    count = 0
+    with Gateway(zoo(*listed), workers=2, wrapper=wrapper) as gateway:
+
+        def reload() -> None:
+            nonlocal count
+            count += 1
+            gateway.configure(zoo(*listed, *[extra] * (count % 2)))
+            gateway.send(signal.SIGHUP)
+
+        yield Peer("Only1MCP", gateway.port, gateway.pid, reload, tools=True)
+
+
+PEERS = {"nginx": nginx, "haproxy": haproxy, "Only1MCP": ours}
+
+
+def reloads(run: "Run", seconds: float) -> Answer:
+    """Reload every second under load."""
+    with run.peer() as peer, peer.load("web", rate=_RATE, seconds=seconds) as calls:
+        end = time.monotonic() + seconds - 1
+        while time.monotonic() < end:
+            peer.reload()
+            time.sleep(1)
+    return _told(calls)
+
+
+def kills(run: "Run", seconds: float) -> Answer:
+    """Kill a worker with SIGKILL every half second under load."""
+    with run.peer() as peer, peer.load("web", rate=_RATE, seconds=seconds) as calls:
+        end, count = time.monotonic() + seconds - 1, 0
+        while time.monotonic() < end:
+            found = peer.workers()
+            if found:
+                os.kill(found[count % len(found)], signal.SIGKILL)
+                count += 1
+            time.sleep(0.5)
+    return _told(calls)
+
+
+def slow_clients(run: "Run", seconds: float) -> Answer:
+    """Hold 4,000 connections whose heads never end."""
+    with run.peer() as peer, peer.load("web", rate=_RATE, seconds=seconds) as calls:
+        seen = attack("headers", f"http://127.0.0.1:{peer.port}", seconds, "/web/mcp")
+    return f"unavailable for {seen.unavailable_s} of {seen.seconds} s; {_told(calls)}"
+
+
+def few_descriptors(run: "Run", seconds: float) -> Answer:
+    """Let each process open 256 files, and connect 1,000 clients."""
+    with (
+        run.peer(wrapper=("prlimit", f"--nofile={_FILES}:{_FILES}")) as peer,
+        peer.load("web", rate=_RATE / 3, seconds=seconds, connections=8) as calls,
+        ExitStack() as crowd,
+    ):
+        time.sleep(seconds / 3)
+        many = [crowd.enter_context(_client(peer.port)) for _ in range(4 * _FILES)]
+        heard = [_heard(one) for one in many]
+    refused, silent = heard.count("told"), heard.count("closed")
+    return f"{refused} told why, {silent} closed without a word; {_told(calls)}"
+
+
+def hung_server(run: "Run", seconds: float) -> Answer:
+    """Stop one of two servers with SIGSTOP; each call may take a second."""
+    with http_backend() as (port, process):
+        with (
+            run.peer({"hung": port}) as peer,
+            peer.load("web", rate=_RATE, seconds=seconds) as others,
+            peer.load("hung", rate=50, seconds=seconds, timeout_s=5) as own,
+        ):
+            time.sleep(max(seconds / 3, 3))  # the calls have begun
+            os.kill(process.pid, signal.SIGSTOP)
+        return f"others: {_told(others)}; its own: {_told(own)}"
+
+
+def overload(run: "Run", seconds: float) -> Answer:
+    """Send a server three times what it can do."""
+    with (
+        weak_backend("slow") as port,
+        run.peer({"slow": port}, timeout=10) as peer,
+        peer.load("slow", rate=3 / SLOW_S, seconds=seconds, most=2000) as calls,
+    ):
+        pass
+    return f"{calls.ok_per_second:.0f} answered per s; {_told(calls)}"
+
+
+FAULTS: dict[str, tuple[Callable[["Run", float], Answer], float]] = {
+    "reload every second": (reloads, 15),
+    "worker kill -9 every half second": (kills, 10),
+    "4,000 slow clients": (slow_clients, 30),
+    "256 descriptors, 1,024 clients": (few_descriptors, 6),
+    "one of two servers hangs": (hung_server, 8),
+    "a server at three times its capacity": (overload, 10),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One fault and the proxy that it is given to."""
+
+    make: Callable[..., AbstractContextManager[Peer]]
+    web: int
+
+    @contextmanager
+    def peer(
+        self, more: dict[str, int] | None = None, wrapper: tuple[str, ...] = (), timeout: float = 1
+    ) -> Iterator[Peer]:
+        """Run the proxy in front of these servers, besides `web`."""
+        with self.make({"web": self.web, **(more or {})}, wrapper, timeout) as peer:
+            yield peer
+
+
+def compare(seconds: float | None = None) -> Iterator[str]:
+    """Give each fault to each proxy; yields the rows of a table in Markdown."""
+    for program in _PACKAGES:
+        install(program, _PACKAGES[program])
+    yield "| fault | " + " | ".join(PEERS) + " |"
+    yield "| --- |" + " --- |" * len(PEERS)
+    for fault, (cause, usual_s) in FAULTS.items():
+        cells = []
+        for name, make in PEERS.items():
+            with http_backend() as (web, _):
+                try:
+                    cell = cause(Run(make, web), seconds or usual_s)
+                except (RuntimeError, OSError, subprocess.SubprocessError) as error:
+                    cell = f"no figures: {str(error).splitlines()[0][:120]}"
+            load_1, _, _ = os.getloadavg()
+            cells.append(f"{cell} (load {load_1:.0f})")
+            print(f"{fault}: {name}: {cells[-1]}", file=sys.stderr)
+        yield f"| {fault} | " + " | ".join(cells) + " |"
+
+
+def _told(calls: Load) -> str:
+    failures = ", ".join(f"{count} {kind}" for kind, count in sorted(calls.failures.items()))
+    return f"{failures or 'no failure'} of {calls.calls}, p99 {calls.p99_ms:.0f} ms"
+
+
+@contextmanager
+def _client(port: int) -> Iterator[socket.socket]:
+    with socket.create_connection(("127.0.0.1", port), timeout=10) as one:
+        yield one
+
+
+def _heard(one: socket.socket) -> str:
+    one.settimeout(0.02)
+    try:
+        return "told" if one.recv(256).startswith(b"HTTP/1.1 503") else "closed"
+    except TimeoutError:
+        return "open"
+    except OSError:
+        return "closed"

@@ -1,0 +1,153 @@
+"""More calls than can be served: of one server, and of the gateway itself."""
+
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from benchmarks.stage import cpu_seconds
+from chaos.backends import SLOW_S
+from chaos.load import Load, load
+from chaos.measures import rss_mib
+from chaos.scenario import Findings, Scenario
+from chaos.site import HTTP_TOOL, site, weak_backend
+from tests.support.gateway import Gateway
+from tests.support.mcp_client import CallFailed, McpClient
+from tests.support.waiting import wait_until
+
+TIMES = 3
+REFUSED = "HTTP 503"
+_PROMPT_MS = 100.0
+"""On a machine that others use as well; 10 ms on one of its own."""
+_GOOD = 0.9
+_GOOD_WORKER = 0.6
+"""A refusal costs the worker a tenth of a dear call, and there are two for each that is served; the
+generator, which is busier than before, takes its share of the same cores."""
+_GROWTH_MIB = 64.0
+_RECOVERY_S = 5.0
+_MANY = 1000
+"""Connections, opened before."""
+
+
+def busy_server(seconds: float, findings: Findings) -> None:
+    """Send a server three times the calls that it can do; another one gets its usual ones."""
+    with weak_backend("slow") as port:
+        slow = {"id": "slow", "url": f"http://127.0.0.1:{port}/mcp"}
+        with site(1, slow) as gateway:
+            gateway.wait_up("slow")
+            rate = 1 / SLOW_S
+            with load(gateway.url, "slow__echo", rate=rate * 0.95, seconds=seconds / 2) as peak:
+                pass
+            with (
+                _watched(gateway, "slow__echo") as after,
+                load(gateway.url, "slow__echo", rate=TIMES * rate, seconds=seconds,
+                     connections=_MANY) as calls,
+                load(gateway.url, HTTP_TOOL, rate=100, seconds=seconds) as others,
+            ):  # fmt: skip
+                after.probe_for(seconds)
+            findings.note(
+                peak_per_s=peak.ok_per_second, offered_per_s=TIMES * rate,
+                calls_to_others=others.calls, their_failures=sum(others.failures.values()),
+            )  # fmt: skip
+            _judge(findings, after, calls, calls.ok_per_second / peak.ok_per_second, _GOOD)
+            findings.expect(not others.failures, f"others are served on: {others.failures}")
+
+
+def busy_worker(seconds: float, findings: Findings) -> None:
+    """Send one worker three times what it can do, in calls that are dear to it."""
+    with weak_backend("legacy") as port:
+        old = {"id": "old", "url": f"http://127.0.0.1:{port}/mcp"}
+        with site(1, old) as gateway:
+            gateway.wait_up("old")
+            pid = gateway.pids("worker")[0]
+            before = cpu_seconds(pid)
+            # More is due than few connections can carry: they find out what the worker can do.
+            with load(gateway.url, "old__echo", rate=8000, seconds=2, most=32) as peak:
+                pass
+            peak_cost = (cpu_seconds(pid) - before) / peak.ok
+            before = cpu_seconds(pid)
+            with (
+                _watched(gateway, "old__echo") as after,
+                load(gateway.url, "old__echo", rate=TIMES * peak.ok_per_second,
+                     seconds=seconds, connections=_MANY) as calls,
+            ):  # fmt: skip
+                after.probe_for(seconds)
+            cost = (cpu_seconds(pid) - before) / calls.ok
+            # Others may take the CPU from the worker, in one of the runs more than in the other.
+            good = max(peak_cost / cost, calls.ok_per_second / peak.ok_per_second)
+            findings.note(
+                peak_per_s=peak.ok_per_second, offered_per_s=round(TIMES * peak.ok_per_second),
+                goodput_per_s=calls.ok_per_second,
+            )  # fmt: skip
+            _judge(findings, after, calls, good, _GOOD_WORKER)
+
+
+@dataclass(slots=True)
+class _Watch:
+    """What is seen of a gateway from outside meanwhile."""
+
+    gateway: Gateway
+    tool: str
+    grown_mib: float = 0.0
+    recovered_s: float = 0.0
+    probes: list[float] = field(default_factory=list)
+    """How long each question for its state took."""
+
+    def probe_for(self, seconds: float) -> None:
+        """Ask for health and metrics all the time."""
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            began = time.monotonic()
+            assert self.gateway.get("/health")[0] == 200
+            assert self.gateway.get("/readyz")[0] == 200
+            assert self.gateway.get("/metrics")[0] == 200
+            self.probes.append(time.monotonic() - began)
+            time.sleep(0.1)
+
+
+@contextmanager
+def _watched(gateway: Gateway, tool: str) -> Iterator[_Watch]:
+    """Watch memory, and after the block how soon all is well again."""
+    pid = gateway.pids("worker")[0]
+    watch, before = _Watch(gateway, tool), rss_mib(pid)
+    yield watch
+    watch.grown_mib = round(rss_mib(pid) - before, 1)
+    began = time.monotonic()
+    with ThreadPoolExecutor() as pool:
+        wait_until(lambda: all(pool.map(_is_served, [watch] * 8)), "it has recovered")
+    watch.recovered_s = round(time.monotonic() - began, 2)
+
+
+def _is_served(watch: _Watch) -> bool:
+    with McpClient(watch.gateway.port) as client:
+        try:
+            return client.call(watch.tool, text="well again").startswith("well again")
+        except CallFailed:
+            return False
+
+
+def _judge(findings: Findings, watch: _Watch, calls: Load, good: float, least: float) -> None:
+    """Note what was seen, and what of it is not as promised."""
+    others = {kind: count for kind, count in calls.failures.items() if kind != REFUSED}
+    refused = calls.failures.get(REFUSED, 0)
+    prompt_ms = calls.refusal_ms(REFUSED, "p50") if refused else 0.0
+    findings.note(
+        goodput_of_peak=round(good, 2), refused_with_503=refused,
+        other_failures=sum(others.values()), refused_after_p50_ms=prompt_ms,
+        refused_after_p99_ms=calls.refusal_ms(REFUSED, "p99") if refused else 0.0,
+        p99_ms=calls.p99_ms, grown_mib=watch.grown_mib, recovered_after_s=watch.recovered_s,
+        health_and_metrics_max_ms=round(max(watch.probes) * 1000),
+    )  # fmt: skip
+    findings.expect(refused > 0, "what is too much is refused")
+    findings.expect(not others, f"every call is answered or refused: {others}")
+    findings.expect(good >= least, "goodput stays")
+    findings.expect(prompt_ms < _PROMPT_MS, "refusals come at once")
+    findings.expect(watch.grown_mib < _GROWTH_MIB, "memory is flat")
+    findings.expect(watch.recovered_s < _RECOVERY_S, "it recovers")
+
+
+SCENARIOS = (
+    Scenario("busy-server", "what one server cannot do is refused at once", busy_server, 10),
+    Scenario("busy-worker", "what a worker cannot do is refused at once", busy_worker, 10),
+)

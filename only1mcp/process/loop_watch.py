@@ -1,0 +1,78 @@
+"""How long the event loop of a process keeps those waiting who have something for it."""
+
+import asyncio
+import os
+import time
+from collections.abc import Callable
+
+EVERY_S = 0.025
+OnTurn = Callable[[float, float], bool]
+"""Takes the moment at which a turn of the loop ended, and its length; True to follow the next."""
+
+
+class LoopWatch:
+    """Looks now and then: how late a timer comes, and how long the next turn of the loop takes.
+
+    Args:
+        note: takes each wait, and what of it was our own doing, both in seconds: the rest is time
+            in which the kernel let others run, on a machine that is busy.
+    """
+
+    def __init__(self, note: Callable[[float, float], None]) -> None:
+        self.on_turn: OnTurn | None = None
+        """Hears of the turns that are measured, and how much of each was our own doing."""
+        self._note = note
+        self._loop = asyncio.get_running_loop()
+        self._due = self._began = self._late = self._ours = 0.0
+        self._delay = _RunDelay()
+        self._delayed = 0.0
+
+    def start(self) -> None:
+        """Look from now on."""
+        self._delayed = self._delay.read()
+        self._wait()
+
+    def _wait(self) -> None:
+        self._due = time.monotonic() + EVERY_S
+        self._loop.call_later(EVERY_S, self._look)
+
+    def _look(self) -> None:
+        self._late = time.monotonic() - self._due
+        self._loop.call_soon(self._begin)
+
+    def _begin(self) -> None:
+        delayed = self._delay.read()
+        self._ours = max(self._late - (delayed - self._delayed), 0.0)
+        self._begin_turn(time.monotonic(), delayed)
+
+    def _begin_turn(self, now: float, delayed: float) -> None:
+        self._began, self._delayed = now, delayed
+        self._loop.call_soon(self._end)
+
+    def _end(self) -> None:
+        now, delayed = time.monotonic(), self._delay.read()
+        length = now - self._began
+        ours = max(length - (delayed - self._delayed), 0.0)
+        self._note(max(length, self._late), max(ours, self._ours))
+        self._late = self._ours = 0.0
+        if self.on_turn is not None and self.on_turn(now, ours):
+            self._begin_turn(now, delayed)
+        else:
+            self._delayed = delayed
+            self._wait()
+
+
+class _RunDelay:
+    """How long this thread has waited for a CPU, as the kernel counts it."""
+
+    def __init__(self) -> None:
+        try:
+            self._file = os.open("/proc/thread-self/schedstat", os.O_RDONLY | os.O_CLOEXEC)
+        except OSError:  # this kernel does not count it
+            self._file = -1
+
+    def read(self) -> float:
+        """Return the seconds so far; 0 where nobody knows."""
+        if self._file < 0:
+            return 0.0
+        return int(os.pread(self._file, 64, 0).split()[1]) / 1e9

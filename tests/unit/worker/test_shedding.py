@@ -1,0 +1,112 @@
+"""Requests that a worker refuses for lack of room."""
+
+import json
+import logging
+from math import inf
+from typing import Any
+
+import pytest
+
+from only1mcp._speedups import scan
+from only1mcp.auth.principal import ANYONE
+from only1mcp.ingress.limits import Limits
+from only1mcp.memory.layout import Layout, SharedMemory
+from only1mcp.memory.processes import ProcessRow
+from only1mcp.observability.metrics import MetricsPlan, MetricsReader, MetricsWriter
+from only1mcp.protocol.headers import McpHeaders
+from only1mcp.proxy.exchange import Request
+from only1mcp.resilience.overload import CALM_S, LONG_TURNS
+from only1mcp.worker import shedding
+from only1mcp.worker.shedding import Shedding
+from tests.support.loop import eventually, on_loop
+from tests.support.messages import legacy, modern, notification
+from tests.support.told import Told
+
+
+class Lane:
+    """As much of a lane as is told of refusals."""
+
+    refuses_after = inf
+    patience_s = 0.0
+    draining = False
+
+
+class Worker:
+    """One that refuses, and its metrics."""
+
+    def __init__(self) -> None:
+        plan = MetricsPlan(("a",))
+        memory = SharedMemory(Layout(0, 1, plan.size))
+        ProcessRow(memory.process_row(0)).begin(1, 1)
+        self.reader = MetricsReader(plan, memory)
+        self.shedding = Shedding(Limits(), MetricsWriter(plan, memory.metrics_row(0)))
+        self.lane = Lane()
+        self.shedding.guard(self.lane)
+        assert self.lane.patience_s > 0
+
+    def fall_behind(self) -> None:
+        """Have turns that are far too long."""
+        for _ in range(LONG_TURNS):
+            assert self.shedding.turned(-1e6, 60.0)
+
+    def refuse(self, body: bytes, server_id: str = "", *, closes: bool = False) -> tuple[str, Any]:
+        """Return the head and the message of the answer."""
+        envelope = scan(body)
+        self.lane.draining = closes
+        answer = self.shedding.refusal(envelope, ANYONE, server_id)
+        head, _, message = answer.decode().partition("\r\n\r\n")
+        assert f"Content-Length: {len(message)}" in head
+        return head, json.loads(message)
+
+
+@on_loop
+async def test_a_refusal_says_when_to_come_back() -> None:
+    """To modern clients by status 503, to legacy ones within an answer that their SDK takes."""
+    worker = Worker()
+    head, message = worker.refuse(modern("tools/call", {"name": "a__x"}, request_id="mine"))
+    assert head.startswith("HTTP/1.1 503 ")
+    assert "Retry-After: 1" in head
+    assert (message["id"], message["error"]["code"]) == ("mine", 32004)
+    assert "hint: " in message["error"]["message"]
+    head, message = worker.refuse(legacy("tools/call", {"name": "a__x"}), "a", closes=True)
+    assert head.startswith("HTTP/1.1 200 ")
+    assert "Connection: close" in head
+    assert "server a" in message["error"]["message"]
+    name = b'only1mcp_requests_total{method="tools/call",status="overloaded"} 2.0'
+    assert name in worker.reader.text()
+
+
+@on_loop
+async def test_requests_are_refused_while_the_worker_is_behind() -> None:
+    """Not what takes no answer, nor what another worker has let in."""
+    worker = Worker()
+    body, told = modern("tools/call", {"name": "a__x"}), Told()
+    assert not worker.shedding.takes(Request(McpHeaders(), body, "::1"), told)
+    worker.fall_behind()
+    assert worker.lane.refuses_after == worker.shedding.refuses_after < 0
+    assert worker.shedding.takes(Request(McpHeaders(), body, "::1"), told)
+    assert told.message["error"]["code"] == 32004
+    for other in (notification("notifications/initialized"), b"garbage"):
+        assert not worker.shedding.takes(Request(McpHeaders(), other, "::1"), Told())
+    forwarded = Request(McpHeaders(), body, "::1", forwarded=True)
+    assert not worker.shedding.takes(forwarded, Told())
+    assert worker.shedding.turned(-1e6 + 1, 0.001)  # something was refused
+    assert not worker.shedding.turned(-1e6 + 2 + CALM_S, 0.001)
+    assert worker.lane.refuses_after == inf
+
+
+@on_loop
+async def test_each_time_of_refusals_is_logged_once(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """When it begins and when it is over, with how many there were."""
+    monkeypatch.setattr(shedding, "OVER_S", 0.05)
+    caplog.set_level(logging.INFO)
+    worker = Worker()
+    for _ in range(5):
+        worker.refuse(modern("tools/call", {"name": "a__x"}), "a")
+    assert [record.levelname for record in caplog.records] == ["WARNING"]
+    await eventually(lambda: len(caplog.records) > 1, "its end")
+    assert "5 requests" in caplog.messages[-1]
+    worker.refuse(modern("tools/call", {"name": "a__x"}), "a")
+    assert [record.levelname for record in caplog.records] == ["WARNING", "INFO", "WARNING"]
