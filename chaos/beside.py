@@ -1,8 +1,8 @@
 """The same faults given to nginx and haproxy: what they do where they can be compared.
 
-They forward bytes to the same servers, with the settings that their documentation gives for such a
-case: two worker processes or threads, keep-alive on both sides, a second for an answer, and a bound
-of 256 calls at each server, beyond which nginx answers 502 and haproxy 503 after 100 ms in line.
+Their settings stand below: two worker processes or threads, keep-alive on both sides, a second for
+an answer, and a bound of 256 calls at each server, beyond which nginx answers 502 at once and
+haproxy 503 after 100 ms in line.
 """
 
 import os
