@@ -4,9 +4,7 @@ from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes
 
 from only1mcp._speedups.call_c cimport Call, Caller, Plan, Ready, now, result_bytes
 from only1mcp._speedups.choice_c cimport Choice
-from only1mcp._speedups.compare cimport (
-    again, cut, equal, holds, is_secret, names_level, says,
-)
+from only1mcp._speedups.compare cimport again, cut, equal, holds, is_secret, names_level, says
 from only1mcp._speedups.http_head cimport (
     HAS_AUTHORIZATION, HAS_METHOD, HAS_NAME, HAS_SESSION, HAS_VERSION, OTHER, RECOGNISED,
     RequestHead, read_request,
@@ -145,8 +143,7 @@ cdef class Front:
         """Answer one whole request; its head is one that we know."""
         cdef Lane lane = self.lane
         cdef Py_ssize_t size = head.host.end - head.host.start
-        cdef bytes version = self.version_of(raw, head)
-        cdef bytes session = self.session_of(raw, head)
+        cdef bytes version = self.version_of(raw, head), session = self.session_of(raw, head)
         cdef Envelope envelope = None
         cdef Plan plan = None
         cdef Caller caller
@@ -216,9 +213,8 @@ cdef class Front:
         cdef Lane lane = self.lane
         cdef double patience_s = 0 if plan is None else lane.patience_s  # in the lane all is cheap
         cdef bint is_late = self.active > lane.refuses_after + patience_s
-        if envelope is None or envelope.kind != 1:
-            return False
-        if not (is_late or plan is not None and plan.way.is_full(self.active, patience_s)):
+        cdef bint is_full = plan is not None and plan.way.is_full(self.active, patience_s)
+        if not (is_late or is_full) or envelope is None or envelope.kind != 1:
             return False
         lane.helper.refuse(self, caller, envelope, "" if is_late else plan.about[2])
         return True
