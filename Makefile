@@ -9,12 +9,17 @@ LOAD_SECONDS ?= 24
 FUZZ_TARGETS := json_scan event_stream lines frames session_id request_state http1 fast_request fast_response fast_chunks
 SOURCES := pyproject.toml setup.py $(wildcard only1mcp/_speedups/*.py* only1mcp/_speedups/*.pxd)
 
-.PHONY: start test lint test-compiled test-pure test-real gates bench load compare soak chaos fuzz clean
+PARTS := test-process-1 test-process-2 test-real test-parts test-pure
+
+.PHONY: start test lint test-compiled $(PARTS) gates bench load compare soak chaos fuzz clean
 
 start: $(VENV)/.core
 	@$(BIN)/only1mcp start
 
-test: lint test-compiled test-pure test-real gates
+# Tests mostly wait for processes, so several go side by side; ratios are measured when all is quiet.
+test: lint
+	@$(MAKE) -j3 -O $(PARTS)
+	@$(MAKE) gates
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .
@@ -25,6 +30,15 @@ lint: $(VENV)/.dev
 
 test-compiled: $(VENV)/.dev
 	$(BIN)/pytest -q -m "not real"
+
+test-process-1: $(VENV)/.dev
+	$(BIN)/pytest -q --durations=15 tests/process/test_[a-k]*.py
+
+test-process-2: $(VENV)/.dev
+	$(BIN)/pytest -q --durations=15 tests/process/test_[l-z]*.py
+
+test-parts: $(VENV)/.dev
+	$(BIN)/pytest -q -m "not real" --ignore tests/process
 
 test-pure: $(VENV)/.dev
 	ONLY1MCP_PURE=1 $(BIN)/pytest -q tests/speedups tests/unit
