@@ -285,3 +285,9 @@ class BackendProtocolError(BackendError):
 
     code = 32005
     reason = "backend_protocol"
+
+
+class NoStream(BackendProtocolError):
+    """The backend has no stream on which it would speak outside of requests."""
+
+    reason = "no_stream"

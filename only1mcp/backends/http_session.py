@@ -17,7 +17,7 @@ from only1mcp.backends.keeper import Alone, Keeper
 from only1mcp.backends.opened import Opened
 from only1mcp.backends.side_stream import SideStream
 from only1mcp.backends.standing import Standing
-from only1mcp.errors import BackendError, BackendLost, BackendProtocolError
+from only1mcp.errors import BackendError, BackendLost, BackendProtocolError, NoStream
 from only1mcp.protocol import jsonrpc
 from only1mcp.protocol.client_features import Feature
 from only1mcp.protocol.versions import Era
@@ -31,6 +31,8 @@ from only1mcp.transports.streamable_http import (
 )
 
 _log = logging.getLogger(__name__)
+_NO_STREAM = (405, 501)
+"""How a server says that it has no stream, now or ever (2025-11-25, basic/transports)."""
 
 
 class HttpSession(Standing):
@@ -168,7 +170,8 @@ class HttpSession(Standing):
         Returns whether another session has taken the place of the one that it belonged to.
 
         Raises:
-            BackendError: it cannot be had; a server may have none (405).
+            NoStream: the server has none.
+            BackendError: it cannot be had now.
         """
         opened = await self.open()
         passed = SideStream(None, lambda reply: self.reply(opened, reply), on_event, on_request)
@@ -177,12 +180,12 @@ class HttpSession(Standing):
             return True
         if answer.status < 400:
             return False
-        if answer.status == 409:  # the server has not noticed yet that the last one ended
-            raise BackendLost(f"the stream of server {self._name} is taken")
+        if answer.status in _NO_STREAM:
+            raise NoStream(f"no stream to follow (HTTP {answer.status})")
         if answer.status in (400, 404):
             await self.confirm(opened.session_id)
-        if self.opened is opened:
-            raise BackendProtocolError(f"no stream to follow (HTTP {answer.status})")
+        if self.opened is opened:  # 409: the server has not noticed yet that the last one ended
+            raise BackendLost(f"server {self._name} has no stream now (HTTP {answer.status})")
         return False  # a server may forget this one as fast
 
     async def _hold(self, stream: Coroutine[Any, Any, HttpAnswer]) -> HttpAnswer | None:

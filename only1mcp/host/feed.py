@@ -108,6 +108,8 @@ class Feed:
             except Only1MCPError as error:
                 _log.debug("the stream ended: %s", error, extra={"server": self._server_id})
                 pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
+                if pause_s > _RENEWAL_S:
+                    self._following.set()  # it would be waited for in vain
             await asyncio.sleep(pause_s)
 
     async def _listen(self) -> None:

@@ -23,8 +23,8 @@ from only1mcp.backends.http_session import HttpSession
 from only1mcp.backends.open_questions import OpenQuestions
 from only1mcp.errors import (
     BackendError,
-    BackendProtocolError,
     BackendUnreachable,
+    NoStream,
     Only1MCPError,
 )
 from only1mcp.host.member import NO_TASKS, Tell, untold, unturned
@@ -37,8 +37,8 @@ from only1mcp.tasks import Tasks
 T = TypeVar("T")
 STREAM_S = 2.0
 """How long a call waits for the session's own stream: many servers ask their questions there."""
-_PAUSE_S, _LONG_PAUSE_S = 0.1, 2.0
-"""How long a stream that ended, or broke, is left alone."""
+_PAUSE_S, _LONGEST_PAUSE_S = 0.1, 30.0
+"""How long a stream that ended is left alone, and at most one that cannot be had."""
 
 
 @dataclass(eq=False, frozen=True, slots=True)
@@ -103,7 +103,8 @@ class HttpMember:
         self._known: object | None = None
         """The session that was used last."""
         self._missed = False
-        """Whether its stream broke off."""
+        """Whether its stream broke off, or could not be had."""
+        self._is_open = False
         self._following = tasks.spawn(self._follow())
 
     @property
@@ -201,30 +202,32 @@ class HttpMember:
 
     async def _follow(self) -> None:
         """Hold the session's own stream; a server may have none."""
-        session = self._session
+        session, pause_s = self._session, _PAUSE_S
         while True:
-            pause_s = _PAUSE_S
             try:
                 await session.follow(self._heard, self._questions.put, self._opened)
-            except BackendProtocolError:
+                pause_s = _PAUSE_S
+            except NoStream:
                 self._streaming.set()
                 return
             except BackendError:
-                pause_s = _LONG_PAUSE_S
+                pause_s = min(4 * (_PAUSE_S if self._is_open else pause_s), _LONGEST_PAUSE_S)
                 self._missed = True
+            self._is_open = False
             self._streaming.set()
             await asyncio.sleep(pause_s)
 
     def _opened(self) -> None:
         """Let calls go on that wait for the stream."""
-        self._note_session()
+        missed, self._missed = self._missed, False
+        self._is_open = True
+        self._note_session(missed=missed)
         self._streaming.set()
 
-    def _note_session(self) -> None:
+    def _note_session(self, *, missed: bool = False) -> None:
         """See whether what was asked of the session is forgotten, or updates may be missed."""
         known, self._known = self._known, self._session.opened
-        missed, self._missed = self._missed, False
-        if known is not None and (missed or known is not self._known):
+        if missed or (known is not None and known is not self._known):
             self.turned()
 
     def _heard(self, message: Envelope) -> None:

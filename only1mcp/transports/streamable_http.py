@@ -185,7 +185,8 @@ class StreamableHttp:
                     response.status, response.headers.get("Mcp-Session-Id"), None,
                     resume_from=headers.get("Last-Event-ID"),
                 )  # fmt: skip
-                on_open()
+                if response.status < 400:
+                    on_open()
                 _end_with_connection(response)
                 await read(response, answer)
                 return answer

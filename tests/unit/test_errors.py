@@ -26,6 +26,7 @@ InvalidParams                   -32602  400  200  invalid_params
 InvalidRequest                  -32600  400  200  invalid_request
 MethodNotFound                  -32601  404  200  method_not_found
 MissingClientCapability         -32021  400  200  missing_capability
+NoStream                         32005  200  200  no_stream
 NotAcceptable                   -32600  406  200  not_acceptable
 Only1MCPError                   -32603  500  200  internal
 Overloaded                       32004  503  200  overloaded

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -40,6 +40,10 @@ class Site:
         self.answers = asyncio.Event()
         self.session = session
         """The one that it knows."""
+        self.outages: list[int] = []
+        """How the next streams are refused."""
+        self.followed = 0
+        """How often a stream was asked for."""
 
     def say(self, **message: Any) -> None:
         """Say something on the stream."""
@@ -71,6 +75,9 @@ class Site:
         return web.Response(text=text, content_type="text/event-stream")
 
     async def _stream(self, request: web.BaseRequest) -> web.StreamResponse:
+        self.followed += 1
+        if self.outages:
+            return web.Response(status=self.outages.pop(0))
         response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
         await response.prepare(request)
         while (said := await self.said.get()) is not None:
@@ -104,9 +111,12 @@ class Subject:
 
 
 @asynccontextmanager
-async def session(session_id: str | None = "s1") -> AsyncIterator[Subject]:
+async def session(
+    session_id: str | None = "s1", outages: Sequence[int] = ()
+) -> AsyncIterator[Subject]:
     """Open a session for the time of a block."""
     site, client, tasks = Site(session_id), make_client(), Tasks()
+    site.outages.extend(outages)
     async with http_site(site.handle) as url:
         server = Server("srv", "http", "srv", instances=(Instance(url),))
         member = HttpMember(server, client, Feature.ELICIT_FORM, tasks)
@@ -254,3 +264,33 @@ async def test_a_session_that_the_server_forgot_is_told_of_as_another_one() -> N
         subject.site.session = "s2"
         subject.site.said.put_nowait(None)
         await eventually(lambda: subject.turns == 1, "the other session")
+
+
+@pytest.mark.parametrize("outage", [404, 502, 503])
+@on_loop
+async def test_a_stream_that_is_refused_for_a_while_is_followed_again(outage: int) -> None:
+    """What was missed meanwhile is told of as with another session."""
+    async with session(outages=[outage, outage]) as subject:
+        subject.site.answers.set()  # whether the session is known is asked with a ping
+        subject.site.say(method="notifications/tools/list_changed")
+        await eventually(lambda: subject.told, "what the stream brings")
+        assert (subject.site.followed, subject.turns) == (3, 1)
+
+
+@on_loop
+async def test_a_stream_that_breaks_off_is_followed_again() -> None:
+    """Be it for an outage that begins then, and a server that has none any more is left alone."""
+    async with session() as subject:
+        await eventually(lambda: subject.site.followed == 1, "the first stream")
+        subject.site.outages = [502, 502]
+        subject.site.said.put_nowait(None)
+        subject.site.say(method="notifications/tools/list_changed")
+        await eventually(lambda: subject.told, "what the stream brings")
+        assert (subject.site.followed, subject.turns) == (4, 1)
+        subject.site.outages = [405, 502]
+        subject.site.said.put_nowait(None)
+        await eventually(lambda: len(subject.site.outages) == 1, "the refusal")
+        sink = subject.call(Outgoing("tools/call", b"{}", Era.LEGACY))
+        subject.site.answers.set()
+        await eventually(lambda: sink.heard, "the answer")
+        assert subject.site.followed == 5
