@@ -106,11 +106,11 @@ class HostLink:
                 await asyncio.sleep(_RETRY_S)
             else:
                 break
+        self._on_open()  # before calls, which may take back what it is told there
         for token, (frame, timer) in list(self._unsent.items()):
             timer.cancel()
             self._link.send(Kind.CALL, token, frame.encode())
         self._unsent.clear()
-        self._on_open()
 
     def _make_link(self) -> Link:
         return Link(self._on_frame, self._on_close)

@@ -9,7 +9,7 @@ from typing import Any
 import orjson
 
 from only1mcp._speedups import COMPILED, Envelope
-from only1mcp.backends.call import Cancel, Outgoing, Respond
+from only1mcp.backends.call import Cancel, Outgoing, ReplySink, Respond
 from only1mcp.config.settings import Settings
 from only1mcp.errors import BackendUnreachable
 from only1mcp.health.board import HOST
@@ -23,6 +23,7 @@ from only1mcp.host.orphans import kill_descendants, reap_orphans
 from only1mcp.host.own_lists import OwnLists
 from only1mcp.host.roster import Roster
 from only1mcp.host.session_desk import SERVED, SessionDesk
+from only1mcp.host.session_watches import SessionWatches
 from only1mcp.host.staleness import Staleness
 from only1mcp.host.status import Observer, ServerState, ServerStatus
 from only1mcp.host.variants import Variants
@@ -31,10 +32,10 @@ from only1mcp.links.frames import Kind
 from only1mcp.links.link import Link, serve
 from only1mcp.links.wire import CallFrame, decode_numbered
 from only1mcp.memory.cache_epochs import CacheEpochs
+from only1mcp.memory.ended_sessions import EndedSessions
 from only1mcp.memory.instances import InstanceTable
 from only1mcp.memory.message_ids import MessageIds
 from only1mcp.memory.processes import worker_indices, workers_follow
-from only1mcp.memory.session_marks import SessionMarks
 from only1mcp.process import prctl
 from only1mcp.process.child import Lifecycle
 from only1mcp.process.context import Context
@@ -76,13 +77,18 @@ class Host:
         )  # fmt: skip
         self.desk = SessionDesk(MessageIds(memory, lock).take, self._links, self._tasks)
         self._roster = Roster(
-            self._make_observer(SessionMarks(memory, lock)), self._tasks, self._client,
+            self._make_observer(), self._tasks, self._client,
             InstanceTable(memory, lock).known, self.desk,
         )  # fmt: skip
         self._own_lists = OwnLists(
             self._roster, self._variants, self._known, self._on_said, self._tasks
         )
-        self._watching = Watching(self._roster, self._tasks, self._links.__contains__)
+        self._watching = Watching(
+            self._roster, self._tasks, self._links.__contains__, self._on_updated
+        )
+        self._sessions = SessionWatches(
+            self._watching, self._links, self._tasks, EndedSessions(memory, lock).__contains__
+        )
         self._lessons = Lessons(
             self._roster, self._variants, self._known, self._settled, self._tasks
         )
@@ -96,17 +102,18 @@ class Host:
         if not self._unsettled:
             self._settled.set()
 
-    def _make_observer(self, marks: SessionMarks) -> Observer:
+    def _make_observer(self) -> Observer:
         return Observer(
             self._on_status, self._on_catalogue, self._on_updated, self._on_logged, self._on_task,
             self._on_said, self._staleness.lists_changed, self._on_own_lists,
-            lambda serial: marks.stream(serial) != 0,
         )  # fmt: skip
 
     def start(self) -> None:
         """Start all servers, at the same time."""
         for server in self._new:
             server.start()
+            server.pool.resume()
+        self._sessions.starts = False
         self._new = []
 
     def follow(self, settings: Settings) -> None:
@@ -162,6 +169,7 @@ class Host:
 
     def _greet(self, link: Link) -> None:
         self.desk.greet(link)
+        self._sessions.greet(link)
         for catalogue in self._known.values():
             link.send(Kind.EVENT, 0, _catalogue_event(catalogue))
         for (features, _), catalogue in self._variants.known.items():
@@ -199,12 +207,14 @@ class Host:
         """Take what a worker tells that concerns no call."""
         if "ended" in note:
             self._broadcast(orjson.dumps({"ended": note["ended"]}))
-            self._watching.session_ended(note["ended"])
+            self._sessions.ended(note["ended"])
         elif "roots" in note:
             for server in self._roster.everyone:
                 server.pool.notify(note["roots"], "notifications/roots/list_changed")
         elif "sessions_held" in note or "session_left" in note:
             self.desk.take(link, note)
+        elif "kept" in note or "alive" in note:
+            self._sessions.take(link, note)
         elif "level" in note:
             self._tasks.spawn(self._roster.lower_level(note["level"]))
         elif "learn" in note:
@@ -216,7 +226,7 @@ class Host:
         server = self._roster.get(frame.server_id)
         questions: dict[int, Respond] = {}
         self._asked[link, token] = questions
-        answer = LinkSink(self._forget, link, token, questions)
+        answer: ReplySink = LinkSink(self._forget, link, token, questions)
         if frame.method == SERVED:
             self._under_way[link, token] = _nothing
             self._tasks.spawn(self.desk.serve(frame.params, answer))
@@ -224,6 +234,7 @@ class Host:
         if server is not None and frame.method in SUBSCRIPTIONS:
             if self._watching.refuses(frame, answer):
                 return
+            answer = self._sessions.noting(frame, answer)
             if not frame.features:  # who can be asked watches on a connection of its own
                 self._under_way[link, token] = _nothing
                 self._tasks.spawn(self._watching.subscribe(frame, answer))

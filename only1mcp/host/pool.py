@@ -31,8 +31,8 @@ from only1mcp.tasks import Tasks
 _log = logging.getLogger(__name__)
 SESSION_IDLE_S = 600.0
 TASK_IDLE_S = 3600.0
-"""A session's connection that has carried tasks: they may run on while the client is away. Likewise
-one on which it watches something; while the client listens, such a connection stays."""
+"""A session's connection that has carried tasks: they may run on while the client is away. One on
+which it watches something stays, until the host has it let go of that."""
 SPARE_IDLE_S = 30.0
 _SWEEP_S = 5.0
 
@@ -161,10 +161,18 @@ class Pool:
         except Overloaded as error:  # its next call makes it
             _log.info("not watched: %s", error, extra={"server": self._server_id})
 
+    def watch_again(self, serial: int) -> None:
+        """Have a session's connection watch what it did when another host was there."""
+        member = self._of_session.get(serial)
+        if member is None:
+            self._make_again(serial)
+        else:
+            self._renew(serial, member)
+
     def resume(self) -> None:
         """Make the connections on which sessions watch something that another pool had."""
         for serial in self.watches.serials:
-            self._make_again(serial)
+            self.watch_again(serial)
 
     def take(self, features: Feature) -> Member:
         """Return a connection that nobody else uses until it is given back.
@@ -215,12 +223,16 @@ class Pool:
         if member is not None:
             member.notify(method)
 
-    def end_session(self, serial: int) -> None:
-        """End the connection of a session that was ended."""
+    def let_go(self, serial: int) -> None:
+        """Have a session watch nothing any more."""
         self.watches.drop(serial)
         timer = self._reviving.pop(serial, None)
         if timer is not None:
             timer.cancel()
+
+    def end_session(self, serial: int) -> None:
+        """End the connection of a session that was ended."""
+        self.let_go(serial)
         member = self._of_session.get(serial)
         if member is not None:
             self._end(member)
@@ -257,25 +269,24 @@ class Pool:
         self._sweeping = None
         now = time.monotonic()
         for member, used in list(self._used.items()):
-            is_idle = not (member.busy or member in self._taken or self._is_awaited(member))
+            is_idle = not (member.busy or member in self._taken or self._watches(member))
             if member.ended or (is_idle and now - used > self._idle_s(member)):
                 self._end(member)
         if self._used:
             self._sweeping = asyncio.get_running_loop().call_later(_SWEEP_S, self._sweep)
 
     def _idle_s(self, member: Member) -> float:
-        if self._is_dear(member):
+        if member in self._with_tasks:
             return TASK_IDLE_S
         return SPARE_IDLE_S if member in self._spare else SESSION_IDLE_S
 
     def _is_dear(self, member: Member) -> bool:
         """Say whether a connection has what its client would miss: tasks, or what it watches."""
-        return member in self._with_tasks or self._owner.get(member) in self.watches
+        return member in self._with_tasks or self._watches(member)
 
-    def _is_awaited(self, member: Member) -> bool:
-        """Say whether a client listens for what is told on its connection."""
-        serial = self._owner.get(member, 0)
-        return serial in self.watches and self._observer.is_listening(serial)
+    def _watches(self, member: Member) -> bool:
+        """Say whether a connection's session watches something there."""
+        return self._owner.get(member) in self.watches
 
     async def close(self) -> None:
         """End all connections."""

@@ -60,11 +60,6 @@ def _ignore(*what: object) -> None:
     """Be nobody."""
 
 
-def _nobody(*what: object) -> bool:
-    """Say that nobody listens."""
-    return False
-
-
 @dataclass(frozen=True, slots=True)
 class Observer:
     """Whom a server's watcher tells."""
@@ -85,5 +80,3 @@ class Observer:
     on_own_lists: Callable[[str, int, Member, Envelope], None] = _ignore
     """Takes a server's id, the serial of a session, its own connection, and what was said there of
     a list that has changed."""
-    is_listening: Callable[[int], bool] = _nobody
-    """Says whether the client of a session listens now, and so may hear of something."""

@@ -1,7 +1,7 @@
 """What clients watch, on its way from the workers' notes to the servers that tell of it."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import orjson
 
@@ -13,7 +13,9 @@ from only1mcp.links.frames import Kind
 from only1mcp.links.link import Link
 from only1mcp.links.wire import CallFrame
 from only1mcp.protocol import jsonrpc
+from only1mcp.protocol.client_features import Feature
 from only1mcp.protocol.subscriptions import MAX_URIS, SUBSCRIBE
+from only1mcp.sessions.watch_book import Place
 from only1mcp.tasks import Tasks
 
 _log = logging.getLogger(__name__)
@@ -28,9 +30,14 @@ class Watching:
         roster: the servers.
         tasks: runs what takes time.
         is_open: says whether a worker is still there.
+        on_updated: takes a server's id, the URI of a resource that was updated, and what is said.
     """
 
-    def __init__(self, roster: Roster, tasks: Tasks, is_open: Callable[[Link], bool]) -> None:
+    def __init__(
+        self, roster: Roster, tasks: Tasks, is_open: Callable[[Link], bool],
+        on_updated: Callable[[str, str, bytes], None],
+    ) -> None:  # fmt: skip
+        self._on_updated = on_updated
         self._roster = roster
         self._tasks = tasks
         self._is_open = is_open
@@ -64,9 +71,50 @@ class Watching:
 
     def session_ended(self, serial: int) -> None:
         """Forget a legacy session that was ended."""
+        self.let_go(serial)
+        for server in self._roster.everyone:
+            server.pool.end_session(serial)
+
+    def let_go(self, serial: int) -> None:
+        """Have a legacy session watch nothing any more."""
         for server in self._roster.everyone:
             self._unwatched(server, server.watches.drop({serial}))
-            server.pool.end_session(serial)
+            server.pool.let_go(serial)
+
+    def is_known(self, server_id: str) -> bool:
+        """Say whether a server is configured."""
+        return self._roster.current(server_id) is not None
+
+    def watch_again(
+        self, serial: int, features: Feature, places: Iterable[Place], *, starts: bool
+    ) -> None:
+        """Have a session watch what it did when another host was there.
+
+        Servers that are about to start do so then: by that time there are workers to tell.
+        """
+        own = set[AnyServer]()
+        for server_id, uri in places:
+            server = self._roster.current(server_id)
+            if server is None:
+                continue
+            if features:
+                server.pool.watches.add(serial, features, uri)
+                own.add(server)
+            elif server.feed is None:
+                server.watches.note(SUBSCRIBE, uri, serial)
+            else:
+                self._tasks.spawn(self._watch_again(server, uri, serial))
+        for server in () if starts else own:
+            server.pool.watch_again(serial)
+
+    async def _watch_again(self, server: AnyServer, uri: str, serial: int) -> None:
+        """Have a resource watched whose server is up already; what was missed counts as updated."""
+        try:
+            await server.watch(SUBSCRIBE, uri, serial)
+        except Only1MCPError as error:
+            _log.info("not watched again: %s", error, extra={"server": server.server.id})
+        else:
+            self._on_updated(server.server.id, uri, orjson.dumps({"uri": uri}))
 
     def _unwatched(self, server: AnyServer, uris: list[str]) -> None:
         """Tell a server what nobody watches any more."""

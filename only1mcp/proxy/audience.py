@@ -220,6 +220,10 @@ class Audience:
         if session is not None and self._marks.stream(session.serial) == listener.number:
             self._marks.set_stream(session.serial, session.expires, 0, self._wall())
 
+    def serials(self) -> list[int]:
+        """Return the legacy sessions that have a stream here."""
+        return [one.session.serial for one in self._listeners if one.session is not None]
+
     def rewatch(self) -> None:
         """Tell a new host what the one before it knew."""
         for listener in self._listeners:

@@ -64,6 +64,10 @@ class Clock:
     """Whole seconds since 1970."""
 
 
+def _unnoticed(serial: int) -> None:
+    """Have nobody learn which sessions are in use."""
+
+
 @dataclass(slots=True)
 class Parts:
     """What the pipeline is wired to."""
@@ -89,6 +93,8 @@ class Parts:
     limiter: Limiter
     cache: ResponseCache | None = None
     """None where no answers are kept, whatever settings say."""
+    on_seen: Callable[[int], None] = _unnoticed
+    """Takes the serial of each legacy session of which a request comes."""
 
 
 class Pipeline:
@@ -213,6 +219,7 @@ class Pipeline:
             raise SessionNotFound("unknown session", hint="initialize again")
         if parts.is_ended(session.serial):
             raise SessionNotFound("the session was ended", hint="initialize again")
+        parts.on_seen(session.serial)
         return session
 
     def end_session(self, serial: int) -> None:

@@ -10,6 +10,7 @@ from only1mcp.proxy.audience import Audience
 from only1mcp.proxy.learning import Learning
 from only1mcp.registry.catalogue import Catalogue
 from only1mcp.registry.edition import Edition
+from only1mcp.worker.kept_watches import KeptWatches
 from only1mcp.worker.shared_sessions import SharedSessions
 
 
@@ -20,6 +21,7 @@ class Events:
         self._edition = edition
         self.audience: Audience | None = None
         self.sessions: SharedSessions | None = None
+        self.kept: KeptWatches | None = None
         self.on_ended: Callable[[int], None] | None = None
         self.learning: Learning | None = None
         """All are set once they are made: they need the link that these events come from."""
@@ -36,10 +38,20 @@ class Events:
                 self.sessions.take(event)
         elif "learned" in event and self.learning is not None:
             self.learning.learned(event["learned"])
-        elif "ended" in event and self.on_ended is not None:
-            self.on_ended(event["ended"])
+        elif "ended" in event:
+            self._end(event["ended"])
+        elif "kept" in event or "let_go" in event:
+            if self.kept is not None:
+                self.kept.take(event)
         elif self.audience is not None:
             self._tell(self.audience, event)
+
+    def _end(self, serial: int) -> None:
+        """Stop what is done for a session that was ended."""
+        if self.kept is not None:
+            self.kept.ended(serial)
+        if self.on_ended is not None:
+            self.on_ended(serial)
 
     def offer(self, catalogue: Catalogue) -> None:
         """Take what a server offers; who has seen another list of its hears of that."""
@@ -84,6 +96,8 @@ class Events:
 
     def greet(self) -> None:
         """Tell a host that has just come what our streams watch and our clients need."""
+        if self.kept is not None:
+            self.kept.greet()
         if self.sessions is not None:
             self.sessions.greet()
         if self.audience is not None:

@@ -63,6 +63,7 @@ from only1mcp.transports.streamable_http import MAX_CONNECTIONS, make_client
 from only1mcp.worker.cache_sweeps import CacheSweeps
 from only1mcp.worker.events import Events, HostWatcher
 from only1mcp.worker.fast_lane import FastLane
+from only1mcp.worker.kept_watches import KeptWatches
 from only1mcp.worker.peers import WorkerPeers
 from only1mcp.worker.recorder import Recorder
 from only1mcp.worker.service import WorkerService
@@ -174,8 +175,7 @@ def build(context: Context) -> Graph:
     """Wire one worker; call it on its running loop."""
     shared, settings = context.shared, context.shared.settings
     tasks, client, shedding = Tasks(), make_client(), Shedding(settings.limits, context.metrics)
-    edition = _make_edition(context)
-    marks = SessionMarks(shared.memory, shared.ended_lock)
+    edition, marks = _make_edition(context), SessionMarks(shared.memory, shared.ended_lock)
     events = Events(edition)
     link = HostLink(shared.runtime_dir.host_socket, tasks, events.offer, events.take, events.greet)
     audience = Audience(
@@ -190,6 +190,7 @@ def build(context: Context) -> Graph:
         client, tasks, link, _table(context), recorder, _make_sessions(context, link, tasks)
     )
     events.audience, events.learning, events.sessions = audience, learning, outfit.sessions
+    events.kept = KeptWatches(link, audience.serials, tasks)
     backends = {server.id: make_backend(server, outfit) for server in settings.servers}
     ended = EndedSessions(shared.memory, shared.ended_lock)
     cache, sweeps = _make_cache(context)
@@ -212,6 +213,7 @@ def build(context: Context) -> Graph:
         sealer=SessionSealer(shared.session_key),
         is_ended=ended.__contains__,
         marks=marks,
+        on_seen=events.kept.saw,
         on_level=outfit.sessions.want_level,
         on_roots_changed=lambda serial: link.note({"roots": serial}),
         record=recorder.record,

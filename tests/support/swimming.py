@@ -81,12 +81,8 @@ class Swimming:
         self.members: list[FakeMember] = []
         self.said: list[tuple[str, int, Envelope]] = []
         self.tasks = Tasks()
-        self.listening: set[int] = set()
         self.changed: list[tuple[str, int, str | None]] = []
-        observer = Observer(
-            on_said=self._on_said, on_own_lists=self._on_own_lists,
-            is_listening=self.listening.__contains__,
-        )  # fmt: skip
+        observer = Observer(on_said=self._on_said, on_own_lists=self._on_own_lists)
         self.pool = Pool("srv", self._make, limit, self.tasks, observer)
 
     def _make(self, features: Feature) -> FakeMember:

@@ -174,22 +174,35 @@ async def test_another_pool_goes_on_with_what_is_watched() -> None:
 
 
 @on_loop
-async def test_a_connection_stays_as_long_as_its_client_listens(
+async def test_a_connection_stays_as_long_as_its_session_watches_something(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """However quiet it is; one that has gone without a word is given up some time."""
+    """However quiet it is."""
     monkeypatch.setattr(pool, "_SWEEP_S", 0.001)
     monkeypatch.setattr(pool, "SESSION_IDLE_S", 0.0)
+    monkeypatch.setattr(pool, "TASK_IDLE_S", 0.0)
     async with swimming() as subject:
-        subject.listening.add(7)
-        listens, gone = watched(subject, "a://1"), watched(subject, "a://2", session=8)
+        watches, lets_go = watched(subject, "a://1"), watched(subject, "a://2", session=8)
         subject.call(session=9)
         subject.members[2].answer()
         await eventually(lambda: subject.members[2].ended, "a sweep")
-        assert not gone.ended
-        monkeypatch.setattr(pool, "TASK_IDLE_S", 0.0)
-        await eventually(lambda: gone.ended, "the end of the one that nobody listens for")
-        assert not listens.ended
+        assert not lets_go.ended
+        subject.pool.let_go(8)
+        await eventually(lambda: lets_go.ended, "the end of the one that watches nothing")
+        assert not watches.ended
+
+
+@on_loop
+async def test_what_another_host_knew_is_watched_again() -> None:
+    """On a connection that is made for it, or on the one that a call has made before."""
+    async with swimming() as subject:
+        subject.call(session=8)
+        for serial in (7, 8):
+            subject.pool.watches.add(serial, FORM, f"a://{serial}")
+            subject.pool.watch_again(serial)
+        await eventually(lambda: sum(len(one.calls) for one in subject.members) == 3, "requests")
+        methods = [[method for method, _ in asked(one)] for one in subject.members]
+        assert methods == [["tools/call", SUBSCRIBE], [SUBSCRIBE]]
 
 
 @on_loop

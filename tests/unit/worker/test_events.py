@@ -1,37 +1,21 @@
 """What the host tells a worker, and what a worker tells the host."""
 
 import json
-from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from only1mcp.backends.host_link import HostLink
 from only1mcp.protocol.client_features import Feature
 from only1mcp.protocol.versions import Era
 from only1mcp.proxy.learning import LEGACY
-from only1mcp.tasks import Tasks
 from only1mcp.worker.events import Events, HostWatcher
 from tests.support.catalogues import catalogue
 from tests.support.desk import Desk
 from tests.support.loop import on_loop
+from tests.support.told_link import ToldLink
 
 TOOLS_CHANGED = "notifications/tools/list_changed"
-
-
-class Told(HostLink):
-    """A link that remembers what the host is told; it is never started."""
-
-    def __init__(self) -> None:
-        nowhere: Callable[[Any], None] = lambda event: None  # noqa: E731 - nobody hears
-        super().__init__(Path("/nonexistent"), Tasks(), nowhere, nowhere, lambda: None)
-        self.notes: list[dict[str, Any]] = []
-
-    def note(self, payload: dict[str, Any]) -> None:
-        """Remember."""
-        self.notes.append(payload)
 
 
 def wired(desk: Desk) -> Events:
@@ -126,7 +110,7 @@ async def test_a_host_that_has_just_come_is_told_what_is_watched_and_wanted() ->
 
 def test_the_host_is_told_what_streams_watch() -> None:
     """And what they no longer watch."""
-    link = Told()
+    link = ToldLink()
     watcher = HostWatcher(link)
     watcher.watch("a", "r://é", 5)
     watcher.unwatch("a", "r://é", 5)

@@ -1,0 +1,135 @@
+"""What legacy sessions watch: how long, and how a new host learns of it."""
+
+import json
+import logging
+from typing import Any
+
+import pytest
+
+from only1mcp.host import session_watches, watches
+from only1mcp.links.frames import Kind
+from only1mcp.links.wire import CallFrame
+from tests.support.hosting import Hosted, Worker, hosted
+from tests.support.loop import eventually, on_loop
+
+SUBSCRIBE, UNSUBSCRIBE = "resources/subscribe", "resources/unsubscribe"
+
+
+@pytest.fixture(autouse=True)
+def _hear_servers(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "only1mcp")
+
+
+async def ask(
+    worker: Worker, session: int, uri: str, method: str = SUBSCRIBE, kind: Kind = Kind.REPLY
+) -> Any:
+    """Have a resource watched, or no longer; return the answer."""
+    params = json.dumps({"uri": uri}).encode()
+    worker.send(Kind.CALL, 1, CallFrame("srv", method, params, "legacy", session=session).encode())
+    return await worker.got(kind, 1)
+
+
+async def sync(worker: Worker) -> None:
+    """Wait until the host has taken all that was sent before."""
+    worker.call(9, "echo")
+    await worker.got(Kind.REPLY, 9)
+
+
+def watched(subject: Hosted) -> dict[str, set[Any]]:
+    """Return who watches which resource, as the server is told."""
+    (server,) = subject.host._roster
+    return {uri: server.watches.holders(uri) for uri in server.watches.uris}
+
+
+@on_loop
+async def test_sessions_whose_clients_have_left_let_go_and_make_room(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The workers hear of it, and the server; whose client is there goes on."""
+    now = [0.0]
+    monkeypatch.setattr(session_watches, "monotonic", lambda: now[0])
+    monkeypatch.setattr(session_watches, "SWEEP_S", 0.001)
+    monkeypatch.setattr(session_watches, "LET_GO_S", 10.0)
+    monkeypatch.setattr(watches, "MAX_WATCHED", 2)
+    async with hosted() as subject:
+        worker = await subject.worker()
+        await worker.event("settled")
+        await ask(worker, 7, "r://1")
+        await ask(worker, 8, "r://2")
+        assert "too many" in str(await ask(worker, 9, "r://3", kind=Kind.FAILED))
+        now[0] = 9.0
+        worker.note(alive=[8, 5])
+        await sync(worker)
+        now[0] = 18.0
+        assert await worker.event("let_go") == [7, []]
+        assert watched(subject) == {"r://2": {8}}
+        await eventually(lambda: "stderr: unsubscribed r://1" in caplog.text, "the server's word")
+        await ask(worker, 9, "r://3")
+        now[0] = 40.0
+        assert sorted([await worker.event("let_go"), await worker.event("let_go")]) == [
+            [8, []], [9, []],
+        ]  # fmt: skip
+        assert watched(subject) == {}
+
+
+@on_loop
+async def test_workers_hear_what_sessions_watch_and_what_no_longer() -> None:
+    """Those that come later, too; what the server refuses is none of it."""
+    async with hosted() as subject:
+        worker = await subject.worker()
+        await worker.event("settled")
+        for uri in ("r://1", "r://1", "r://2"):
+            await ask(worker, 7, uri)
+        assert await worker.event("kept") == [7, 0, [["srv", "r://1"]]]
+        assert await worker.event("kept") == [7, 0, [["srv", "r://2"]]]
+        await ask(worker, 7, "r://1", UNSUBSCRIBE)
+        assert await worker.event("let_go") == [7, [["srv", "r://1"]]]
+        later = await subject.worker()
+        assert await later.event("kept") == [7, 0, [["srv", "r://2"]]]
+        worker.note(ended=7)
+        assert await later.event("ended") == 7
+        latest = await subject.worker()
+        await latest.event("settled")
+        assert not [frame for frame in latest.frames if "kept" in frame[2]]
+        assert watched(subject) == {}
+
+
+@pytest.mark.parametrize("is_early", [True, False], ids=["before", "after"])
+@on_loop
+async def test_a_new_host_goes_on_with_what_workers_know(
+    is_early: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Before its servers start or after; several say the same, and updates may have been missed."""
+    async with hosted(start=not is_early) as subject:
+        workers = [await subject.worker(), await subject.worker()]
+        if not is_early:
+            await workers[0].event("settled")
+        for worker in workers:
+            worker.note(kept=[7, 0, [["srv", "r://1"], ["gone", "r://1"]]])
+            assert await worker.event("let_go") == [7, [["gone", "r://1"]]]
+        if is_early:
+            subject.host.start()
+        for worker in workers:
+            event = await worker.until(lambda frame: "updated" in frame[2], "the update")
+            assert (event["updated"], event["sessions"]) == ("r://1", [7])
+        assert caplog.text.count("stderr: subscribed r://1") == 1
+        assert watched(subject) == {"r://1": {7}}
+
+
+@on_loop
+async def test_what_was_let_go_or_has_ended_is_not_taken_back_from_who_has_not_heard() -> None:
+    """The worker hears of it now; what is watched anew is watched."""
+    async with hosted() as subject:
+        worker = await subject.worker()
+        await worker.event("settled")
+        for uri in ("r://1", "r://2"):
+            await ask(worker, 7, uri, UNSUBSCRIBE)
+            assert await worker.event("let_go") == [7, [["srv", uri]]]
+        await ask(worker, 7, "r://2")
+        stale = await subject.worker()
+        stale.note(kept=[7, 0, [["srv", "r://1"], ["srv", "r://2"]]])
+        assert await stale.event("let_go") == [7, [["srv", "r://1"]]]
+        subject.ended.add(8, 2_000_000_000, 1_000_000_000)
+        stale.note(kept=[8, 0, [["srv", "r://3"]]])
+        assert await stale.event("ended") == 8
+        assert watched(subject) == {"r://2": {7}}
