@@ -80,6 +80,8 @@ class SessionWatches:
         if not self._is_sweeping:
             self._is_sweeping = True
             self._tasks.spawn(self._sweep())
+        if self._book.is_full:
+            self._let_go()
         return is_new
 
     def ended(self, serial: int) -> None:
@@ -126,11 +128,14 @@ class SessionWatches:
         """Let go of what sessions watch whose clients are not there any more."""
         while self._book.serials:
             await asyncio.sleep(SWEEP_S)
-            for serial in self._book.to_let_go(monotonic(), LET_GO_S):
-                self._book.drop(serial)
-                self._watching.let_go(serial)
-                self._broadcast({"let_go": [serial, []]})
+            self._let_go()
         self._is_sweeping = False
+
+    def _let_go(self) -> None:
+        for serial in self._book.to_let_go(monotonic(), LET_GO_S):
+            self._book.drop(serial)
+            self._watching.let_go(serial)
+            self._broadcast({"let_go": [serial, []]})
 
     def _broadcast(self, event: dict[str, Any]) -> None:
         for link in self._links:

@@ -45,6 +45,11 @@ class WatchBook:
         """All sessions that watch something; who has begun to watch last comes last."""
         return list(self._pages)
 
+    @property
+    def is_full(self) -> bool:
+        """Whether sessions have to let go to make room."""
+        return self._count > MAX_WATCHED
+
     def page(self, serial: int) -> Page | None:
         """Return what a session watches; None for nothing."""
         return self._pages.get(serial)
@@ -88,6 +93,7 @@ class WatchBook:
         """Return the sessions whose clients have left, and those that are too many."""
         left = [serial for serial, page in self._pages.items() if now - page.seen > idle_s]
         spare, excess = set(self._pages).difference(left), self._count - MAX_WATCHED
+        excess += MAX_WATCHED // 10 if excess > 0 else 0  # or there would soon be too many again
         for serial in self._pages:
             if excess > 0 and serial in spare and len(spare) > 1:
                 left.append(serial)

@@ -9,6 +9,7 @@ import pytest
 from only1mcp.host import session_watches, watches
 from only1mcp.links.frames import Kind
 from only1mcp.links.wire import CallFrame
+from only1mcp.sessions import watch_book
 from tests.support.hosting import Hosted, Worker, hosted
 from tests.support.loop import eventually, on_loop
 
@@ -133,3 +134,18 @@ async def test_what_was_let_go_or_has_ended_is_not_taken_back_from_who_has_not_h
         stale.note(kept=[8, 0, [["srv", "r://3"]]])
         assert await stale.event("ended") == 8
         assert watched(subject) == {"r://2": {7}}
+
+
+@on_loop
+async def test_the_first_sessions_let_go_at_once_when_there_are_too_many(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Clients cannot make the host grow without end between two looks at who is there."""
+    monkeypatch.setattr(watch_book, "MAX_WATCHED", 1)
+    async with hosted() as subject:
+        worker = await subject.worker()
+        await worker.event("settled")
+        await ask(worker, 7, "r://1")
+        await ask(worker, 8, "r://2")
+        assert await worker.event("let_go") == [7, []]
+        assert watched(subject) == {"r://2": {8}}
