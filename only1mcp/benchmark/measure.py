@@ -17,7 +17,7 @@ from only1mcp.benchmark.generator import Generator
 from only1mcp.benchmark.plan import CannotMeasure, Plan, find_target
 from only1mcp.benchmark.report import Report
 
-_CHILD = [sys.executable, "-m", "only1mcp.benchmark"]
+_CHILD = [sys.executable, "-P", "-m", "only1mcp.benchmark"]
 _LEAD_S = 0.05
 """From the word to the first call: time for every process to hear it."""
 

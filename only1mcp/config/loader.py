@@ -47,13 +47,17 @@ def load(path: Path, environment: Mapping[str, str] = os.environ) -> Settings:
 
 def _read_text(path: Path) -> str:
     try:
-        return path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8")
     except OSError as error:
         what, hint = f"cannot be read: {error.strerror}", "check the path"
         raise ConfigInvalid([Problem(str(path), NOWHERE, "", what, hint)]) from None
     except UnicodeDecodeError as error:
         what, hint = f"is not text in UTF-8, from byte {error.start} on", "save it as UTF-8"
         raise ConfigInvalid([Problem(str(path), NOWHERE, "", what, hint)]) from None
+    if not text.strip():  # a disk that is full, or an editor that was interrupted
+        hint = "write `servers: []` to serve none; `only1mcp init` prints an example"
+        raise ConfigInvalid([Problem(str(path), NOWHERE, "", "is empty", hint)])
+    return text
 
 
 def load_text(file: str, text: str, environment: Mapping[str, str]) -> Settings:

@@ -8,7 +8,7 @@ from typing import Any
 from only1mcp.config.problems import ConfigInvalid
 from only1mcp.config.refusals import EditRefused
 from only1mcp.control.over_network import unfit
-from only1mcp.control.parsers import Parsers
+from only1mcp.control.parsers import Parsers, ReaderFailed
 from only1mcp.control.reloader import Reloader
 from only1mcp.process.context import Source
 
@@ -50,6 +50,10 @@ class ServerEditor:
             problems = [problem.to_plain() for problem in error.problems]
             code, answer = _refusal(422, "CONFIG_INVALID", "it would not be valid", "")
             return code, {**answer, "problems": problems}
+        except (ReaderFailed, TimeoutError) as error:
+            why = str(error) or "it took too long"
+            message = f"the configuration may not have been changed: {why}"
+            return _refusal(500, "READER_FAILED", message, "see the gateway's log, and try again")
         except OSError as error:
             message = f"the configuration cannot be changed: {error}"
             return _refusal(500, "CANNOT_WRITE", message, "")

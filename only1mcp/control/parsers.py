@@ -21,7 +21,12 @@ KEEP_S = 120.0
 _JOB_S = 30.0
 """No file takes that long to read; one that does is not worth waiting for."""
 _LINE_BYTES = 1 << 28
-_COMMAND = (sys.executable, "-m", "only1mcp.config.reader")
+_COMMAND = (sys.executable, "-P", "-m", "only1mcp.config.reader")
+"""`-P`: what lies in the folder that we were started in is no part of the program."""
+
+
+class ReaderFailed(Exception):
+    """It ended or crashed over a job, which says nothing about the file; the log says more."""
 
 
 class Parsers:
@@ -38,6 +43,8 @@ class Parsers:
 
         Raises:
             ConfigInvalid: it cannot be used.
+            ReaderFailed: it cannot be said whether it can be used.
+            TimeoutError: likewise.
         """
         assert self._source is not None
         outcome = await self._ask({"what": "load"})
@@ -50,6 +57,8 @@ class Parsers:
             ConfigInvalid: it would have mistakes that it does not have now.
             EditRefused: there is nothing to change, or no safe way.
             OSError: it cannot be read or written.
+            ReaderFailed: nothing is known of what has become of it.
+            TimeoutError: likewise.
         """
         await self._ask({"what": what, "server": server, "how": how})
 
@@ -100,7 +109,7 @@ class Parsers:
         if not answer:
             self._process = None
             await _kill(process)
-            raise RuntimeError("the process that reads configurations has ended")
+            raise ReaderFailed("the process that reads configurations has ended")
         return answer
 
 
@@ -122,5 +131,5 @@ def _judged(outcome: dict[str, Any]) -> dict[str, Any]:
     if "os_error" in outcome:
         raise OSError(outcome["os_error"])
     if "crash" in outcome:
-        raise RuntimeError(f"the configuration could not be read: {outcome['crash']}")
+        raise ReaderFailed(f"the configuration could not be read: {outcome['crash']}")
     return outcome

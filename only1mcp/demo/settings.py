@@ -12,7 +12,7 @@ def with_demo(settings: Settings, calc_port: int) -> Settings:
     bundled = tuple(
         Server(
             id=f"demo-{name}", transport="stdio", prefix=f"demo-{name}",
-            command=sys.executable, args=("-m", "only1mcp.demo", name),
+            command=sys.executable, args=("-P", "-m", "only1mcp.demo", name),
         )
         for name in ("time", "files")
     )  # fmt: skip

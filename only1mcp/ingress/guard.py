@@ -41,6 +41,8 @@ class Connections:
 class Inner(Protocol):
     """The parser behind the guard, as far as the guard needs it."""
 
+    transport: asyncio.Transport | None
+
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Take over the transport."""
 
@@ -150,6 +152,11 @@ class Guard(asyncio.Protocol):
         if self._answers_another():
             transport.abort()
             return
+        if self._inner is not None:  # it would answer as well, behind the end
+            self._inner.transport = (
+                None  # which it would close, with the rest of the request unread
+            )
+            self._part(None)
         transport.write(_response(refused))
         if not self._connections.may_linger:
             transport.close()
@@ -172,10 +179,15 @@ class Guard(asyncio.Protocol):
         if self._transport is not None:
             self._connections.held.resumed(self._transport)
         self._connections.lingering -= self._lingers
-        if self._inner is not None:
-            self._connections.open -= 1
-            self._inner.connection_lost(exc)
+        self._part(exc)
         self._transport = None
+
+    def _part(self, exc: Exception | None) -> None:
+        """Have the parser end what it does."""
+        inner, self._inner = self._inner, None
+        if inner is not None:
+            self._connections.open -= 1
+            inner.connection_lost(exc)
 
     def eof_received(self) -> bool:
         """Close after the client's half: a caller that wants answers keeps listening."""

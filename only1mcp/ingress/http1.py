@@ -20,7 +20,7 @@ _ONCE = frozenset(
 )  # fmt: skip
 _MAX_CHUNK_LINE = 256
 _MAX_TRAILERS = 8192
-_UNREADABLE = b"\xff\xff"
+UNREADABLE = b"\xff\xff"
 """The head of a frame that no WebSocket parser takes: the answer to it is a close with 1002."""
 _LONGEST_FRAME_HEAD, _MASK_BYTES = 10, 4
 """The first without the mask, which belongs to what is stepped over."""
@@ -266,7 +266,7 @@ class Framer:
         if len(head) < 2:
             return False
         if not head[1] & 0x80:
-            self._buffer = self._buffer[: self._at] + _UNREADABLE
+            self._buffer = self._buffer[: self._at] + UNREADABLE
             self._at = len(self._buffer)
             self.stage = Stage.BROKEN
             return True

@@ -68,7 +68,7 @@ def _modern(envelope: Envelope, headers: McpHeaders) -> Inbound:
         raise InvalidRequest("clients of 2026-07-28 do not send responses")
     if envelope.kind == NOTIFICATION:
         return Inbound(envelope, Era.MODERN, None)
-    _check_meta(envelope)
+    _check_meta(envelope, headers)
     _check_headers(envelope, headers)
     if envelope.version not in MODERN_VERSIONS:
         raise UnsupportedProtocolVersion(
@@ -80,8 +80,16 @@ def _modern(envelope: Envelope, headers: McpHeaders) -> Inbound:
     return Inbound(envelope, Era.MODERN, method)
 
 
-def _check_meta(envelope: Envelope) -> None:
+def _check_meta(envelope: Envelope, headers: McpHeaders) -> None:
     if not envelope.meta_end:
+        if headers.version not in MODERN_VERSIONS:
+            raise UnsupportedProtocolVersion(
+                f"protocol version {headers.version}, which the header names, is not supported",
+                data={
+                    "supported": [*LEGACY_VERSIONS, *MODERN_VERSIONS],
+                    "requested": headers.version,
+                },
+            )
         raise InvalidParams("params._meta is missing or not an object")
     if envelope.version is None:
         raise InvalidParams("params._meta must name io.modelcontextprotocol/protocolVersion")

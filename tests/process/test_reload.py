@@ -230,6 +230,30 @@ def test_the_demonstration_has_nothing_to_reload(tmp_path: Path) -> None:
         assert gateway.log.count("Ctrl-C to stop") == 1
 
 
+@pytest.mark.parametrize("is_demonstration", [False, True])
+def test_what_lies_in_the_folder_is_no_part_of_the_program(
+    tmp_path: Path, is_demonstration: bool
+) -> None:
+    """Modules there have the names of ours, and of libraries; the gateway is started there."""
+    for name in ("orjson.py", "json.py", "yaml.py", "only1mcp.py"):
+        (tmp_path / name).write_text("open('run-from-here', 'w').close()\nraise SystemExit(1)\n")
+    config = None if is_demonstration else zoo(animal("a", "tame"))
+    with Gateway(config, directory=tmp_path) as gateway:
+        if not is_demonstration:
+            _write(gateway, json.dumps(zoo(animal("a", "tame"), animal("b", "tame"))))
+            _taken(gateway, "a", "b")
+    assert not (tmp_path / "run-from-here").exists()
+
+
+def test_an_empty_file_takes_no_server_away(tmp_path: Path) -> None:
+    """Whoever asks for the reload is told so."""
+    with Gateway(zoo(animal("a", "tame")), directory=tmp_path) as gateway:
+        gateway.configure("\n")
+        status, outcome = _post_reload(gateway)
+        assert (status, outcome["problems"][0]["what"]) == (409, "is empty")
+        assert _offers(gateway, "a")
+
+
 def test_status_and_admin_follow_the_reload(tmp_path: Path) -> None:
     """The command line, the data port and the metrics speak of the new configuration."""
     with Gateway(zoo(animal("a", "tame")), workers=2, directory=tmp_path) as gateway:

@@ -20,7 +20,7 @@ from only1mcp.transports.stdio import descendants
 from tests.support.waiting import wait_until
 
 _STOP_S = 30.0
-_PROGRAM = [sys.executable, "-m", "only1mcp"]
+_PROGRAM = [sys.executable, "-P", "-m", "only1mcp"]
 
 
 class Gateway:

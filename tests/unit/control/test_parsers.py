@@ -12,7 +12,7 @@ from only1mcp.config.loader import load
 from only1mcp.config.problems import ConfigInvalid
 from only1mcp.config.refusals import EditRefused
 from only1mcp.control import parsers as module
-from only1mcp.control.parsers import Parsers
+from only1mcp.control.parsers import Parsers, ReaderFailed
 from only1mcp.process.context import Source
 from only1mcp.transports.stdio import descendants
 from tests.support.loop import eventually, on_loop
@@ -86,7 +86,7 @@ async def test_a_process_that_is_killed_costs_one_job_at_most(path: Path) -> Non
         [pid] = _pids()
         os.kill(pid, signal.SIGSTOP)
         os.kill(pid, signal.SIGKILL)
-        with pytest.raises(RuntimeError, match="has ended"):
+        with pytest.raises(ReaderFailed, match="has ended"):
             await parsers.load()
         assert await parsers.load() == load(path, {})
         assert pid not in _pids()

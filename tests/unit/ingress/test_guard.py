@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -34,7 +35,7 @@ class Site:
 
     async def _handle(self, request: web.BaseRequest) -> web.Response:
         self.begun.append(request.path)
-        body = await request.read()
+        body = await request.read() if request.path != "/unread" else b""
         self.seen.append((request.path, body))
         try:
             await self.gate.wait()
@@ -128,6 +129,22 @@ async def test_nothing_is_served_after_a_refusal() -> None:
         await wire.send(GET % b"latest")
         assert await wire.ended() == b""
     assert subject.begun == []
+
+
+@on_loop
+async def test_the_handler_does_not_answer_behind_a_refusal(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """It had begun when the rest of its request turned out to be wrong."""
+    async with site() as (subject, wire):
+        subject.gate.clear()
+        await wire.send(b"POST /unread HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n")
+        await eventually(lambda: subject.begun == ["/unread"], "the handler to begin")
+        await wire.send(b"wrong\r\n")
+        assert (await wire.reply()).status == 400
+        subject.gate.set()
+        await eventually(lambda: subject.cancelled == ["/unread"], "the handler to be cancelled")
+    assert not caplog.records or max(record.levelno for record in caplog.records) < logging.ERROR
 
 
 @on_loop

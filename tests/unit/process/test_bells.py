@@ -10,7 +10,9 @@ from tests.support.forking import fork, join
 
 
 def _rings(descriptor: int) -> bool:
-    return bool(select.select([descriptor], [], [], 0)[0])
+    watch = select.poll()
+    watch.register(descriptor, select.POLLIN)
+    return bool(watch.poll(0))
 
 
 def test_everybody_is_rung_for_until_they_have_heard() -> None:

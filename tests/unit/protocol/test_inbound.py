@@ -46,7 +46,7 @@ REFUSED = [
     ("legacy: a method of the modern era", legacy("server/discover"), h(None), -32601, 404),
     ("legacy: the other era's stream", legacy("subscriptions/listen"), h(OLD), -32601, 404),
     ("a posted response", encode({"jsonrpc": "2.0", "id": 1, "result": {}}), h(), -32600, 400),
-    ("a header of an unknown revision", legacy("tools/call", CALL), h(FUTURE), -32602, 400),
+    ("a header of an unknown revision", legacy("tools/call", CALL), h(FUTURE), -32022, 400),
     ("no params at all", legacy("tools/list"), h(method="tools/list"), -32602, 400),
     ("no _meta", legacy("tools/call", CALL), h(), -32602, 400),
     ("_meta is a list", body([1]), h(), -32602, 400),
