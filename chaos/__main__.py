@@ -91,7 +91,7 @@ def main() -> None:
             longer = json.loads(arguments.found.read_text())
             found |= {name: Findings(**of) for name, of in longer.items()}
         arguments.table.write_text(table(found, list(beside.compare(arguments.seconds))))
-    broken = sum(bool(findings.broken) for findings in found.values())
+    broken = sum(bool(findings.broken or findings.missed) for findings in found.values())
     print(f"{len(found) - broken} passed, {broken} failed", file=sys.stderr)
     sys.exit(1 if broken else 0)
 
@@ -105,23 +105,31 @@ def run(scenario: Scenario, seconds: float | None = None) -> Findings:
         findings.broken.append(repr(error))
     findings.note(load_average=round(os.getloadavg()[0], 1))
     figures = ", ".join(f"{name} {figure}" for name, figure in findings.figures.items())
-    verdict = "FAILED" if findings.broken else "passed"
+    verdict = "FAILED" if findings.broken or findings.missed else "passed"
     print(f"{verdict}  {scenario.name}: {scenario.promise}\n        {figures}", file=sys.stderr)
     for promise in findings.broken:
         print(f"        broken: {promise}", file=sys.stderr)
+    for promise in findings.missed:
+        print(f"        missed: {promise}", file=sys.stderr)
     return findings
 
 
 def table(found: dict[str, Findings], compared: list[str]) -> str:
     """Write the findings as a page."""
     rows = [
-        f"| `{name}` | {SCENARIOS[name].promise} | {'**broken**' if findings.broken else 'held'} | "
+        f"| `{name}` | {SCENARIOS[name].promise} | {_verdict(findings)} | "
         + ", ".join(f"{what} {figure}" for what, figure in findings.figures.items()) + " |"
         for name, findings in found.items()
     ]  # fmt: skip
     page = _PAGE.format(machine="\n".join(f"- {line}" for line in machine()), rows="\n".join(rows))
     how = " ".join((beside.__doc__ or "").split("\n\n")[1].split())
     return page + _BESIDE.format(how=how, rows="\n".join(compared))
+
+
+def _verdict(findings: Findings) -> str:
+    if findings.broken:
+        return "**broken**"
+    return "held, aim missed" if findings.missed else "held"
 
 
 def machine() -> Iterator[str]:
@@ -142,7 +150,7 @@ def machine() -> Iterator[str]:
 
 def vars_of(findings: Findings) -> dict[str, object]:
     """Return findings as data for JSON."""
-    return {"figures": findings.figures, "broken": findings.broken}
+    return {"figures": findings.figures, "broken": findings.broken, "missed": findings.missed}
 
 
 if __name__ == "__main__":

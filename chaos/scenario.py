@@ -12,6 +12,8 @@ class Findings:
 
     figures: dict[str, Figure] = field(default_factory=dict)
     broken: list[str] = field(default_factory=list)
+    missed: list[str] = field(default_factory=list)
+    """Aims in time, which a machine that others use as well can miss by itself."""
 
     def note(self, **figures: Figure) -> None:
         """Add figures; words in a name are told apart by underscores."""
@@ -21,6 +23,11 @@ class Findings:
         """Note a promise that does not hold."""
         if not holds:
             self.broken.append(promise)
+
+    def aim(self, holds: bool, promise: str) -> None:
+        """Note an aim that was missed: a failure of `python -m chaos`, but not of the tests."""
+        if not holds:
+            self.missed.append(promise)
 
 
 @dataclass(frozen=True, slots=True)

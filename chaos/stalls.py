@@ -48,7 +48,7 @@ def stalls(seconds: float, findings: Findings) -> None:
             f"{key}_longest_stall_ms": stall_ms, f"{key}_within_10_ms": f"{share:.2%}"
         })  # fmt: skip
         if process != "control":  # it carries no call
-            findings.expect(longest_s < _STALL_S, f"nothing holds up {process}")
+            findings.aim(longest_s < _STALL_S, f"nothing holds up {process}")
     findings.note(rounds=rounds, calls=calls.calls, failures=sum(calls.failures.values()),
                   p99_ms=calls.p99_ms)  # fmt: skip
     findings.expect(not calls.failures, f"no call fails: {calls.failures}")

@@ -158,6 +158,7 @@ cdef class Front:
             self.pending = None
             return self.hand_over(data)
         self.is_busy, self.active = True, now()
+        lane.taken += 1
         try:
             envelope = scan(body)
         except Exception:  # the common way finds it again, and says what is wrong
@@ -174,10 +175,8 @@ cdef class Front:
         if plan is None:
             method = cut(raw, &head.method) if head.seen & HAS_METHOD else None
             name = cut(raw, &head.name) if head.seen & HAS_NAME else None
-            self.cancel = lane.helper.handle(
-                self, caller, version, method, name, session, body)
-            if not self.is_busy:
-                self.cancel = None
+            cancel = lane.helper.handle(self, caller, version, method, name, session, body)
+            self.cancel = cancel if self.is_busy else None
             return 0
         return self.start(plan, envelope, version, session, caller)
 

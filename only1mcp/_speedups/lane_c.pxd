@@ -29,6 +29,7 @@ cdef class Lane:
     cdef readonly list pools
     cdef public bint draining
     cdef public long log_budget
+    cdef readonly unsigned long long taken  # requests, as far as they were read here
     cdef public double refuses_after    # on the clock of calls; infinite but for overload
     cdef public double patience_s       # for calls that wait for room at their server
 

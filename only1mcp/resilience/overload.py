@@ -4,6 +4,9 @@ from math import inf
 
 LONG_TURNS = 3
 """So many long turns in a row are no hiccup."""
+CROWD = 8
+"""With fewer requests in a turn it is no crowd that makes it long: something else keeps the worker,
+such as its own start, or one large message; who comes then waits, and is served."""
 LONG = 0.2
 """Of the longest wait: a request waits for the turn that is under way, for its own, and for those
 in which its answer comes."""
@@ -32,16 +35,18 @@ class Overload:
         self._long_turns = 0
         self._refused_at = 0.0
 
-    def turned(self, now: float, length_s: float, refused: bool) -> bool:
+    def turned(self, now: float, length_s: float, taken: int, refused: bool) -> bool:
         """Take note of a turn that has ended; says whether the next one is to be told as well.
 
         Args:
             now: seconds.
             length_s: of the turn.
+            taken: requests that were taken up in it.
             refused: whether requests were refused in it.
         """
         if self.refuses_after == inf:
-            self._long_turns = self._long_turns + 1 if length_s > LONG * self._max_wait_s else 0
+            is_long = length_s > LONG * self._max_wait_s and taken >= CROWD
+            self._long_turns = self._long_turns + 1 if is_long else 0
             if self._long_turns < LONG_TURNS:
                 return self._long_turns > 0
             self._refused_at = now

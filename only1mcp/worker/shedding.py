@@ -44,6 +44,9 @@ class Shedding:
         self._patience_s = limits.max_wait_s
         self._metrics = metrics
         self._refused = self._seen = 0
+        self.taken = 0
+        """Requests beside the lane."""
+        self._counted = 0
         self._episodes: dict[str, _Episode] = {}
         """What is going on, by the server's id; nothing for the worker itself."""
 
@@ -54,8 +57,11 @@ class Shedding:
 
     def turned(self, now: float, length_s: float) -> bool:
         """Take note of a turn of the event loop; says whether to follow the next one."""
-        follow = self._overload.turned(now, length_s, self._refused > self._seen)
-        self._seen = self._refused
+        taken = self.taken + (0 if self.lane is None else self.lane.taken)
+        follow = self._overload.turned(
+            now, length_s, taken - self._counted, self._refused > self._seen
+        )
+        self._seen, self._counted = self._refused, taken
         self.refuses_after = self._overload.refuses_after
         if self.lane is not None:
             self.lane.refuses_after = self.refuses_after
@@ -63,6 +69,7 @@ class Shedding:
 
     def takes(self, request: Request, exchange: Exchange) -> bool:
         """Refuse a message if the worker has fallen behind; False when it is to be handled."""
+        self.taken += 1
         if time.monotonic() <= self.refuses_after or request.forwarded:
             return False
         try:

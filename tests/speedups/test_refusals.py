@@ -10,6 +10,7 @@ import pytest
 
 from only1mcp import _speedups
 from only1mcp.protocol.versions import Era
+from only1mcp.resilience.overload import CROWD
 from tests.support.host_lane import HostedWorker, hosted_worker, text_of
 from tests.support.lane import Worker, call, lane_worker, legacy_call, modern_request
 from tests.support.loop import eventually, on_loop
@@ -38,6 +39,7 @@ async def ask(wire: Wire, request: bytes) -> Reply:
 def fall_behind(worker: Worker) -> None:
     """Have the worker refuse all that comes from now on."""
     for _ in range(3):
+        worker.graph.shedding.taken += CROWD
         worker.graph.shedding.turned(-1e6, 60.0)
 
 

@@ -15,7 +15,7 @@ from only1mcp.memory.processes import ProcessRow
 from only1mcp.observability.metrics import MetricsPlan, MetricsReader, MetricsWriter
 from only1mcp.protocol.headers import McpHeaders
 from only1mcp.proxy.exchange import Request
-from only1mcp.resilience.overload import CALM_S, LONG_TURNS
+from only1mcp.resilience.overload import CALM_S, CROWD, LONG_TURNS
 from only1mcp.worker import shedding
 from only1mcp.worker.shedding import Shedding
 from tests.support.loop import eventually, on_loop
@@ -28,6 +28,7 @@ class Lane:
 
     refuses_after = inf
     patience_s = 0.0
+    taken = 0
     draining = False
 
 
@@ -47,6 +48,7 @@ class Worker:
     def fall_behind(self) -> None:
         """Have turns that are far too long."""
         for _ in range(LONG_TURNS):
+            self.lane.taken += CROWD
             assert self.shedding.turned(-1e6, 60.0)
 
     def refuse(self, body: bytes, server_id: str = "", *, closes: bool = False) -> tuple[str, Any]:
