@@ -1,8 +1,11 @@
 """What a server has asked of the one client of a connection, until it is answered.
 
 A question names no call, so it travels on whichever of that client's waits. When that one ends
-first, the question goes on with another; when there is none, the server hears so at once. Only
-those of tasks wait: they are asked with the task's result, whenever the client comes for it.
+first, the question goes on with another; when there is none, the server hears so at once.
+
+What comes while no call is under way is about none: it is put on the client's own stream, and waits
+for that, or for a call, when there is none. Questions of tasks wait, too: they are asked with the
+task's result, whenever the client comes for it.
 """
 
 import asyncio
@@ -37,6 +40,8 @@ class _Question:
     """Who was asked last; None while it waits for a call."""
     stays: bool = False
     """Whether it belongs to the call that carries it."""
+    is_free: bool = False
+    """Whether it is about no call, so that it outlasts all that carry it."""
     timer: asyncio.TimerHandle | None = None
 
     @property
@@ -56,6 +61,8 @@ class OpenQuestions:
         self.keeps = True
         """Whether questions may wait for a call to come: only while all calls are one client's."""
         self._find = find
+        self._stream: ReplySink | None = None
+        """The client's own stream, if it has one open."""
         self._open: list[_Question] = []
         self._loads: Counter[ReplySink] = Counter()
 
@@ -66,6 +73,8 @@ class OpenQuestions:
             return
         question = _Question(message, respond, stays=call is not None)
         carrier = call or self._least_loaded(question.task)
+        if carrier is None and question.task is None:
+            question.is_free, carrier = True, self._stream
         if len(self._open) >= MAX_OPEN or (carrier is None and not self._may_wait):
             respond(refusal(message))
             return
@@ -76,22 +85,34 @@ class OpenQuestions:
             self._wait(question)
 
     def began(self) -> None:
-        """Put what has waited for a call: there is one."""
+        """Put what has waited for a call, or for the stream: there is one."""
         for question in [one for one in self._open if one.carrier is None]:
-            carrier = self._least_loaded(question.task)
+            carrier = self._carrier_of(question)
             if carrier is not None:
                 self._ask(question, carrier)
 
-    def ended(self, call: ReplySink) -> None:
-        """Ask again, on another call, what a call that has ended leaves unanswered."""
+    def follow(self, stream: ReplySink | None) -> None:
+        """Put what is about no call on the client's own stream from now on, while it has one."""
+        before, self._stream = self._stream, stream
+        if before is not None:
+            self.ended(before)
+        self.began()
+
+    def ended(self, call: ReplySink, *, replied: bool = False) -> None:
+        """Ask again, elsewhere, what a call that has ended, or a stream, leaves unanswered.
+
+        What the server did not wait for before it replied is about that call no more than others.
+        """
         if not self._loads.pop(call, 0):
             return
         for question in [one for one in self._open if one.carrier is call]:
             question.carrier = None
-            carrier = None if question.stays else self._least_loaded(question.task)
+            if replied:
+                self._set_free(question)
+            carrier = None if question.stays else self._carrier_of(question)
             if carrier is not None:
                 self._ask(question, carrier)
-            elif question.task is not None and self._may_wait:
+            elif (question.is_free or question.task is not None) and self._may_wait:
                 self._wait(question)
             else:
                 self._refuse(question)
@@ -114,6 +135,18 @@ class OpenQuestions:
     def _may_wait(self) -> bool:
         early = sum(question.carrier is None for question in self._open)
         return self.keeps and early < MAX_EARLY
+
+    def _set_free(self, question: _Question) -> None:
+        """Let a question go to the stream, unless it may be that of another call."""
+        is_of_call = question.stays or question.task is not None
+        if self._stream is not None and not is_of_call and self._least_loaded(None) is None:
+            question.is_free = True
+
+    def _carrier_of(self, question: _Question) -> ReplySink | None:
+        """Return what can carry a question."""
+        if question.is_free and self._stream is not None:
+            return self._stream
+        return self._least_loaded(question.task)
 
     def _least_loaded(self, task: str | None) -> ReplySink | None:
         """Return the call with the fewest questions: few need to be asked again when it ends.

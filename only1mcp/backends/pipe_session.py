@@ -99,6 +99,10 @@ class PipeSession:
         """Let questions wait for the next call: all are one client's, for good."""
         self._is_one_client_s = self._questions.keeps = True
 
+    def follow_client(self, stream: ReplySink | None) -> None:
+        """Put questions of no call on the client's own stream from now on, while it has one."""
+        self._questions.follow(stream)
+
     def forward(self, write_lines: Callable[[bytes], bool]) -> Any:
         """Return what brings workers' plain calls here past this code; None where all is pure.
 
@@ -212,7 +216,7 @@ class PipeSession:
             waiting = self._calls.take(message.id or b"")
             if waiting is not None:
                 waiting.sink.on_reply(message)
-                self._questions.ended(waiting.sink)
+                self._questions.ended(waiting.sink, replied=True)
         elif message.kind == REQUEST:
             self._ask(message)
         elif message.method is not None:

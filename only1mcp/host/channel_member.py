@@ -71,6 +71,10 @@ class ChannelMember:
         """Let questions wait for the next call: all are one client's, for good."""
         self._connection.session.keep_questions()
 
+    def follow_client(self, stream: ReplySink | None) -> None:
+        """Put questions of no call on the client's own stream from now on, while it has one."""
+        self._connection.session.follow_client(stream)
+
     def _heard(self, message: Envelope) -> None:
         self.tell(message)
 

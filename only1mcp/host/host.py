@@ -30,7 +30,7 @@ from only1mcp.host.variants import Variants
 from only1mcp.host.watching import Watching
 from only1mcp.links.frames import Kind
 from only1mcp.links.link import Link, serve
-from only1mcp.links.wire import CallFrame, decode_numbered
+from only1mcp.links.wire import STREAM, CallFrame, decode_numbered
 from only1mcp.memory.cache_epochs import CacheEpochs
 from only1mcp.memory.ended_sessions import EndedSessions
 from only1mcp.memory.instances import InstanceTable
@@ -230,6 +230,10 @@ class Host:
         if frame.method == SERVED:
             self._under_way[link, token] = _nothing
             self._tasks.spawn(self.desk.serve(frame.params, answer))
+            return
+        if frame.method == STREAM:
+            opened = self._roster.streams.open(frame.session, answer)
+            self._under_way[link, token] = opened
             return
         if server is not None and frame.method in SUBSCRIPTIONS:
             if self._watching.refuses(frame, answer):

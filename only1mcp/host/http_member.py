@@ -64,7 +64,7 @@ class _Call:
 
     def on_reply(self, reply: Envelope) -> None:
         self.sink.on_reply(reply)
-        self.questions.ended(self.sink)
+        self.questions.ended(self.sink, replied=True)
 
     def on_failure(self, error: Only1MCPError) -> None:
         self.sink.on_failure(error)
@@ -249,6 +249,10 @@ class HttpMember:
     def keep_questions(self) -> None:
         """Let questions wait for the next call: all are one client's, for good."""
         self._questions.keeps = True
+
+    def follow_client(self, stream: ReplySink | None) -> None:
+        """Put questions of no call on the client's own stream from now on, while it has one."""
+        self._questions.follow(stream)
 
     def _carriers(self, task: str | None) -> Iterable[ReplySink]:
         """Return the calls that can carry a question: of a task, those for its result."""

@@ -53,5 +53,8 @@ class Member(Protocol):
     def keep_questions(self) -> None:
         """Let questions wait for the next call: all are one client's, for good."""
 
+    def follow_client(self, stream: ReplySink | None) -> None:
+        """Put questions of no call on the client's own stream from now on, while it has one."""
+
     async def stop(self) -> None:
         """End the connection."""

@@ -19,6 +19,7 @@ from functools import partial
 from only1mcp._speedups import Envelope, scan
 from only1mcp.backends.call import Cancel, Outgoing, ReplySink, Respond
 from only1mcp.errors import Only1MCPError, Overloaded
+from only1mcp.host.client_streams import ClientStreams
 from only1mcp.host.member import NO_TASKS, Member
 from only1mcp.host.own_watches import OwnWatches, renew
 from only1mcp.host.status import Observer
@@ -53,6 +54,7 @@ class Pool:
         self._tasks = tasks
         self._observer = observer
         self.watches = OwnWatches()
+        self.streams = ClientStreams()
         self._of_session: dict[int, Member] = {}
         self._owner: dict[Member, int] = {}
         """The session of each connection that is one's."""
@@ -116,6 +118,7 @@ class Pool:
             member.tell = partial(self._hear, serial, member)
             member.turned = partial(self._turned, serial, member)
             member.keep_questions()
+            member.follow_client(self.streams.of(serial, self._server_id))
             self._renew(serial, member)
         self._note(member)
         return member
@@ -222,6 +225,12 @@ class Pool:
         member = self._of_session.get(serial)
         if member is not None:
             member.notify(method)
+
+    def stream_turned(self, serial: int) -> None:
+        """Learn that a session's client has another stream, or none any more."""
+        member = self._of_session.get(serial)
+        if member is not None:
+            member.follow_client(self.streams.of(serial, self._server_id))
 
     def let_go(self, serial: int) -> None:
         """Have a session watch nothing any more."""

@@ -14,6 +14,7 @@ import aiohttp
 
 from only1mcp.backends.keeper import alone
 from only1mcp.host.channel_server import ChannelServer
+from only1mcp.host.client_streams import ClientStreams
 from only1mcp.host.http_server import HttpServer
 from only1mcp.host.session_desk import SessionDesk
 from only1mcp.host.status import Observer, ServerState
@@ -42,6 +43,7 @@ class Roster:
         self, observer: Observer, tasks: Tasks, client: aiohttp.ClientSession,
         know: Callable[[str, str], Known] = unshared, desk: SessionDesk | None = None,
     ) -> None:  # fmt: skip
+        self.streams = ClientStreams(self._stream_turned)
         self._know = know
         self._desk = desk
         self._observer = observer
@@ -120,7 +122,13 @@ class Roster:
             )  # fmt: skip
         else:
             made = ChannelServer(server, observer, self._tasks, self._client, self._know)
+        made.pool.streams = self.streams
         return made
+
+    def _stream_turned(self, serial: int) -> None:
+        """Have a session's connections use the stream that its client has now."""
+        for server in self.everyone:
+            server.pool.stream_turned(serial)
 
     def _dismiss(self, server: AnyServer, may_go: Callable[[], bool]) -> None:
         server_id = server.server.id

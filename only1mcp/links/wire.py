@@ -8,6 +8,9 @@ import orjson
 from only1mcp import errors
 from only1mcp.errors import Only1MCPError
 
+STREAM = "only1mcp/stream"
+"""What a worker calls as long as it holds the stream of a session whose client can be asked."""
+
 
 @dataclass(frozen=True, slots=True)
 class CallFrame:

@@ -64,6 +64,15 @@ class Watcher(Protocol):
     def unwatch_task(self, server_id: str, task_id: str, holder: int) -> None:
         """Take that back."""
 
+    def attend(
+        self, session: Session, send: Callable[[bytes], None], allows: Callable[[str], bool]
+    ) -> Cancel:
+        """Have a session's stream take what servers that are allowed ask outside of calls."""
+
+
+def _left() -> None:
+    """Leave what nobody attends to."""
+
 
 @dataclass(eq=False, slots=True)
 class _Listener:
@@ -88,6 +97,12 @@ class _Listener:
     held: list[bytes] | None = None
     """What is to be told once the subscription is acknowledged; None when it is."""
     timer: asyncio.TimerHandle | None = None
+    leave: Cancel = _left
+    """Has servers ask the client elsewhere."""
+
+    def allows(self, server_id: str) -> bool:
+        """Say whether a server exists for who listens."""
+        return self.principal.grant.allows_server(server_id)
 
 
 class Audience:
@@ -126,6 +141,7 @@ class Audience:
         exchange.open()
         for kind in sorted(KINDS) if instead else ():
             _tell(listener, f"notifications/{kind}/list_changed", b"")
+        self._attend(listener)
         if self._closed:
             self.close()
         return lambda: self._remove(listener)
@@ -197,6 +213,13 @@ class Audience:
         for server_id, task_id in listener.tasks:
             self._watcher.watch_task(server_id, task_id, listener.number)
 
+    def _attend(self, listener: _Listener) -> None:
+        """Let servers ask on a stream whose client can be asked."""
+        session = listener.session
+        if session is not None and session.features:
+            listener.leave()
+            listener.leave = self._watcher.attend(session, listener.exchange.send, listener.allows)
+
     def _add(self, listener: _Listener) -> _Listener:
         if len(self._listeners) >= MAX_STREAMS:
             raise Overloaded("too many streams are open")
@@ -206,6 +229,7 @@ class Audience:
     def _remove(self, listener: _Listener) -> None:
         if listener in self._listeners:
             self._listeners.discard(listener)
+            listener.leave()
             if listener.timer is not None:
                 listener.timer.cancel()
             self._unmark(listener)
@@ -226,8 +250,9 @@ class Audience:
 
     def rewatch(self) -> None:
         """Tell a new host what the one before it knew."""
-        for listener in self._listeners:
+        for listener in self._current(None):
             self._watch(listener)
+            self._attend(listener)
 
     def changed(
         self, kinds: frozenset[str], server_id: str | None = "",
@@ -291,7 +316,7 @@ class Audience:
                 listener.exchange.end()
         return [
             one for one in self._listeners
-            if server_id is None or one.principal.grant.allows_server(server_id)
+            if server_id is None or one.allows(server_id)
         ]  # fmt: skip
 
     def admit_again(self, check: Callable[[Principal], Principal]) -> None:

@@ -5,12 +5,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 
-import orjson
-
 from only1mcp._speedups import Envelope
 from only1mcp.backends.call import Backend, Cancel, Outgoing, Respond, refusal
 from only1mcp.errors import BackendTimeout, Only1MCPError
-from only1mcp.protocol.client_features import Feature, needed
+from only1mcp.protocol.client_features import Feature
 from only1mcp.protocol.inbound import Inbound
 from only1mcp.protocol.input_required import url_elicitations, write_input_required
 from only1mcp.protocol.subscriptions import SUBSCRIPTIONS
@@ -22,7 +20,7 @@ from only1mcp.proxy.exchange import Answer
 from only1mcp.proxy.notices import Notices
 from only1mcp.proxy.outbound import choose_leg, client_features, client_token, outgoing
 from only1mcp.proxy.parking import Parking
-from only1mcp.proxy.questions import Questions, make_questions
+from only1mcp.proxy.questions import Questions, make_questions, objection
 from only1mcp.proxy.rounds import Rounds, wants_input
 from only1mcp.proxy.states import States
 from only1mcp.proxy.task_ids import TaskIds
@@ -158,13 +156,10 @@ class Call:
 
     def on_request(self, message: Envelope, respond: Respond) -> None:
         """Put a legacy server's question to the client; a modern one has other means."""
-        params: bytes = message.body[message.params_start : message.params_end]
-        need = needed(message.method or "", params)
-        if need is None or self._leg is Era.MODERN:
-            respond(refusal(message))
-        elif need & ~self.features:
-            text = f"the client does not support {message.method} of this kind"
-            respond(b'"error":%b' % orjson.dumps({"code": -32601, "message": text}))
+        is_modern = self._leg is Era.MODERN
+        no = refusal(message) if is_modern else objection(message, self.features)
+        if no is not None:
+            respond(no)
         else:
             self._questions.put(*self._tasks.question(message, respond))
 

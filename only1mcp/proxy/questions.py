@@ -10,10 +10,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
+import orjson
+
 from only1mcp._speedups import Envelope, members
-from only1mcp.backends.call import Respond
+from only1mcp.backends.call import Respond, refusal
 from only1mcp.errors import Only1MCPError
 from only1mcp.protocol import jsonrpc
+from only1mcp.protocol.client_features import Feature, needed
 from only1mcp.protocol.input_required import InputRequest, params_for_modern, write_input_required
 from only1mcp.proxy.answer import success
 from only1mcp.proxy.asks import Asks
@@ -80,7 +83,7 @@ class Relayed:
 
     def withdraw(self, message: Envelope) -> None:
         """Tell the client that its answer is not wanted any more."""
-        ours = self._open.pop(_request_id(message), None)
+        ours = self._open.pop(named_request(message), None)
         if ours is not None:
             self._asks.withdraw(ours)
             if not self._open:
@@ -146,7 +149,7 @@ class Gathered:
 
     def withdraw(self, message: Envelope) -> None:
         """Forget the question; a client that was told of it answers in vain."""
-        theirs = _request_id(message)
+        theirs = named_request(message)
         for key, entry in list(self._open.items()):
             if entry.theirs == theirs:
                 del self._open[key]
@@ -173,7 +176,18 @@ class Gathered:
         return taken
 
 
-def _request_id(message: Envelope) -> bytes:
+def objection(message: Envelope, features: Feature) -> bytes | None:
+    """Return what a server hears that asks what its client cannot be asked; None if it can."""
+    need = needed(message.method or "", message.body[message.params_start : message.params_end])
+    if need is None:
+        return refusal(message)
+    if need & ~features:
+        text = f"the client does not support {message.method} of this kind"
+        return b'"error":%b' % orjson.dumps({"code": -32601, "message": text})
+    return None
+
+
+def named_request(message: Envelope) -> bytes:
     """Return the raw id that a `notifications/cancelled` names."""
     body: bytes = message.body
     if message.params_end:

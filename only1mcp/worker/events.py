@@ -4,12 +4,18 @@ from collections.abc import Callable
 from typing import Any
 
 from only1mcp._speedups import scan
+from only1mcp.backends.call import Cancel, Outgoing
 from only1mcp.backends.host_link import HostLink
+from only1mcp.links.wire import STREAM
 from only1mcp.protocol.client_features import Feature
+from only1mcp.protocol.versions import Era
+from only1mcp.proxy.asks import Asks
 from only1mcp.proxy.audience import Audience
 from only1mcp.proxy.learning import Learning
+from only1mcp.proxy.stream_questions import StreamQuestions
 from only1mcp.registry.catalogue import Catalogue
 from only1mcp.registry.edition import Edition
+from only1mcp.sessions.session import Session
 from only1mcp.worker.kept_watches import KeptWatches
 from only1mcp.worker.shared_sessions import SharedSessions
 
@@ -109,8 +115,23 @@ class Events:
 class HostWatcher:
     """Implements `only1mcp.proxy.audience.Watcher` over the link to the host."""
 
-    def __init__(self, link: HostLink) -> None:
+    def __init__(self, link: HostLink, asks: Asks) -> None:
         self._link = link
+        self._asks = asks
+
+    def attend(
+        self, session: Session, send: Callable[[bytes], None], allows: Callable[[str], bool]
+    ) -> Cancel:
+        """Have a session's stream take what servers ask outside of calls, for as long as it is."""
+        questions = StreamQuestions(session, self._asks, send, allows)
+        outgoing = Outgoing(STREAM, b"", Era.LEGACY, session=session.serial)
+        leave = self._link.call("", outgoing, questions)
+
+        def left() -> None:
+            leave()
+            questions.close()
+
+        return left
 
     def watch(self, server_id: str, uri: str, holder: int) -> None:
         """Have a resource watched for one of our streams."""

@@ -178,12 +178,13 @@ def build(context: Context) -> Graph:
     edition, marks = _make_edition(context), SessionMarks(shared.memory, shared.ended_lock)
     events = Events(edition)
     link = HostLink(shared.runtime_dir.host_socket, tasks, events.offer, events.take, events.greet)
-    audience = Audience(
-        context.index, edition, marks, wall_seconds, HostWatcher(link), TaskIds(shared.session_key)
-    )
     learning = Learning(lambda topic: link.note({"learn": topic}), edition.tell_waiting)
     access = _make_access(context)
-    peers = _make_peers(context, tasks, access)
+    peers, asks = _make_peers(context, tasks, access)
+    audience = Audience(
+        context.index, edition, marks, wall_seconds, HostWatcher(link, asks),
+        TaskIds(shared.session_key),
+    )  # fmt: skip
     reporter = HealthReporter(context.name, shared.runtime_dir.board_socket, shared.board_key)
     recorder = Recorder(context.metrics, shared.metrics_plan.server_ids, reporter)
     outfit = Outfit(
@@ -201,7 +202,7 @@ def build(context: Context) -> Graph:
             backends=make_lines(settings, backends),
             hosted={server.id: LinkedBackend(server.id, link) for server in settings.servers},
             timeouts_s={server.id: server.timeout_s for server in settings.servers},
-            asks=Asks(peers.address),
+            asks=asks,
             parking=Parking(peers.address, shared.session_key),
             task_ids=TaskIds(shared.session_key),
             states=States(shared.session_key),
@@ -276,11 +277,12 @@ def _make_sessions(context: Context, link: HostLink, tasks: Tasks) -> SharedSess
     return SharedSessions(link, ids.take, tasks)
 
 
-def _make_peers(context: Context, tasks: Tasks, access: Access) -> WorkerPeers:
-    """Make what leads to the other workers."""
+def _make_peers(context: Context, tasks: Tasks, access: Access) -> tuple[WorkerPeers, Asks]:
+    """Make what leads to the other workers, and what waits for answers that they pass on."""
     shared = context.shared
     workers = partial(worker_indices, shared.memory)
-    return WorkerPeers(shared.runtime_dir.path, context.index, workers, tasks, access)
+    peers = WorkerPeers(shared.runtime_dir.path, context.index, workers, tasks, access)
+    return peers, Asks(peers.address)
 
 
 def _table(context: Context) -> InstanceTable:

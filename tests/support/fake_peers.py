@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from only1mcp.backends.call import Cancel
 from only1mcp.proxy.exchange import Exchange, Request
+from only1mcp.sessions.session import Session
 
 
 @dataclass(slots=True)
@@ -53,6 +54,8 @@ class FakeWatcher:
         self.unwatched: list[tuple[str, str, int]] = []
         self.watched_tasks: list[tuple[str, str, int]] = []
         self.unwatched_tasks: list[tuple[str, str, int]] = []
+        self.attended: list[tuple[int, Callable[[bytes], None], Callable[[str], bool]]] = []
+        self.left: list[int] = []
 
     def watch(self, server_id: str, uri: str, holder: int) -> None:
         """Note that a resource is watched."""
@@ -70,6 +73,13 @@ class FakeWatcher:
     def unwatch_task(self, server_id: str, task_id: str, holder: int) -> None:
         """Note that it is not any more."""
         self.unwatched_tasks.append((server_id, task_id, holder))
+
+    def attend(
+        self, session: Session, send: Callable[[bytes], None], allows: Callable[[str], bool]
+    ) -> Cancel:
+        """Note whose stream servers may ask on, and when that ends."""
+        self.attended.append((session.serial, send, allows))
+        return lambda: self.left.append(session.serial)
 
 
 def _unheard(server_id: str, uri: str, holder: int, honoured: bool) -> None:

@@ -31,6 +31,7 @@ class FakeMember:
         self.cancelled = 0
         self.notified: list[str] = []
         self.keeps_questions = False
+        self.stream: ReplySink | None = None
         self.stopped = 0
         self.may_stop = asyncio.Event()
         self.may_stop.set()
@@ -62,6 +63,10 @@ class FakeMember:
     def keep_questions(self) -> None:
         """Be one client's for good."""
         self.keeps_questions = True
+
+    def follow_client(self, stream: ReplySink | None) -> None:
+        """Note the client's own stream."""
+        self.stream = stream
 
     def notify(self, method: str) -> None:
         """Take a notification."""

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from only1mcp.backends.call import Cancel, Outgoing, ReplySink
 from only1mcp.backends.host_link import HostLink
 from only1mcp.tasks import Tasks
 
@@ -15,7 +16,15 @@ class ToldLink(HostLink):
         nowhere: Callable[[Any], None] = lambda event: None  # noqa: E731 - nobody hears
         super().__init__(Path("/nonexistent"), Tasks(), nowhere, nowhere, lambda: None)
         self.notes: list[dict[str, Any]] = []
+        self.called: list[ReplySink] = []
+        """Those that wait."""
 
     def note(self, payload: dict[str, Any]) -> None:
         """Remember."""
         self.notes.append(payload)
+
+    def call(self, server_id: str, outgoing: Outgoing, sink: ReplySink, place: str = "") -> Cancel:
+        """Remember, until it is cancelled."""
+        del server_id, outgoing, place
+        self.called.append(sink)
+        return lambda: self.called.remove(sink)

@@ -191,3 +191,48 @@ async def test_of_a_server_that_is_gone_nothing_is_left() -> None:
     call.questions[0][1](YES)
     client.end(call)
     assert (asked(call), client.answers) == ([[b"2"]], {1: [], 2: []})
+
+
+@on_loop
+async def test_what_is_asked_between_calls_goes_to_the_stream_and_waits_for_one() -> None:
+    """A stream that ends leaves it to the next one; calls do not take it from there."""
+    client, first, second = Client(), Sink(), Sink()
+    client.ask(1)
+    client.questions.follow(first)
+    client.ask(2)
+    call = client.call()
+    assert asked(first, call) == [[b"1", b"2"], []]
+    client.end(call)
+    client.questions.follow(None)
+    client.questions.follow(second)
+    assert asked(second) == [[b"1", b"2"]]
+    for stream in (first, second):
+        stream.questions[0][1](YES)
+    assert client.answers == {1: [YES], 2: []}
+
+
+@on_loop
+async def test_what_is_about_no_call_outlasts_the_call_that_carried_it() -> None:
+    """It waits for the next one, however the call ended."""
+    client = Client()
+    client.ask(1)
+    client.end(client.call())
+    assert (asked(client.call()), client.answers[1]) == ([[b"1"]], [])
+
+
+def test_what_a_server_did_not_wait_for_goes_to_the_stream() -> None:
+    """Unless another call may be what it is about; what a cancelled call leaves is refused."""
+    client, stream = Client(), Sink()
+    client.questions.follow(stream)
+    first, second, third = client.call(), client.call(), client.call()
+    client.ask(1)
+    client.calls.remove(third)
+    client.questions.ended(third, replied=True)
+    assert asked(second, stream) == [[b"1"], []]
+    client.calls.clear()
+    client.questions.ended(second, replied=True)
+    assert asked(first, stream) == [[], [b"1"]]
+    last = client.call()
+    client.ask(2)
+    client.end(last)
+    assert (asked(stream), client.code(2)) == ([[b"1"]], 32006)

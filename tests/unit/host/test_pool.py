@@ -8,6 +8,7 @@ from only1mcp._speedups import Envelope, scan
 from only1mcp.backends.call import Outgoing
 from only1mcp.errors import BackendLost, Overloaded
 from only1mcp.host import pool
+from only1mcp.host.client_streams import ClientStreams
 from only1mcp.protocol.client_features import Feature
 from only1mcp.protocol.task_members import RELATED
 from only1mcp.protocol.versions import Era
@@ -294,3 +295,19 @@ async def test_a_connection_with_tasks_outlives_the_others(
         monkeypatch.setattr(pool, "SPARE_IDLE_S", 0.0)
         await eventually(lambda: subject.members[1].ended, "a sweep")
         assert subject.members[0].ended is not own
+
+
+@on_loop
+async def test_a_session_s_connection_knows_the_stream_of_its_client() -> None:
+    """Whichever was there first, and when the stream is another; others' do not."""
+    async with swimming() as subject:
+        subject.pool.streams = ClientStreams(subject.pool.stream_turned)
+        subject.pool.streams.open(7, Sink())
+        for serial in (7, 8):
+            subject.call(session=serial)
+        assert [member.stream is None for member in subject.members] == [False, True]
+        leave = subject.pool.streams.open(8, Sink())
+        assert [member.stream is None for member in subject.members] == [False, False]
+        leave()
+        assert [member.stream is None for member in subject.members] == [False, True]
+        subject.pool.streams.open(9, Sink())

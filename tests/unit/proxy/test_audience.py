@@ -378,3 +378,19 @@ async def test_a_subscription_that_is_left_has_ended_well() -> None:
     told.cancel()
     told.cancel()
     assert [(one.method, one.status) for one in desk.outcomes] == [("subscriptions/listen", "ok")]
+
+
+@on_loop
+async def test_servers_may_ask_on_the_stream_of_a_client_that_can_be_asked() -> None:
+    """As long as it is open; a host that has just come is told of it, too."""
+    desk = make_desk()
+    followed(desk)
+    assert desk.watcher.attended == []
+    told, session, _ = followed(desk, capabilities=b'{"roots":{}}')
+    ((serial, send, allows),) = desk.watcher.attended
+    send(b'{"jsonrpc":"2.0","id":1,"method":"roots/list"}')
+    assert (serial, allows("a"), told.messages[-1]["id"]) == (session.serial, True, 1)
+    desk.audience.rewatch()
+    assert (len(desk.watcher.attended), desk.watcher.left) == (2, [serial])
+    desk.audience.close()
+    assert desk.watcher.left == [serial] * 2

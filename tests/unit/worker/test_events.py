@@ -6,9 +6,12 @@ from typing import Any
 
 import pytest
 
+from only1mcp._speedups import scan
 from only1mcp.protocol.client_features import Feature
 from only1mcp.protocol.versions import Era
+from only1mcp.proxy.asks import Asks
 from only1mcp.proxy.learning import LEGACY
+from only1mcp.sessions.session import Session
 from only1mcp.worker.events import Events, HostWatcher
 from tests.support.catalogues import catalogue
 from tests.support.desk import Desk
@@ -111,7 +114,7 @@ async def test_a_host_that_has_just_come_is_told_what_is_watched_and_wanted() ->
 def test_the_host_is_told_what_streams_watch() -> None:
     """And what they no longer watch."""
     link = ToldLink()
-    watcher = HostWatcher(link)
+    watcher = HostWatcher(link, Asks("1.1"))
     watcher.watch("a", "r://é", 5)
     watcher.unwatch("a", "r://é", 5)
     watcher.watch_task("a", "t", 6)
@@ -120,3 +123,16 @@ def test_the_host_is_told_what_streams_watch() -> None:
         {"watch": ["a", "r://é", 5]}, {"unwatch": ["a", "r://é", 5]},
         {"watch_task": ["a", "t", 6]}, {"unwatch_task": ["a", "t", 6]},
     ]  # fmt: skip
+
+
+@on_loop
+async def test_the_host_may_ask_on_a_stream_until_it_ends() -> None:
+    """What was asked by then is withdrawn."""
+    link, said = ToldLink(), list[bytes]()
+    session = Session(7, 0, "2025-11-25", b'{"roots":{}}', b"")
+    leave = HostWatcher(link, Asks("1.1")).attend(session, said.append, lambda _: True)
+    (sink,) = link.called
+    sink.on_request(scan(b'{"jsonrpc":"2.0","id":"a/1","method":"roots/list"}'), lambda _: None)
+    leave()
+    assert [json.loads(raw)["method"] for raw in said] == ["roots/list", "notifications/cancelled"]
+    assert link.called == []
