@@ -72,7 +72,8 @@ class OwnLists:
         changed = found.differs(known) if known is not None else frozenset()
         if not changed:
             return
-        await self._variants.relearn(server)
+        if shared is not None and shared.is_legacy:  # all others are the same for all clients
+            await self._variants.relearn(server)
         for kind in sorted(changed):
             method = f"notifications/{kind}{LIST_CHANGED}"
             self._tell(server_id, serial, scan(jsonrpc.notification(method)))
