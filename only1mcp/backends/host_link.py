@@ -61,7 +61,7 @@ class HostLink:
             server_id, outgoing.method, outgoing.params, outgoing.era.value,
             int(outgoing.features), outgoing.session, outgoing.level,
             outgoing.token.decode() if outgoing.token is not None else None, outgoing.own,
-            place,
+            place, outgoing.principal,
         )  # fmt: skip
         payload = frame.encode()
         if not fits(payload):

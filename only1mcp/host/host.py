@@ -105,7 +105,7 @@ class Host:
     def _make_observer(self) -> Observer:
         return Observer(
             self._on_status, self._on_catalogue, self._on_updated, self._on_logged, self._on_task,
-            self._on_said, self._staleness.lists_changed, self._on_own_lists,
+            self._on_said, self._staleness.lists_changed, self._on_updated_for, self._on_own_lists,
         )  # fmt: skip
 
     def start(self) -> None:
@@ -250,6 +250,7 @@ class Host:
             frame.method, frame.params, Era(frame.era), features=Feature(frame.features),
             session=frame.session, level=frame.level, own=frame.own,
             token=None if frame.token is None else frame.token.encode(), place=frame.place,
+            principal=frame.principal,
         )  # fmt: skip
         self._under_way[link, token] = _nothing
         cancel = server.call(outgoing, answer)
@@ -292,6 +293,16 @@ class Host:
         serials = [holder for holder in holders if isinstance(holder, int)]
         event = {
             "updated": uri, "params": params.decode(), "sessions": serials, "server": server_id,
+        }  # fmt: skip
+        self._broadcast(orjson.dumps(event))
+
+    def _on_updated_for(
+        self, server_id: str, caller: tuple[str, int], uri: str, params: bytes
+    ) -> None:
+        self._staleness.updated(server_id, uri)
+        event = {
+            "updated": uri, "params": params.decode(), "sessions": [], "server": server_id,
+            "caller": caller,
         }  # fmt: skip
         self._broadcast(orjson.dumps(event))
 

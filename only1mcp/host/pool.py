@@ -13,7 +13,7 @@ process, which every worker reaches.
 import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from functools import partial
 
 from only1mcp._speedups import Envelope, scan
@@ -23,6 +23,7 @@ from only1mcp.host.client_streams import ClientStreams
 from only1mcp.host.member import NO_TASKS, Member
 from only1mcp.host.own_watches import OwnWatches, renew
 from only1mcp.host.status import Observer
+from only1mcp.host.stream_watches import Caller, StreamWatches
 from only1mcp.protocol import jsonrpc
 from only1mcp.protocol.client_features import ELICITED, Feature
 from only1mcp.protocol.subscriptions import LIST_CHANGED, SUBSCRIPTIONS, UNSUBSCRIBE, UPDATED
@@ -55,6 +56,7 @@ class Pool:
         self._observer = observer
         self.watches = OwnWatches()
         self.streams = ClientStreams()
+        self.beside = StreamWatches(tasks, self._updated)
         self._of_session: dict[int, Member] = {}
         self._owner: dict[Member, int] = {}
         """The session of each connection that is one's."""
@@ -81,12 +83,12 @@ class Pool:
         try:
             if outgoing.session:
                 return self._call_of_session(outgoing, sink)
-            member = self.take(outgoing.features)
+            member = self.take(outgoing.features, outgoing.principal)
         except Overloaded as error:
             sink.on_failure(error)
             return lambda: None
         released = _Released(sink, partial(self.give_back, member))
-        cancel = member.call(outgoing, released)
+        cancel = self.beside.call(member, outgoing, released)
         return partial(self._abandon, member, released, cancel)
 
     def _abandon(self, member: Member, released: "_Released", cancel: Cancel) -> None:
@@ -177,31 +179,59 @@ class Pool:
         for serial in self.watches.serials:
             self.watch_again(serial)
 
-    def take(self, features: Feature) -> Member:
+    def take(self, features: Feature, principal: str = "") -> Member:
         """Return a connection that nobody else uses until it is given back.
+
+        Of several it is the one that the same client used last: what one call has changed at the
+        server, the next one finds.
 
         Raises:
             Overloaded: there are too many already.
         """
-        for member in self._spare:
-            if member.features == features and not member.ended:
-                self._spare.remove(member)
-                break
+        caller = (principal, int(features))
+        fit = [
+            member for member in self._spare
+            if member.features == features and not member.ended
+            and self.beside.may_use(member, caller)
+        ]  # fmt: skip
+        if fit:
+            member = max(fit, key=lambda one: (self.beside.is_of(one, caller), self._used[one]))
+            self._spare.remove(member)
         else:
             member = self._new(features)
         self._taken.add(member)
+        self.beside.use(member, caller)
         self._note(member)
         return member
+
+    def watch(self, caller: Caller, uri: str, holder: Hashable) -> None:
+        """Have connections that carried a client's calls watch what a stream of its does."""
+        self.beside.add(caller, uri, holder)
+        for member in [one for one in self._spare if self.beside.is_of(one, caller)]:
+            self._spare.remove(member)
+            self._taken.add(member)
+            self.give_back(member)
+
+    async def _catch_up(self, member: Member) -> None:
+        await self.beside.catch_up(member)
+        self.give_back(member)
+
+    def _updated(self, member: Member, caller: Caller, uri: str, params: bytes) -> None:
+        if member in self._used:
+            self._used[member] = time.monotonic()
+        self._observer.on_updated_for(self._server_id, caller, uri, params)
 
     def give_back(self, member: Member) -> None:
         """Let others use a connection again; one that still does something is ended."""
         if member not in self._taken:
             return
-        self._taken.discard(member)
         self._note(member)
         if member.ended or member.busy:
             self._end(member)
+        elif self.beside.is_behind(member):
+            self._tasks.spawn(self._catch_up(member))
         else:
+            self._taken.discard(member)
             self._spare.append(member)
 
     def _new(self, features: Feature) -> Member:
@@ -261,6 +291,7 @@ class Pool:
         self._used.pop(member, None)
         self._taken.discard(member)
         self._with_tasks.discard(member)
+        self.beside.forget(member)
         self._ending.add(member)
         if member in self._spare:
             self._spare.remove(member)
@@ -287,7 +318,8 @@ class Pool:
     def _idle_s(self, member: Member) -> float:
         if member in self._with_tasks:
             return TASK_IDLE_S
-        return SPARE_IDLE_S if member in self._spare else SESSION_IDLE_S
+        is_spare = member in self._spare and not self.beside.is_heard(member)
+        return SPARE_IDLE_S if is_spare else SESSION_IDLE_S
 
     def _is_dear(self, member: Member) -> bool:
         """Say whether a connection has what its client would miss: tasks, or what it watches."""

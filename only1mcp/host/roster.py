@@ -99,6 +99,7 @@ class Roster:
                 self._tasks.spawn(made.lower_level(self._level))
             if known is not None:
                 made.watches.inherit(known.watches.everything)
+                made.pool.beside.inherit(known.pool.beside)
                 self._dismiss(known, partial(self._has_started, server.id))
         for removed in old.values():
             self._dismiss(removed, confirmed)

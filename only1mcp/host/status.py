@@ -77,6 +77,9 @@ class Observer:
     """Takes a server's id, the serial of a session, and what was said on its own connection."""
     on_lists_changed: Callable[[str], None] = _ignore
     """Takes the id of a server that has just said so; the lists are yet to be read again."""
+    on_updated_for: Callable[[str, tuple[str, int], str, bytes], None] = _ignore
+    """Takes a server's id, the principal and the features of the client that alone is to hear it,
+    the URI of a resource that was updated, and the raw parameters."""
     on_own_lists: Callable[[str, int, Member, Envelope], None] = _ignore
     """Takes a server's id, the serial of a session, its own connection, and what was said there of
     a list that has changed."""

@@ -46,7 +46,7 @@ class Watching:
 
     def take(self, link: Link, note: dict[str, list[str | int]]) -> None:
         """Take a worker's note of a resource or a task that one of its streams watches."""
-        for action, (server_id, name, number) in note.items():
+        for action, (server_id, name, number, *caller) in note.items():
             server = self._roster.current(str(server_id))
             if server is None:
                 continue
@@ -57,9 +57,10 @@ class Watching:
                 server.task_watches.unwatch(str(name), holder)
             elif action == "watch":
                 self._pending.add((str(name), holder))
-                self._tasks.spawn(self._watch(server, str(name), holder))
+                self._tasks.spawn(self._watch(server, str(name), holder, caller))
             elif action == "unwatch":
                 self._pending.discard((str(name), holder))
+                server.pool.beside.remove(str(name), holder)
                 if server.watches.remove(str(name), holder):
                     self._unwatched(server, [str(name)])
 
@@ -68,6 +69,7 @@ class Watching:
         for server in self._roster.everyone:
             self._unwatched(server, server.watches.drop_link(link))
             server.task_watches.drop_link(link)
+            server.pool.beside.drop_link(link)
 
     def session_ended(self, serial: int) -> None:
         """Forget a legacy session that was ended."""
@@ -121,7 +123,9 @@ class Watching:
         if uris and server.feed is not None:
             self._tasks.spawn(server.feed.forget(uris))
 
-    async def _watch(self, server: AnyServer, uri: str, holder: Holder) -> None:
+    async def _watch(
+        self, server: AnyServer, uri: str, holder: Holder, caller: list[str | int]
+    ) -> None:
         """Have a resource watched, and tell the worker; of a server that is down it will be."""
         wish, honoured = (uri, holder), True
         if not self._is_wanted(wish):
@@ -138,6 +142,9 @@ class Watching:
             _log.info("not watched yet: %s", error, extra={"server": server.server.id})
             if self._is_wanted(wish):
                 server.watches.note(SUBSCRIBE, uri, holder)
+        principal, features = caller
+        if features and honoured and self._is_wanted(wish):
+            server.pool.watch((str(principal), int(features)), uri, holder)
         self._pending.discard(wish)
         link, number = holder
         event = {"watching": [server.server.id, uri, number, honoured]}

@@ -32,11 +32,13 @@ class CallFrame:
     """Whether it must travel on the connection that is the session's own."""
     place: str = ""
     """The number of the process that is to take it; empty for any."""
+    principal: str = ""
+    """The id of who calls."""
 
     def encode(self) -> bytes:
         """Write a header line and the parameters."""
         head = [self.server_id, self.method, self.era, self.features, self.session, self.level,
-                self.token, self.own, self.place]  # fmt: skip
+                self.token, self.own, self.place, self.principal]  # fmt: skip
         return orjson.dumps(head) + b"\n" + self.params
 
     @classmethod

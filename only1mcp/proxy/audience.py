@@ -52,8 +52,8 @@ _TAG = "io.modelcontextprotocol/subscriptionId"
 class Watcher(Protocol):
     """The host, as far as it is told which resources are watched."""
 
-    def watch(self, server_id: str, uri: str, holder: int) -> None:
-        """Have a resource watched for one of our streams."""
+    def watch(self, server_id: str, uri: str, holder: int, caller: tuple[str, int]) -> None:
+        """Have a resource watched for one of our streams: whose, and what it can be asked."""
 
     def unwatch(self, server_id: str, uri: str, holder: int) -> None:
         """Take that back."""
@@ -103,6 +103,11 @@ class _Listener:
     def allows(self, server_id: str) -> bool:
         """Say whether a server exists for who listens."""
         return self.principal.grant.allows_server(server_id)
+
+    @property
+    def caller(self) -> tuple[str, int]:
+        """Who a modern client is, as far as that can be told."""
+        return self.principal.id, int(self.features)
 
 
 class Audience:
@@ -201,15 +206,14 @@ class Audience:
         if not honoured:
             del listener.uris[uri]
         elif listener.held is None:
-            params = orjson.dumps({"uri": uri})
-            _tell(listener, UPDATED, params)
+            _tell(listener, UPDATED, orjson.dumps({"uri": uri}))
         listener.awaited.discard(uri)
         if not listener.awaited:
             self._acknowledge(listener)
 
     def _watch(self, listener: _Listener) -> None:
         for uri, server_id in list(listener.uris.items()):
-            self._watcher.watch(server_id, uri, listener.number)
+            self._watcher.watch(server_id, uri, listener.number, listener.caller)
         for server_id, task_id in listener.tasks:
             self._watcher.watch_task(server_id, task_id, listener.number)
 
@@ -263,18 +267,19 @@ class Audience:
         Here and below an empty name is for those alone for whom everything exists; none is for all.
         """
         for kind in sorted(kinds):
-            method = f"notifications/{kind}/list_changed"
             for listener in self._current(server_id):
                 if kind in listener.kinds and concerns(listener.features):
-                    _tell(listener, method, b"")
+                    _tell(listener, f"notifications/{kind}/list_changed", b"")
 
     def updated(
-        self, uri: str, params: bytes, serials: frozenset[int], server_id: str = ""
-    ) -> None:
-        """Tell who watches a resource that it was updated."""
+        self, uri: str, params: bytes, serials: frozenset[int], server_id: str = "",
+        caller: tuple[str, int] | None = None,
+    ) -> None:  # fmt: skip
+        """Tell who watches a resource that it was updated; of its own connection one alone."""
         for listener in self._current(server_id):
-            session = listener.session
-            if _watches(listener, uri) if session is None else session.serial in serials:
+            one = listener.session
+            hears = _watches(listener, uri) if one is None else one.serial in serials
+            if hears and caller in (None, listener.caller):
                 _tell(listener, UPDATED, params)
 
     def task_changed(self, server_id: str, task_id: str, params: bytes) -> None:
@@ -338,8 +343,8 @@ class Audience:
                 listener.exchange.end()
                 continue
             self._acknowledge(listener)
-            tag = orjson.dumps(_TAG)
-            result = b'{"resultType":"complete","_meta":{%b:%b}}' % (tag, listener.subscription)
+            done = (orjson.dumps(_TAG), listener.subscription)
+            result = b'{"resultType":"complete","_meta":{%b:%b}}' % done
             answer = Answer(200, jsonrpc.result(listener.subscription, result))
             asyncio.get_running_loop().call_soon(listener.exchange.answer, answer)
 

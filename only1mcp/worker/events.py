@@ -87,8 +87,9 @@ class Events:
         elif "updated" in event:
             serials = frozenset(event["sessions"])
             audience.updated(
-                event["updated"], event["params"].encode(), serials, event.get("server", "")
-            )
+                event["updated"], event["params"].encode(), serials, event.get("server", ""),
+                tuple(event["caller"]) if "caller" in event else None,
+            )  # fmt: skip
         elif "watching" in event:
             audience.watching(*event["watching"])
         elif "logged" in event:
@@ -133,9 +134,9 @@ class HostWatcher:
 
         return left
 
-    def watch(self, server_id: str, uri: str, holder: int) -> None:
+    def watch(self, server_id: str, uri: str, holder: int, caller: tuple[str, int]) -> None:
         """Have a resource watched for one of our streams."""
-        self._link.note({"watch": [server_id, uri, holder]})
+        self._link.note({"watch": [server_id, uri, holder, *caller]})
 
     def unwatch(self, server_id: str, uri: str, holder: int) -> None:
         """Take that back."""

@@ -74,10 +74,6 @@ def _own_process(pair: Pair) -> bool:
     return pair.back.transport == "stdio" and not pair.leg_is_modern
 
 
-def _own_process_of_modern(pair: Pair) -> bool:
-    return pair.front.is_modern and _own_process(pair)
-
-
 def _own_process_of_legacy(pair: Pair) -> bool:
     return not pair.front.is_modern and _own_process(pair)
 
@@ -104,7 +100,7 @@ OWN_STATE = "what a modern server's state is good for, that server says itself"
 NO_CHOICE = "legacy clients cannot choose of which lists they hear"
 OWN_PROCESS = (
     "a legacy server on stdio runs a process for each client that it may ask; lists are those of "
-    "processes that serve nobody, and modern clients watch resources of the one that others share"
+    "processes that serve nobody"
 )
 OTHER_PROCESS = (
     "on stdio a legacy client that can be asked watches the process that is its own: what others "
@@ -174,7 +170,6 @@ GAPS: tuple[Gap, ...] = (
     Gap("state of another call", _legacy_front, NO_STATE),
     Gap("state of another call", _modern_throughout, OWN_STATE),
     Gap("changed lists on an own connection", _own_process, OWN_PROCESS),
-    Gap("updated resources on an own connection", _own_process_of_modern, OWN_PROCESS),
     Gap("updated resources for who can be asked", _own_process_of_legacy, OTHER_PROCESS),
     Gap("ping of the server", _modern_leg, NO_SERVER_PING),
     Gap("ping of the server on a shared connection", _modern_leg, NO_SERVER_PING),

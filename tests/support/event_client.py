@@ -5,7 +5,7 @@ import json
 from types import TracebackType
 from typing import Any, Self
 
-from tests.support.mcp_client import HEADERS, LEGACY, META, modern_headers
+from tests.support.mcp_client import HEADERS, LEGACY, meta, modern_headers
 
 _TIMEOUT_S = 20.0
 
@@ -79,16 +79,20 @@ class Subscription(EventStream):
 
     Args:
         port: of the gateway on this host.
-        notifications: what the client wants to hear of.
+        capabilities: what the client says that it can be asked.
+        notifications: what it wants to hear of.
     """
 
-    def __init__(self, port: int, **notifications: Any) -> None:
+    def __init__(
+        self, port: int, capabilities: dict[str, Any] | None = None, /, **notifications: Any
+    ) -> None:
         super().__init__(port, "")
+        self._meta = meta(capabilities)
         self._wanted = notifications
 
     def __enter__(self) -> Self:
         method = "subscriptions/listen"
-        params = {"notifications": self._wanted, "_meta": META}
+        params = {"notifications": self._wanted, "_meta": self._meta}
         body = {"jsonrpc": "2.0", "id": 1, "method": method, "params": params}
         self._http.request("POST", "/mcp", json.dumps(body), modern_headers(method))
         self._response = self._http.getresponse()

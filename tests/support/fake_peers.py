@@ -57,8 +57,9 @@ class FakeWatcher:
         self.attended: list[tuple[int, Callable[[bytes], None], Callable[[str], bool]]] = []
         self.left: list[int] = []
 
-    def watch(self, server_id: str, uri: str, holder: int) -> None:
+    def watch(self, server_id: str, uri: str, holder: int, caller: tuple[str, int]) -> None:
         """Note that a resource is watched."""
+        del caller
         self.watched.append((server_id, uri, holder))
         self.on_watch(server_id, uri, holder, True)
 

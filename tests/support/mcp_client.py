@@ -22,10 +22,14 @@ class McpClient:
         port: of the gateway on this host.
         session: id of a legacy session to go on with; the client is a modern one without it and
             without `initialize`.
+        capabilities: what a modern client says that it can be asked.
     """
 
-    def __init__(self, port: int, session: str | None = None) -> None:
+    def __init__(
+        self, port: int, session: str | None = None, capabilities: dict[str, Any] | None = None
+    ) -> None:
         self.session = session
+        self._meta = meta(capabilities)
         self.http = http.client.HTTPConnection("127.0.0.1", port, timeout=_TIMEOUT_S)
         self._ids = itertools.count(1)
 
@@ -100,7 +104,7 @@ class McpClient:
         body = {"jsonrpc": "2.0", "id": next(self._ids), "method": method, "params": params}
         if self.session is not None:
             return json.dumps(body).encode(), self._legacy_headers()
-        body["params"] = {**params, "_meta": META}
+        body["params"] = {**params, "_meta": self._meta}
         named = params.get("name", params.get("uri"))
         return json.dumps(body).encode(), modern_headers(method, named)
 
@@ -117,6 +121,11 @@ META = {
     f"{_META}clientInfo": {"name": "test", "version": "1"},
     f"{_META}clientCapabilities": {},
 }
+
+
+def meta(capabilities: dict[str, Any] | None = None) -> dict[str, Any]:
+    """Return what a request of 2026-07-28 says of its client, with these capabilities."""
+    return {**META, f"{_META}clientCapabilities": capabilities or {}}
 
 
 def modern_headers(method: str, name: str | None = None) -> dict[str, str]:

@@ -87,7 +87,10 @@ class Swimming:
         self.said: list[tuple[str, int, Envelope]] = []
         self.tasks = Tasks()
         self.changed: list[tuple[str, int, str | None]] = []
-        observer = Observer(on_said=self._on_said, on_own_lists=self._on_own_lists)
+        self.updated: list[tuple[tuple[str, int], str]] = []
+        observer = Observer(
+            on_said=self._on_said, on_own_lists=self._on_own_lists, on_updated_for=self._on_updated
+        )
         self.pool = Pool("srv", self._make, limit, self.tasks, observer)
 
     def _make(self, features: Feature) -> FakeMember:
@@ -97,6 +100,10 @@ class Swimming:
 
     def _on_said(self, server_id: str, serial: int, message: Envelope) -> None:
         self.said.append((server_id, serial, message))
+
+    def _on_updated(self, server_id: str, caller: tuple[str, int], uri: str, params: bytes) -> None:
+        del server_id, params
+        self.updated.append((caller, uri))
 
     def _on_own_lists(self, server_id: str, serial: int, member: object, message: Envelope) -> None:
         del member

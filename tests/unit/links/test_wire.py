@@ -29,12 +29,14 @@ def test_a_call_survives_with_its_parameters_byte_for_byte(
 
 
 @given(st.integers(0, 127), st.integers(0, 2**64 - 1), st.none() | st.integers(0, 7),
-       st.none() | TEXT, st.booleans())  # fmt: skip
+       st.none() | TEXT, st.booleans(), TEXT)  # fmt: skip
 def test_a_call_says_whose_it_is_and_what_its_client_wants(
-    features: int, session: int, level: int | None, token: str | None, own: bool
-) -> None:
+    features: int, session: int, level: int | None, token: str | None, own: bool,
+    principal: str,
+) -> None:  # fmt: skip
     """All of it survives, also what was never said."""
-    frame = CallFrame("s", "m", b"{}", "legacy", features, session, level, token, own)
+    frame = CallFrame("s", "m", b"{}", "legacy", features, session, level, token, own,
+                      principal=principal)  # fmt: skip
     assert CallFrame.decode(frame.encode()) == frame
 
 

@@ -115,12 +115,12 @@ def test_the_host_is_told_what_streams_watch() -> None:
     """And what they no longer watch."""
     link = ToldLink()
     watcher = HostWatcher(link, Asks("1.1"))
-    watcher.watch("a", "r://é", 5)
+    watcher.watch("a", "r://é", 5, ("key", 3))
     watcher.unwatch("a", "r://é", 5)
     watcher.watch_task("a", "t", 6)
     watcher.unwatch_task("a", "t", 6)
     assert link.notes == [
-        {"watch": ["a", "r://é", 5]}, {"unwatch": ["a", "r://é", 5]},
+        {"watch": ["a", "r://é", 5, "key", 3]}, {"unwatch": ["a", "r://é", 5]},
         {"watch_task": ["a", "t", 6]}, {"unwatch_task": ["a", "t", 6]},
     ]  # fmt: skip
 
