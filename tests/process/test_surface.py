@@ -107,9 +107,16 @@ def _all_ready(gateway: Gateway) -> bool:
 
 def test_metrics_tell_of_processes_servers_and_latency(gateway: Gateway) -> None:
     """Everything a dashboard needs is there, under names that do not change."""
-    with McpClient(gateway.port) as client:
-        client.call("demo-time__now")
-        client.request("tools/call", name="nobody__x", arguments={})
+    refused = ("only1mcp_requests_total", (("method", "tools/call"), ("status", "unknown_target")))
+
+    def is_refused() -> bool:
+        """A worker that has just come calls a name unknown once it has heard of all servers."""
+        with McpClient(gateway.port) as client:
+            client.call("demo-time__now")
+            client.request("tools/call", name="nobody__x", arguments={})
+        return refused in _samples(gateway)
+
+    wait_until(is_refused, "an unknown target is refused as one")
     samples = _samples(gateway)
     names = {name for name, _ in samples}
     assert {
@@ -119,7 +126,6 @@ def test_metrics_tell_of_processes_servers_and_latency(gateway: Gateway) -> None
     } <= names  # fmt: skip
     assert samples["only1mcp_tools", (("server_id", "demo-calc"),)] == 4
     assert samples["only1mcp_backend_health_status", (("server_id", "demo-time"),)] == 1
-    refused = ("only1mcp_requests_total", (("method", "tools/call"), ("status", "unknown_target")))
     assert samples[refused] >= 1
     assert sum(samples["only1mcp_worker_up", (("worker", str(n)),)] for n in range(4)) == 4
 
