@@ -304,11 +304,11 @@ cdef class Front:
         if not found:
             return False
         ready = found
+        lane.count_ready(ready, caller, now() - self.active)
         self.transport.write(result_bytes(
             PyBytes_AS_STRING(ready.result), PyBytes_GET_SIZE(ready.result),
             PyBytes_GET_SIZE(ready.result), envelope.id, lane.draining,
         ))
-        lane.count_ready(ready, caller, now() - self.active)
         self.done()
         return True
 

@@ -195,7 +195,7 @@ cdef class Lane:
         return found or None
 
     cdef int carried(self, Call call) except -1:
-        """Note the end of a call that went well."""
+        """Note the end of a call that went well; before its answer, which may be asked about."""
         self.leave(call)
         self.count(call, now() - call.began)
         if self.log_budget > 0:

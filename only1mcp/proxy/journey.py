@@ -77,8 +77,8 @@ class Journey:
         """Answer; the returned function cancels what has ended already."""
         if not self._ended:
             self._ended = True
+            self._record(status, detail)  # who has the answer finds it counted
             self.exchange.answer(answer)
-            self._record(status, detail)
             self.on_end()
         return _nothing
 
