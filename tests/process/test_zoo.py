@@ -198,7 +198,8 @@ def test_restarts_and_large_answers_do_not_make_the_host_grow() -> None:
             gateway.wait_up()
             measured.append(_measure(gateway))
     assert measured[3][0] <= measured[0][0]  # the first may have seen what was about to be closed
-    assert measured[3][1] < measured[0][1] + 16 * 1024
+    line = 16 * 1024  # KiB: the longest, whose room the allocator keeps for the next
+    assert measured[3][1] < measured[0][1] + 2 * line
 
 
 def test_many_callers_of_a_dying_server_all_get_an_answer() -> None:
