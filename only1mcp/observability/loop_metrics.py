@@ -20,7 +20,8 @@ class LoopMetrics:
         labels = ("process",)
         waits = Family(
             "histogram", "only1mcp_event_loop_wait_seconds",
-            "What a process keeps those waiting who come now; looked at forty times a second.",
+            "What a process keeps those waiting who come now; looked at forty times a second while "
+            "it has work to do.",
             labels,
         )  # fmt: skip
         longest = Family(

@@ -3,16 +3,16 @@
 import asyncio
 import time
 
-from only1mcp.process.loop_watch import LoopWatch
+from only1mcp.process.loop_watch import EVERY_S, IDLE_S, LoopWatch
 from tests.support.loop import eventually, on_loop
 
 BUSY_S = 0.2
 """Of CPU time, so that it is the same on a machine that is busy itself."""
 
 
-def work() -> None:
+def work(seconds: float = BUSY_S) -> None:
     """Use the CPU."""
-    end = time.thread_time() + BUSY_S
+    end = time.thread_time() + seconds
     while time.thread_time() < end:
         pass
 
@@ -22,8 +22,26 @@ class Watched:
 
     def __init__(self) -> None:
         self.waits: list[tuple[float, float]] = []
-        self.watch = LoopWatch(lambda wait_s, ours_s: self.waits.append((wait_s, ours_s)))
+        self._looks = asyncio.Queue[tuple[float, float]]()
+        self._looked = time.monotonic()
+        self.watch = LoopWatch(self._note)
         self.watch.start()
+
+    def _note(self, wait_s: float, ours_s: float) -> None:
+        now = time.monotonic()
+        self.waits.append((wait_s, ours_s))
+        self._looks.put_nowait((now - self._looked, wait_s))
+        self._looked = now
+
+    async def most_pause(self) -> float:
+        """Return what the pause before the next look was at most."""
+        since_s, wait_s = await self._looks.get()
+        return since_s - wait_s
+
+    async def least_pause(self) -> float:
+        """Return what it was at least: both the timer and the turn may have been that late."""
+        since_s, wait_s = await self._looks.get()
+        return since_s - 2 * wait_s
 
     @property
     def longest(self) -> float:
@@ -68,3 +86,24 @@ async def test_work_that_comes_again_in_each_turn_makes_turns_long() -> None:
     await eventually(lambda: len(turns) > 3, "a turn after those")
     assert len(watched.waits) >= len(turns)
     assert max(turns[:3]) > BUSY_S / 2
+
+
+@on_loop
+async def test_a_loop_with_little_to_do_is_woken_less_often() -> None:
+    """And more often again when it has work: there its looks cost next to nothing."""
+    watched = Watched()
+    middle_s = (EVERY_S + IDLE_S) / 2
+    while await watched.least_pause() < middle_s:  # nobody polls here: that would be work
+        pass
+    loop = asyncio.get_running_loop()
+    is_calm = True
+
+    def again() -> None:
+        work(EVERY_S / 5)
+        if is_calm:
+            loop.call_later(EVERY_S / 5, again)
+
+    again()
+    while await watched.most_pause() > middle_s:
+        pass
+    is_calm = False
