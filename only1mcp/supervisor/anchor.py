@@ -11,6 +11,8 @@ import socket
 from collections.abc import Callable
 from pathlib import Path
 
+from only1mcp.supervisor.reaping import reaped
+
 TICK_S = 0.5
 
 
@@ -49,13 +51,9 @@ class Anchor:
         return self._code if self._code >= 0 else 128 - self._code
 
     def _reap(self) -> None:
-        with contextlib.suppress(ChildProcessError):
-            while True:
-                pid, status = os.waitpid(-1, os.WNOHANG)
-                if not pid:
-                    return
-                if pid == self._pid:
-                    self._code = os.waitstatus_to_exitcode(status)
-                    # One that has handed over in its turn: the kernel made the next one our child.
-                    other = self._running()
-                    self._pid = other if other != pid else 0
+        for pid, status in reaped():
+            if pid == self._pid:
+                self._code = os.waitstatus_to_exitcode(status)
+                # One that has handed over in its turn: the kernel made the next one our child.
+                other = self._running()
+                self._pid = other if other != pid else 0

@@ -39,6 +39,7 @@ from only1mcp.supervisor.holdings import Holdings
 from only1mcp.supervisor.keys import session_key, state_dir
 from only1mcp.supervisor.listeners import another_listener
 from only1mcp.supervisor.notify import Notifier
+from only1mcp.supervisor.reaping import reaped
 from only1mcp.supervisor.succession import Succession
 from only1mcp.supervisor.takeover import lasting_of
 from only1mcp.transports.stdio import descendants, process_tree
@@ -260,14 +261,10 @@ class Supervisor:
 
     def _reap(self) -> None:
         """Note who ended; what such a process leaves behind can itself leave something behind."""
-        with contextlib.suppress(ChildProcessError):
-            while True:
-                pid, status = os.waitpid(-1, os.WNOHANG)
-                if not pid:
-                    return
-                self._children.ended(pid, status)
-                self._succession.ended(pid, status)
-                self._end_strays()
+        for pid, status in reaped():
+            self._children.ended(pid, status)
+            self._succession.ended(pid, status)
+            self._end_strays()
 
     def _end_strays(self) -> None:
         """Kill what a dead child of ours left behind: the kernel made it our child."""

@@ -9,14 +9,8 @@ from collections.abc import Callable, Iterator
 import aiohttp
 
 from only1mcp._speedups import BATCH, RESPONSE, Envelope, elements, scan
-from only1mcp.errors import BackendProtocolError, Only1MCPError
-from only1mcp.protocol.event_stream import EventReader, EventTooLong
-from only1mcp.transports.streamable_http import (
-    MAX_MESSAGE_BYTES,
-    HttpAnswer,
-    read_body,
-    scan_message,
-)
+from only1mcp.errors import Only1MCPError
+from only1mcp.transports.streamable_http import HttpAnswer, read_body, read_events, scan_message
 
 _log = logging.getLogger(__name__)
 
@@ -46,7 +40,7 @@ class BatchReader:
         if response.status == 202:
             return
         if response.content_type == "text/event-stream":
-            await self._read_events(response, answer)
+            await read_events(self._name, response, answer, self._take_some)
             return
         body = await read_body(self._name, response)
         message = scan_message(self._name, body, ok=response.status < 300)
@@ -56,27 +50,15 @@ class BatchReader:
             answer.message = message
         self._take_each(message)
 
-    async def _read_events(self, response: aiohttp.ClientResponse, answer: HttpAnswer) -> None:
-        reader = EventReader(MAX_MESSAGE_BYTES)
-        try:
-            async for chunk in response.content.iter_any():
-                for event in reader.feed(chunk):
-                    answer.note(event)
-                    if event.data and event.event == "message":
-                        self._take_each(scan_message(self._name, event.data, ok=True))
-                if self._is_done():
-                    return
-        except EventTooLong as error:
-            raise BackendProtocolError(f"server {self._name}: {error}") from None
-        except aiohttp.ClientError:
-            if answer.resume_from is None:
-                raise
+    def _take_some(self, message: Envelope) -> bool:
+        self._take_each(message)
+        return self._is_done()
 
-    def _take_each(self, message: Envelope | None) -> None:
-        if message is not None and message.kind == BATCH:
+    def _take_each(self, message: Envelope) -> None:
+        if message.kind == BATCH:
             for member in self._members(message.body):
                 self._take(member)
-        elif message is not None:
+        else:
             self._take(message)
 
     def _members(self, body: bytes) -> Iterator[Envelope]:

@@ -75,6 +75,10 @@ OnOpen = Callable[[], None]
 """Is told that a stream is there."""
 
 
+Take = Callable[[Envelope], bool]
+"""Takes a message that stands on a stream; True when nothing else on it is wanted."""
+
+
 Read = Callable[[aiohttp.ClientResponse, HttpAnswer], Awaitable[None]]
 """Reads a body and notes what it holds."""
 
@@ -236,31 +240,47 @@ class StreamableHttp:
     async def _read_events(
         self, response: aiohttp.ClientResponse, answer: HttpAnswer, on_event: OnEvent
     ) -> None:
-        """Read the stream up to the response; a stream that breaks off can be resumed, perhaps."""
-        reader = EventReader(MAX_MESSAGE_BYTES)
-        try:
-            async for chunk in response.content.iter_any():
-                for event in reader.feed(chunk):
-                    self._take(event, answer, on_event)
-                    if answer.message is not None:
-                        return
-        except EventTooLong as error:
-            raise BackendProtocolError(f"server {self._name}: {error}") from None
-        except aiohttp.ClientError:
-            if answer.resume_from is None:
-                raise
+        """Read the stream up to the response."""
+
+        def take(message: Envelope) -> bool:
+            if message.kind == RESPONSE:
+                answer.message = message
+            else:
+                on_event(message)
+            return answer.message is not None
+
+        await read_events(self._name, response, answer, take)
         if answer.resume_from is None and answer.message is None and response.method != "GET":
             raise BackendLost(f"server {self._name} ended the stream without a response")
 
-    def _take(self, event: Event, answer: HttpAnswer, on_event: OnEvent) -> None:
-        answer.note(event)
-        if not event.data or event.event != "message":
-            return
-        message = scan_message(self._name, event.data, ok=True)
-        if message is not None and message.kind == RESPONSE:
-            answer.message = message
-        elif message is not None:
-            on_event(message)
+
+async def read_events(
+    name: str, response: aiohttp.ClientResponse, answer: HttpAnswer, take: Take
+) -> None:
+    """Read a stream up to where no more is wanted; one that breaks off can be resumed, perhaps.
+
+    Raises:
+        BackendProtocolError: what comes cannot be read.
+        aiohttp.ClientError: it broke off and said nothing of where to resume.
+    """
+    reader = EventReader(MAX_MESSAGE_BYTES)
+    try:
+        async for chunk in response.content.iter_any():
+            for event in reader.feed(chunk):
+                answer.note(event)
+                message = _message_in(name, event)
+                if message is not None and take(message):
+                    return
+    except EventTooLong as error:
+        raise BackendProtocolError(f"server {name}: {error}") from None
+    except aiohttp.ClientError:
+        if answer.resume_from is None:
+            raise
+
+
+def _message_in(name: str, event: Event) -> Envelope | None:
+    is_message = event.data and event.event == "message"
+    return scan_message(name, event.data, ok=True) if is_message else None
 
 
 async def read_body(name: str, response: aiohttp.ClientResponse) -> bytes:
