@@ -110,20 +110,19 @@ cdef class HostLine(Frames):
 
 
 cdef class HostWay(Way):
-    """The way to one server behind a link; what it has no room for waits its turn."""
+    """The way to one server behind a link, for so many calls at a time."""
 
     cdef int send(self, call) except -1:
         if self.under_way >= self.limit:
-            self.waiting.append(call)
-            return 0
+            return Way.send(self, call)
         self.under_way += 1
         return self.line.start(call, self.address)
 
-    cdef int drop(self, call) except -1:
-        if call in self.waiting:
-            self.waiting.remove(call)
-            return 0
-        return self.line.forget(call)
+    cdef bint drop(self, call) except -1:
+        if Way.drop(self, call):
+            return True
+        self.line.forget(call)
+        return False
 
     cdef int ended(self) except -1:
         """Learn that a call is not under way any more; the next one takes its place."""

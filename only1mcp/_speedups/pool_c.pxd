@@ -18,7 +18,6 @@ cdef class Pool(Way):
     cdef readonly set ending            # connections on which the answer has come, but not its end
     cdef bint is_retired                # no connection is kept for a next call
 
-    cdef int forget(self, Call call) except -1
     cdef int widen(self) except -1
     cdef int joined(self, Upstream upstream) except -1
     cdef int left(self, Upstream upstream) except -1

@@ -21,19 +21,19 @@ cdef class Pool(Way):
             if not upstream.is_closing:
                 upstream.begin(call)
                 return 0
-        self.waiting.append(call)
+        Way.send(self, call)
         return self.widen()
 
-    cdef int drop(self, given) except -1:
+    cdef bint drop(self, given) except -1:
         """Break the connection on which a call is under way: nobody reads its answer."""
         cdef Call call = given
         cdef Upstream upstream = call.upstream
-        if upstream is not None:
-            call.upstream = None
-            upstream.call = None
-            upstream.cut()
-            return 0
-        return self.forget(call)
+        if upstream is None:
+            return Way.drop(self, call)
+        call.upstream = None
+        upstream.call = None
+        upstream.cut()
+        return False
 
     cdef bint is_full(self, double moment, double patience_s) except -1:
         """Say the same; a call for which a connection is being opened waits for that."""
@@ -48,11 +48,6 @@ cdef class Pool(Way):
             upstream = Upstream.__new__(Upstream)
             upstream.pool = self
             self.lane.helper.connect(self, self.connect, upstream)
-        return 0
-
-    cdef int forget(self, Call call) except -1:
-        if call in self.waiting:
-            self.waiting.remove(call)
         return 0
 
     cdef int joined(self, Upstream upstream) except -1:

@@ -4,5 +4,5 @@ cdef class Way:
     cdef readonly list waiting          # calls that there is no room for yet
 
     cdef int send(self, call) except -1
-    cdef int drop(self, call) except -1
+    cdef bint drop(self, call) except -1
     cdef bint is_full(self, double moment, double patience_s) except -1
