@@ -83,9 +83,9 @@ class Parts:
     """Whether a session serial was ended before its time."""
     marks: SessionMarks
     on_roots_changed: Callable[[int], None]
+    """Takes the serial of a session whose client has other roots now."""
     on_level: Callable[[int], None]
     """Learns from which severity on a client wants log messages of no call of its own."""
-    """Takes the serial of a session whose client has other roots now."""
     record: Callable[[Outcome], None]
     """Takes the end of every request."""
     clock: Clock
