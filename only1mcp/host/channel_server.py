@@ -26,6 +26,7 @@ from only1mcp.host.watches import Watches
 from only1mcp.host.weighing import Weighing
 from only1mcp.memory.instances import Known, unshared
 from only1mcp.protocol.client_features import Feature
+from only1mcp.protocol.subscriptions import SUBSCRIBE, list_changed
 from only1mcp.registry.catalogue import Catalogue
 from only1mcp.registry.server import Server
 from only1mcp.tasks import Tasks, until
@@ -162,7 +163,7 @@ class ChannelServer:
                 hint=f"see `only1mcp status` and the log lines of server={self.server.id}",
                 detail=self.status.detail,
             )
-        change = feed.subscribe if method == "resources/subscribe" else feed.unsubscribe
+        change = feed.subscribe if method == SUBSCRIBE else feed.unsubscribe
         await change(uri, holder)
 
     @property
@@ -195,7 +196,7 @@ class ChannelServer:
             self._observer.on_catalogue(catalogue, kinds)
             return
         for kind in kinds:
-            self._relisting.note(f"notifications/{kind}/list_changed")
+            self._relisting.note(list_changed(kind))
         self._relisting.start()
 
     async def _list_again(self, kinds: frozenset[str]) -> None:

@@ -22,7 +22,7 @@ from only1mcp.host.member import Member
 from only1mcp.host.orphans import kill_descendants, reap_orphans
 from only1mcp.host.own_lists import OwnLists
 from only1mcp.host.roster import Roster
-from only1mcp.host.session_desk import SERVED, SessionDesk
+from only1mcp.host.session_desk import SessionDesk
 from only1mcp.host.session_watches import SessionWatches
 from only1mcp.host.staleness import Staleness
 from only1mcp.host.status import Observer, ServerState, ServerStatus
@@ -30,7 +30,7 @@ from only1mcp.host.variants import Variants
 from only1mcp.host.watching import Watching
 from only1mcp.links.frames import Kind
 from only1mcp.links.link import Link, serve
-from only1mcp.links.wire import STREAM, CallFrame, decode_numbered
+from only1mcp.links.wire import SESSION, STREAM, CallFrame, decode_numbered
 from only1mcp.memory.cache_epochs import CacheEpochs
 from only1mcp.memory.ended_sessions import EndedSessions
 from only1mcp.memory.instances import InstanceTable
@@ -39,7 +39,7 @@ from only1mcp.memory.processes import worker_indices, workers_follow
 from only1mcp.process import prctl
 from only1mcp.process.child import Lifecycle
 from only1mcp.process.context import Context
-from only1mcp.protocol.client_features import Feature
+from only1mcp.protocol.client_features import ROOTS_LIST_CHANGED, Feature
 from only1mcp.protocol.subscriptions import SUBSCRIPTIONS
 from only1mcp.protocol.versions import Era
 from only1mcp.registry.catalogue import Catalogue
@@ -210,7 +210,7 @@ class Host:
             self._sessions.ended(note["ended"])
         elif "roots" in note:
             for server in self._roster.everyone:
-                server.pool.notify(note["roots"], "notifications/roots/list_changed")
+                server.pool.notify(note["roots"], ROOTS_LIST_CHANGED)
         elif "sessions_held" in note or "session_left" in note:
             self.desk.take(link, note)
         elif "kept" in note or "alive" in note:
@@ -227,7 +227,7 @@ class Host:
         questions: dict[int, Respond] = {}
         self._asked[link, token] = questions
         answer: ReplySink = LinkSink(self._forget, link, token, questions)
-        if frame.method == SERVED:
+        if frame.method == SESSION:
             self._under_way[link, token] = _nothing
             self._tasks.spawn(self.desk.serve(frame.params, answer))
             return

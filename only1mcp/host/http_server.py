@@ -27,6 +27,7 @@ from only1mcp.host.task_feed import TaskWatches
 from only1mcp.host.watches import Watches
 from only1mcp.memory.instances import Known, unshared
 from only1mcp.protocol.client_features import Feature
+from only1mcp.protocol.subscriptions import SUBSCRIBE
 from only1mcp.protocol.versions import Era
 from only1mcp.registry.catalogue import Catalogue
 from only1mcp.registry.server import Server
@@ -148,7 +149,7 @@ class HttpServer:
         """
         if self.feed is None:
             raise BackendUnreachable(f"server {self.server.id} is {self.status.state}")
-        change = self.feed.subscribe if method == "resources/subscribe" else self.feed.unsubscribe
+        change = self.feed.subscribe if method == SUBSCRIBE else self.feed.unsubscribe
         await change(uri, holder)
 
     async def _run(self) -> None:

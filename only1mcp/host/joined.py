@@ -11,9 +11,8 @@ from only1mcp.errors import BackendProtocolError, Only1MCPError, Overloaded
 from only1mcp.host.feed import Feed
 from only1mcp.host.task_feed import TaskWatches
 from only1mcp.host.watches import Watches
+from only1mcp.protocol.subscriptions import SUBSCRIBE
 from only1mcp.tasks import Tasks
-
-_SUBSCRIBE = "resources/subscribe"
 
 
 class JoinedWatches:
@@ -113,7 +112,7 @@ class JoinedFeed:
             Overloaded: too many resources are watched.
         """
         for watches in self._away:
-            watches.note(_SUBSCRIBE, uri, holder)
+            watches.note(SUBSCRIBE, uri, holder)
         ends: asyncio.Queue[Only1MCPError | None] = asyncio.Queue()
         for feed, watches in self._feeds:
             self._tasks.spawn(self._tell(feed, watches, uri, holder, ends))
@@ -140,7 +139,7 @@ class JoinedFeed:
             others = (other for _, other in self._feeds if other is not watches)
             is_wanted = any(holder in other.everything.get(uri, ()) for other in others)
             if is_wanted and not isinstance(error, BackendProtocolError | Overloaded):
-                watches.note(_SUBSCRIBE, uri, holder)
+                watches.note(SUBSCRIBE, uri, holder)
         ends.put_nowait(failure)
 
     async def unsubscribe(self, uri: str, holder: Hashable) -> None:

@@ -28,6 +28,7 @@ from only1mcp.host.task_feed import TaskWatches
 from only1mcp.host.waiting_room import WaitingRoom
 from only1mcp.memory.health_words import Health
 from only1mcp.memory.instances import HEALTH, Known, loose
+from only1mcp.protocol.subscriptions import LIST_CHANGED
 from only1mcp.registry.catalogue import Catalogue
 from only1mcp.registry.server import Server
 from only1mcp.resilience.restart_policy import RestartPolicy
@@ -268,7 +269,7 @@ class Replica:
         self.task_watches.heard(message)
         if self.feed is not None:
             self.feed.heard(message)
-        elif (message.method or "").endswith("/list_changed"):
+        elif (message.method or "").endswith(LIST_CHANGED):
             self._hearing.relisting.note(message.method or "")
 
     @property

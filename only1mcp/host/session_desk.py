@@ -25,8 +25,6 @@ from only1mcp.tasks import Tasks, until
 
 _HANDOVER_S, _LOOK_S = 1.0, 0.01
 """The longest that a host that was started again waits for workers before it opens sessions."""
-SERVED = "only1mcp/session"
-"""What a worker calls when it wants something of a session."""
 
 
 class SessionDesk:

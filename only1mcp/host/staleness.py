@@ -2,11 +2,9 @@
 
 from collections.abc import Callable, Iterable, Mapping
 
-from only1mcp._speedups import Envelope, members
+from only1mcp._speedups import Envelope
 from only1mcp.memory.cache_epochs import RESOURCE, CacheEpochs
-from only1mcp.protocol.jsonrpc import as_string
-
-UPDATED = "notifications/resources/updated"
+from only1mcp.protocol.subscriptions import LIST_CHANGED, UPDATED, updated_uri
 
 
 class Staleness:
@@ -45,11 +43,9 @@ class Staleness:
     def said(self, server_id: str, message: Envelope) -> None:
         """A server said something on the connection of a single client."""
         method = message.method or ""
-        if method.endswith("/list_changed"):
+        if method.endswith(LIST_CHANGED):
             self.lists_changed(server_id)
-        elif method == UPDATED and message.params_end:
-            body: bytes = message.body
-            found = {key: body[a:b] for key, a, b in members(body, message.params_start)}
-            uri = as_string(found.get("uri", b""))
+        elif method == UPDATED:
+            uri = updated_uri(message)
             if uri is not None:
                 self.updated(server_id, uri)

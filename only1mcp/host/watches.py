@@ -7,6 +7,8 @@ to upstream when its first holder comes, and no longer when its last one has gon
 from collections import Counter, OrderedDict
 from collections.abc import Hashable, Mapping, Set
 
+from only1mcp.protocol.subscriptions import UNSUBSCRIBE
+
 MAX_WATCHED = 10_000
 """Resources of one server; a client cannot make the host grow without end."""
 
@@ -71,7 +73,7 @@ class Watches:
 
     def note(self, method: str, uri: str, holder: Hashable) -> None:
         """Note a holder or forget it, of a server that cannot be told now."""
-        if method == "resources/unsubscribe":
+        if method == UNSUBSCRIBE:
             self.remove(uri, holder)
         elif not self.full:
             self.add(uri, holder)

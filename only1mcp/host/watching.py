@@ -14,7 +14,7 @@ from only1mcp.links.link import Link
 from only1mcp.links.wire import CallFrame
 from only1mcp.protocol import jsonrpc
 from only1mcp.protocol.client_features import Feature
-from only1mcp.protocol.subscriptions import MAX_URIS, SUBSCRIBE
+from only1mcp.protocol.subscriptions import MAX_URIS, SUBSCRIBE, UNSUBSCRIBE
 from only1mcp.sessions.watch_book import Place
 from only1mcp.tasks import Tasks
 
@@ -167,7 +167,7 @@ class Watching:
         sink.on_failure(
             Overloaded(
                 f"this session watches {count} resources, as many as it may",
-                hint="send resources/unsubscribe for some of them first",
+                hint=f"send {UNSUBSCRIBE} for some of them first",
             )
         )
         return True
@@ -179,7 +179,7 @@ class Watching:
             server = self._roster.get(frame.server_id)
             if server is None:
                 raise BackendUnreachable(f"server {frame.server_id} is not run here")
-            if server.feed is None and frame.method == "resources/unsubscribe":
+            if server.feed is None and frame.method == UNSUBSCRIBE:
                 server.watches.remove(params["uri"], frame.session)
             else:
                 await server.watch(frame.method, params["uri"], frame.session)

@@ -8,6 +8,8 @@ import orjson
 from only1mcp import errors
 from only1mcp.errors import Only1MCPError
 
+SESSION = "only1mcp/session"
+"""What a worker calls when it wants something of a session with a server."""
 STREAM = "only1mcp/stream"
 """What a worker calls as long as it holds the stream of a session whose client can be asked."""
 

@@ -17,6 +17,7 @@ ELICITED = "notifications/elicitation/complete"
 """A URL was dealt with; the id is one that the server gave (2025-11-25, client/elicitation).
 
 Neither clients nor servers of 2026-07-28 know such ids."""
+ROOTS_LIST_CHANGED = "notifications/roots/list_changed"
 
 
 class Feature(enum.IntFlag):

@@ -25,7 +25,7 @@ from only1mcp.protocol.jsonrpc import as_string
 from only1mcp.protocol.log_levels import level_of
 from only1mcp.protocol.progress import subscription_tagged
 from only1mcp.protocol.raw_object import with_field
-from only1mcp.protocol.subscriptions import MAX_URIS, UPDATED
+from only1mcp.protocol.subscriptions import MAX_URIS, UPDATED, list_changed
 from only1mcp.protocol.task_members import CHANGED
 from only1mcp.proxy.exchange import Answer, Exchange
 from only1mcp.proxy.outbound import client_features
@@ -145,7 +145,7 @@ class Audience:
         self._marks.set_stream(session.serial, session.expires, listener.number, self._wall())
         exchange.open()
         for kind in sorted(KINDS) if instead else ():
-            _tell(listener, f"notifications/{kind}/list_changed", b"")
+            _tell(listener, list_changed(kind), b"")
         self._attend(listener)
         if self._closed:
             self.close()
@@ -269,7 +269,7 @@ class Audience:
         for kind in sorted(kinds):
             for listener in self._current(server_id):
                 if kind in listener.kinds and concerns(listener.features):
-                    _tell(listener, f"notifications/{kind}/list_changed", b"")
+                    _tell(listener, list_changed(kind), b"")
 
     def updated(
         self, uri: str, params: bytes, serials: frozenset[int], server_id: str = "",

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from only1mcp._speedups import RESPONSE, members
 from only1mcp.backends.call import Cancel
 from only1mcp.errors import Cancelled, InvalidRequest
+from only1mcp.protocol.client_features import ROOTS_LIST_CHANGED
 from only1mcp.protocol.inbound import Inbound
 from only1mcp.proxy.answer import ACCEPTED
 from only1mcp.proxy.asks import Asks, owner
@@ -69,7 +70,7 @@ class Inbox:
             return self._answer(journey, inbound, session)
         if inbound.envelope.method == "notifications/cancelled":
             self._cancel(journey, inbound, session)
-        elif inbound.envelope.method == "notifications/roots/list_changed":
+        elif inbound.envelope.method == ROOTS_LIST_CHANGED:
             self._on_roots_changed(session.serial)
         return journey.finish(ACCEPTED)
 
