@@ -234,6 +234,11 @@ class Overloaded(RoutingError):
     http_status = 503
     reason = "overloaded"
 
+    @classmethod
+    def of(cls, what: str) -> "Overloaded":
+        """Say of a server, or of the gateway, that it has fallen behind for a while."""
+        return cls(f"{what} has more to do than it can", hint="try again in a second")
+
     @property
     def headers(self) -> tuple[tuple[str, str], ...]:
         """When to come back (RFC 9110, section 10.2.3)."""

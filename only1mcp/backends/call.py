@@ -77,6 +77,37 @@ class ReplySink(Protocol):
         """Learn that there will be no response."""
 
 
+class PassingSink:
+    """Passes on all that it hears; derived classes say what else happens then.
+
+    They set `sink` themselves: one is made for each call, and runs no initializer but its own.
+    """
+
+    __slots__ = ()
+    sink: ReplySink
+    """Whom it passes on to."""
+
+    def on_message(self, message: Envelope) -> None:
+        """Pass on what comes before the end."""
+        self.sink.on_message(message)
+
+    def on_request(self, message: Envelope, respond: Respond) -> None:
+        """Pass on a question."""
+        self.sink.on_request(message, respond)
+
+    def on_reply(self, reply: Envelope) -> None:
+        """Pass on the response."""
+        self.sink.on_reply(reply)
+
+    def on_failure(self, error: Only1MCPError) -> None:
+        """Pass on the failure."""
+        self.sink.on_failure(error)
+
+
+Send = Callable[[Outgoing, ReplySink], Cancel]
+"""Sends a request; the function that it returns abandons it."""
+
+
 class Backend(Protocol):
     """One server as a worker reaches it."""
 
@@ -143,3 +174,18 @@ class FutureSink:
         """
         async with asyncio.timeout(timeout_s):
             return await self._future
+
+
+async def ask(send: Send, outgoing: Outgoing) -> Envelope:
+    """Send a request in our own name and return the response; who waits no more abandons it.
+
+    Raises:
+        Only1MCPError: the call failed.
+    """
+    sink = FutureSink()
+    cancel = send(outgoing, sink)
+    try:
+        return await sink.wait(None)
+    except asyncio.CancelledError:
+        cancel()
+        raise

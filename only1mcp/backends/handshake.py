@@ -64,6 +64,11 @@ def own_request(method: str, era: Era, members: tuple[tuple[str, bytes], ...] = 
     return Outgoing(method, write_object(members) if members else b"", Era.LEGACY, safe=True)
 
 
+def watch_request(method: str, uri: str) -> Outgoing:
+    """Ask a legacy server to tell of a resource, or no longer to."""
+    return own_request(method, Era.LEGACY, (("uri", orjson.dumps(uri)),))
+
+
 def initialize(features: Feature = NOTHING) -> Outgoing:
     """Write the opening of a legacy session for clients with these features."""
     params = write_object(

@@ -4,7 +4,7 @@ import time
 from collections import deque
 
 from only1mcp._speedups import Envelope
-from only1mcp.backends.call import Backend, Cancel, Outgoing, ReplySink, Respond
+from only1mcp.backends.call import Backend, Cancel, Outgoing, PassingSink, ReplySink
 from only1mcp.errors import Only1MCPError, Overloaded
 
 
@@ -32,12 +32,7 @@ class Line:
         if self._under_way < self._limit:
             self._begin(turn)
         elif self.is_full(turn.began):
-            sink.on_failure(
-                Overloaded(
-                    f"server {self.server_id} has more to do than it can",
-                    hint="try again in a second",
-                )
-            )
+            sink.on_failure(Overloaded.of(f"server {self.server_id}"))
         else:
             self._waiting.append(turn)
         return turn.abandon
@@ -66,14 +61,14 @@ class Line:
         turn.begin(self.inner)
 
 
-class _Turn:
-    """One call, and the sink that hears of it on the way to its own."""
+class _Turn(PassingSink):
+    """One call, which hears of its own end."""
 
     def __init__(self, line: Line, outgoing: Outgoing, sink: ReplySink) -> None:
         self.began = time.monotonic()
         self._line = line
         self._outgoing = outgoing
-        self._sink = sink
+        self.sink = sink
         self._cancel: Cancel | None = None
         self._is_under_way = False
 
@@ -91,23 +86,15 @@ class _Turn:
         self._end()
         cancel()
 
-    def on_message(self, message: Envelope) -> None:
-        """Pass on what comes before the answer."""
-        self._sink.on_message(message)
-
-    def on_request(self, message: Envelope, respond: Respond) -> None:
-        """Pass on a question."""
-        self._sink.on_request(message, respond)
-
     def on_reply(self, reply: Envelope) -> None:
-        """Pass on the answer."""
+        """Let the next call begin, and pass on the answer."""
         self._end()
-        self._sink.on_reply(reply)
+        self.sink.on_reply(reply)
 
     def on_failure(self, error: Only1MCPError) -> None:
-        """Pass on the failure."""
+        """Let the next call begin, and pass on the failure."""
         self._end()
-        self._sink.on_failure(error)
+        self.sink.on_failure(error)
 
     def _end(self) -> None:
         if self._is_under_way:

@@ -9,9 +9,9 @@ from only1mcp._speedups import REQUEST, RESPONSE, Envelope, Forwarder, scan
 from only1mcp.backends.call import (
     NOTHING,
     Cancel,
-    FutureSink,
     Outgoing,
     ReplySink,
+    ask,
     awaited_task,
     refusal,
 )
@@ -143,13 +143,7 @@ class PipeSession:
             BackendError: it was refused, or the channel is gone.
         """
         del on_event
-        sink = FutureSink()
-        cancel = self.call(outgoing, sink)
-        try:
-            reply = await sink.wait(None)
-        except asyncio.CancelledError:
-            cancel()
-            raise
+        reply = await ask(self.call, outgoing)
         if not reply.result_end:
             raise BackendProtocolError(f"server {self._name} refused to be listened to")
 
@@ -179,18 +173,13 @@ class PipeSession:
             BackendTimeout: it did not come in time.
             Only1MCPError: the call failed.
         """
-        sink = FutureSink()
-        cancel = self.call(outgoing, sink)
         try:
-            return await sink.wait(timeout_s)
+            async with asyncio.timeout(timeout_s):
+                return await ask(self.call, outgoing)
         except TimeoutError:
-            cancel()
             raise BackendTimeout(
                 f"server {self._name} did not answer {outgoing.method} within {timeout_s:g} s"
             ) from None
-        except asyncio.CancelledError:
-            cancel()
-            raise
 
     def on_lines(self, lines: list[bytes]) -> None:
         """Take messages from the server, in order."""

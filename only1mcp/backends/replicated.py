@@ -1,7 +1,7 @@
 """A program of several processes as a worker reaches it: chooses one for each call."""
 
 from only1mcp._speedups import Envelope
-from only1mcp.backends.call import Cancel, Outgoing, ReplySink, Respond
+from only1mcp.backends.call import Cancel, Outgoing, PassingSink, ReplySink
 from only1mcp.backends.host_link import HostLink
 from only1mcp.backends.instances import Chosen, Instances
 from only1mcp.errors import BackendError, BackendLost, BackendUnreachable, Only1MCPError
@@ -31,14 +31,14 @@ class ReplicatedBackend:
         """Nothing of ours is open at the server."""
 
 
-class _Tries:
+class _Tries(PassingSink):
     """One call, as it goes from one process to the next while that can do no harm."""
 
     def __init__(self, backend: ReplicatedBackend, outgoing: Outgoing, sink: ReplySink) -> None:
         self._backend = backend
         self._instances = backend.instances
         self._outgoing = outgoing
-        self._sink = sink
+        self.sink = sink
         self._tried = 0
         self._chosen: Chosen | None = None
         self._cancel: Cancel = _nothing
@@ -52,13 +52,13 @@ class _Tries:
             self._send(self._instances.at(names.index(place)))
         else:
             what = "the process that holds the task is not run any more"
-            self._sink.on_failure(BackendUnreachable(what))
+            self.sink.on_failure(BackendUnreachable(what))
 
     def _try_next(self, last: Only1MCPError | None) -> None:
         try:
             chosen = self._instances.choose(self._outgoing, self._tried)
         except BackendUnreachable as error:
-            self._sink.on_failure(last or error)
+            self.sink.on_failure(last or error)
             return
         self._tried |= 1 << chosen.place
         self._send(chosen)
@@ -88,14 +88,6 @@ class _Tries:
             self._instances.ended(chosen)
         return chosen
 
-    def on_message(self, message: Envelope) -> None:
-        """Pass on what comes before the end."""
-        self._sink.on_message(message)
-
-    def on_request(self, message: Envelope, respond: Respond) -> None:
-        """Pass on a question."""
-        self._sink.on_request(message, respond)
-
     def on_reply(self, reply: Envelope) -> None:
         """End with the response."""
         chosen = self._take()
@@ -103,7 +95,7 @@ class _Tries:
             self._instances.answered(chosen)
             if reply.result_type == "task":
                 self._outgoing.place = self._instances.names[chosen.place]
-        self._sink.on_reply(reply)
+        self.sink.on_reply(reply)
 
     def on_failure(self, error: Only1MCPError) -> None:
         """Go on with another process, or end."""
@@ -118,7 +110,7 @@ class _Tries:
         if is_fault and not self._outgoing.place and self._may_repeat(error):
             self._try_next(error)
         else:
-            self._sink.on_failure(error)
+            self.sink.on_failure(error)
 
     def _may_repeat(self, error: Only1MCPError) -> bool:
         """Say whether the call cannot have run, or may run twice."""

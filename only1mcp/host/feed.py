@@ -14,15 +14,23 @@ from typing import Any, Protocol
 
 import orjson
 
-from only1mcp._speedups import Envelope, members
+from only1mcp._speedups import Envelope
 from only1mcp.backends.call import Outgoing
 from only1mcp.backends.discovery import Asker
-from only1mcp.backends.handshake import Hello, modern_request, own_request
+from only1mcp.backends.handshake import Hello, modern_request, watch_request
 from only1mcp.errors import BackendProtocolError, Only1MCPError, Overloaded
 from only1mcp.host.relisting import Relisting
 from only1mcp.host.status import Observer
 from only1mcp.host.watches import Watches
 from only1mcp.protocol.jsonrpc import as_string
+from only1mcp.protocol.raw_object import fields
+from only1mcp.protocol.subscriptions import (
+    LIST_CHANGED,
+    SUBSCRIBE,
+    UNSUBSCRIBE,
+    UPDATED,
+    updated_uri,
+)
 from only1mcp.protocol.versions import Era
 from only1mcp.tasks import Tasks
 from only1mcp.transports.streamable_http import OnEvent, OnOpen
@@ -211,11 +219,11 @@ class Feed:
         params: bytes = message.body[message.params_start : message.params_end]
         if method == "notifications/subscriptions/acknowledged":
             self._acknowledged.set()
-        elif method.endswith("/list_changed"):
+        elif method.endswith(LIST_CHANGED):
             self._relisting.note(method)
             self._relisting.start()
-        elif method == "notifications/resources/updated":
-            uri = _member(params, "uri")
+        elif method == UPDATED:
+            uri = updated_uri(message)
             if uri is not None:
                 self._observer.on_updated(self._server_id, uri, params)
         elif method == "notifications/message":
@@ -259,8 +267,8 @@ class Feed:
             return
         for uri in uris:
             with contextlib.suppress(Only1MCPError):  # it tells of them in vain then
-                await self._request("resources/unsubscribe", uri)
-            await self._tell_others("resources/unsubscribe", uri)
+                await self._request(UNSUBSCRIBE, uri)
+            await self._tell_others(UNSUBSCRIBE, uri)
 
     async def _confirm(self, uri: str, known: "asyncio.Future[Only1MCPError | None]") -> None:
         """Tell the server that a resource is watched, and wait until it will tell of it."""
@@ -279,8 +287,8 @@ class Feed:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_RENEWAL_S):
                 await self._following.wait()
-        await self._request("resources/subscribe", uri)
-        await self._tell_others("resources/subscribe", uri)
+        await self._request(SUBSCRIBE, uri)
+        await self._tell_others(SUBSCRIBE, uri)
 
     async def _tell_others(self, method: str, uri: str) -> None:
         """Tell the other instances; one that does not answer hears of it with its next stream."""
@@ -298,17 +306,17 @@ class Feed:
             await self._news.wait_for(lambda: uri in self._listened)
 
     async def _request(self, method: str, uri: str) -> None:
-        request = own_request(method, Era.LEGACY, (("uri", orjson.dumps(uri)),))
-        reply = await self._asker.request(request)
+        reply = await self._asker.request(watch_request(method, uri))
         if not reply.result_end:
-            text = _member(reply.body[reply.error_start : reply.error_end], "message")
+            error = fields(reply.body[reply.error_start : reply.error_end])
+            text = as_string(error.get("message", b""))
             raise BackendProtocolError(f"server {self._server_id}: {text}")
 
     async def _resubscribe(self) -> None:
         """Tell a session that may be new what is watched."""
         for uri in self._watches.uris:
             try:
-                await self._request("resources/subscribe", uri)
+                await self._request(SUBSCRIBE, uri)
             except BackendProtocolError as error:
                 _log.info("not watched any more: %s", error, extra={"server": self._server_id})
 
@@ -326,8 +334,3 @@ async def _end(task: "asyncio.Task[None] | None") -> None:
 def _offers(hello: Hello, kind: str, what: str) -> bool:
     capability = hello.capabilities.get(kind)
     return isinstance(capability, dict) and bool(capability.get(what))
-
-
-def _member(raw: bytes, name: str) -> str | None:
-    spans = {key: raw[a:b] for key, a, b in members(raw)} if raw[:1] == b"{" else {}
-    return as_string(spans.get(name, b""))

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from only1mcp._speedups import Envelope
-from only1mcp.backends.call import Cancel, Outgoing, ReplySink
+from only1mcp.backends.call import Cancel, Outgoing, ReplySink, ask
 from only1mcp.backends.handshake import Hello
 from only1mcp.protocol import jsonrpc
 from only1mcp.protocol.client_features import Feature
@@ -58,3 +58,14 @@ class Member(Protocol):
 
     async def stop(self) -> None:
         """End the connection."""
+
+
+class MemberAsker:
+    """Asks in our own name on the connection of a client."""
+
+    def __init__(self, member: Member) -> None:
+        self._member = member
+
+    async def request(self, outgoing: Outgoing) -> Envelope:
+        """Send a request and return the response; who waits no more abandons it."""
+        return await ask(self._member.call, outgoing)

@@ -10,12 +10,12 @@ from weakref import WeakKeyDictionary, ref
 
 from only1mcp._speedups import Envelope, scan
 from only1mcp.backends.discovery import Deadline, discover_catalogue
-from only1mcp.host.member import Member
+from only1mcp.host.member import Member, MemberAsker
 from only1mcp.host.relisting import Relisting
 from only1mcp.host.roster import Roster
-from only1mcp.host.variants import MemberAsker, Variants
+from only1mcp.host.variants import Variants
 from only1mcp.protocol import jsonrpc
-from only1mcp.protocol.subscriptions import LIST_CHANGED
+from only1mcp.protocol.subscriptions import list_changed
 from only1mcp.registry.catalogue import Catalogue
 from only1mcp.tasks import Tasks
 
@@ -75,5 +75,5 @@ class OwnLists:
         if shared is not None and shared.is_legacy:  # all others are the same for all clients
             await self._variants.relearn(server)
         for kind in sorted(changed):
-            method = f"notifications/{kind}{LIST_CHANGED}"
-            self._tell(server_id, serial, scan(jsonrpc.notification(method)))
+            news = scan(jsonrpc.notification(list_changed(kind)))
+            self._tell(server_id, serial, news)

@@ -12,17 +12,14 @@ from dataclasses import dataclass, field
 import orjson
 
 from only1mcp._speedups import Envelope, scan
-from only1mcp.backends.call import FutureSink, Outgoing, ReplySink, Respond
-from only1mcp.backends.handshake import own_request
+from only1mcp.backends.call import Outgoing, PassingSink, ReplySink
+from only1mcp.backends.discovery import Deadline
+from only1mcp.backends.handshake import watch_request
 from only1mcp.errors import Only1MCPError
-from only1mcp.host.member import Member, Tell
+from only1mcp.host.member import Member, MemberAsker, Tell
 from only1mcp.protocol import jsonrpc
 from only1mcp.protocol.client_features import Feature
-from only1mcp.protocol.jsonrpc import as_string
-from only1mcp.protocol.raw_object import fields
-from only1mcp.protocol.subscriptions import SUBSCRIBE, UPDATED
-from only1mcp.protocol.translate import write_object
-from only1mcp.protocol.versions import Era
+from only1mcp.protocol.subscriptions import SUBSCRIBE, UPDATED, updated_uri
 from only1mcp.resilience.restart_policy import RestartPolicy
 
 _log = logging.getLogger(__name__)
@@ -88,8 +85,7 @@ class OwnWatches:
 
     def hears(self, serial: int, update: Envelope) -> bool:
         """Say whether a session watches what was updated, or what that is a part of."""
-        params = fields(update.body[update.params_start : update.params_end])
-        uri = as_string(params.get("uri", b""))
+        uri = updated_uri(update)
         return uri is not None and any(map(uri.startswith, self.uris(serial)))
 
     def add(self, serial: int, features: Feature, uri: str) -> bool:
@@ -132,19 +128,13 @@ class OwnWatches:
 
 
 @dataclass(eq=False, frozen=True, slots=True)
-class _Noted:
+class _Noted(PassingSink):
     """Takes back what a server refuses to tell of."""
 
     sink: ReplySink
     watches: OwnWatches
     serial: int
     uri: str
-
-    def on_message(self, message: Envelope) -> None:
-        self.sink.on_message(message)
-
-    def on_request(self, message: Envelope, respond: Respond) -> None:
-        self.sink.on_request(message, respond)
 
     def on_reply(self, reply: Envelope) -> None:
         if not reply.result_end:
@@ -160,20 +150,16 @@ async def renew(
     watches: OwnWatches, serial: int, uris: list[str], member: Member, tell: Tell
 ) -> None:
     """Have a connection that is new watch what a session watches; all that may have been missed."""
+    asker = Deadline(MemberAsker(member), ANSWER_S)
     for uri in uris:
-        params = write_object([("uri", orjson.dumps(uri))])
-        sink = FutureSink()
-        cancel = member.call(
-            own_request(SUBSCRIBE, Era.LEGACY, (("uri", orjson.dumps(uri)),)), sink
-        )
+        request = watch_request(SUBSCRIBE, uri)
         try:
-            reply = await sink.wait(ANSWER_S)
-        except (Only1MCPError, TimeoutError) as error:
-            cancel()
+            reply = await asker.request(request)
+        except Only1MCPError as error:
             _log.info("not watched yet: %r", error)
             return
         if reply.result_end:
-            tell(scan(jsonrpc.notification(UPDATED, params)))
+            tell(scan(jsonrpc.notification(UPDATED, request.params)))
         else:
             watches.remove(serial, uri)
     watching = watches.get(serial)

@@ -17,7 +17,7 @@ from collections.abc import Callable, Hashable
 from functools import partial
 
 from only1mcp._speedups import Envelope, scan
-from only1mcp.backends.call import Cancel, Outgoing, ReplySink, Respond
+from only1mcp.backends.call import Cancel, Outgoing, PassingSink, ReplySink
 from only1mcp.errors import Only1MCPError, Overloaded
 from only1mcp.host.client_streams import ClientStreams
 from only1mcp.host.member import NO_TASKS, Member
@@ -341,27 +341,21 @@ class Pool:
         await asyncio.gather(*(self._stop(member) for member in members))
 
 
-class _Released:
+class _Released(PassingSink):
     """Gives a connection back when its call has ended."""
 
     def __init__(self, sink: ReplySink, release: Callable[[], None]) -> None:
         self.under_way = True
-        self._sink = sink
+        self.sink = sink
         self._release = release
-
-    def on_message(self, message: Envelope) -> None:
-        self._sink.on_message(message)
-
-    def on_request(self, message: Envelope, respond: Respond) -> None:
-        self._sink.on_request(message, respond)
 
     def on_reply(self, reply: Envelope) -> None:
         self._end()
-        self._sink.on_reply(reply)
+        self.sink.on_reply(reply)
 
     def on_failure(self, error: Only1MCPError) -> None:
         self._end()
-        self._sink.on_failure(error)
+        self.sink.on_failure(error)
 
     def _end(self) -> None:
         self.under_way = False

@@ -16,8 +16,7 @@ from typing import Any
 import orjson
 
 from only1mcp._speedups import Envelope
-from only1mcp.backends.call import ReplySink, Respond
-from only1mcp.errors import Only1MCPError
+from only1mcp.backends.call import PassingSink, ReplySink
 from only1mcp.host.watching import Watching
 from only1mcp.links.frames import Kind
 from only1mcp.links.link import Link
@@ -143,25 +142,16 @@ class SessionWatches:
 
 
 @dataclass(eq=False, frozen=True, slots=True)
-class _Noted:
+class _Noted(PassingSink):
     """Notes what a server agrees to tell of."""
 
     sink: ReplySink
     watched: Callable[[], None]
 
-    def on_message(self, message: Envelope) -> None:
-        self.sink.on_message(message)
-
-    def on_request(self, message: Envelope, respond: Respond) -> None:
-        self.sink.on_request(message, respond)
-
     def on_reply(self, reply: Envelope) -> None:
         if reply.result_end:
             self.watched()
         self.sink.on_reply(reply)
-
-    def on_failure(self, error: Only1MCPError) -> None:
-        self.sink.on_failure(error)
 
 
 def _kept(serial: int, features: Feature, places: list[Place]) -> dict[str, Any]:

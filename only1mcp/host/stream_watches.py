@@ -16,18 +16,14 @@ from dataclasses import dataclass, field
 from functools import partial
 from itertools import islice
 
-import orjson
-
 from only1mcp._speedups import Envelope
-from only1mcp.backends.call import Cancel, FutureSink, Outgoing, ReplySink
-from only1mcp.backends.handshake import own_request
+from only1mcp.backends.call import Cancel, Outgoing, ReplySink
+from only1mcp.backends.discovery import Deadline
+from only1mcp.backends.handshake import watch_request
 from only1mcp.errors import Only1MCPError
-from only1mcp.host.member import Member
+from only1mcp.host.member import Member, MemberAsker
 from only1mcp.host.watches import Watches
-from only1mcp.protocol.jsonrpc import as_string
-from only1mcp.protocol.raw_object import fields
-from only1mcp.protocol.subscriptions import SUBSCRIBE, UPDATED
-from only1mcp.protocol.versions import Era
+from only1mcp.protocol.subscriptions import SUBSCRIBE, UPDATED, updated_uri
 from only1mcp.tasks import Tasks
 
 _log = logging.getLogger(__name__)
@@ -164,20 +160,16 @@ class StreamWatches:
         """Take what belongs to no call; of changed lists the host hears on its own connection."""
         if message.method != UPDATED:
             return
-        params: bytes = message.body[message.params_start : message.params_end]
-        uri = as_string(fields(params).get("uri", b""))
+        uri = updated_uri(message)
         watches = self._wanted.get(use.caller)
         if uri is not None and watches is not None and watches.holders(uri):
+            params = message.body[message.params_start : message.params_end]
             self._on_updated(member, use.caller, uri, params)
 
 
 async def _watch(member: Member, uri: str) -> None:
-    sink = FutureSink()
-    request = own_request(SUBSCRIBE, Era.LEGACY, (("uri", orjson.dumps(uri)),))
-    cancel = member.call(request, sink)
+    asker = Deadline(MemberAsker(member), PATIENCE_S)
     try:
-        await sink.wait(PATIENCE_S)
-    except TimeoutError:
-        cancel()
+        await asker.request(watch_request(SUBSCRIBE, uri))
     except Only1MCPError as error:
         _log.debug("not watched: %s", error)

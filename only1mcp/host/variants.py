@@ -11,11 +11,9 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable
 from typing import Protocol
 
-from only1mcp._speedups import Envelope
-from only1mcp.backends.call import FutureSink, Outgoing
 from only1mcp.backends.discovery import Deadline, discover_catalogue
 from only1mcp.errors import Only1MCPError
-from only1mcp.host.member import Member
+from only1mcp.host.member import MemberAsker
 from only1mcp.host.pool import Pool
 from only1mcp.protocol.client_features import Feature
 from only1mcp.registry.catalogue import Catalogue
@@ -50,22 +48,6 @@ async def list_for(pooled: Pooled, features: Feature) -> Catalogue | None:
         return None
     finally:
         pool.give_back(member)
-
-
-class MemberAsker:
-    """Asks in our own name on the connection of a client."""
-
-    def __init__(self, member: Member) -> None:
-        self._member = member
-
-    async def request(self, outgoing: Outgoing) -> Envelope:
-        """Send a request and return the response."""
-        sink = FutureSink()
-        cancel = self._member.call(outgoing, sink)
-        try:
-            return await sink.wait(None)
-        finally:
-            cancel()
 
 
 class Variants:

@@ -1,14 +1,12 @@
 """Calls that came while a server was still being started."""
 
 from collections import deque
-from collections.abc import Callable
 from dataclasses import dataclass
 
-from only1mcp.backends.call import Cancel, Outgoing, ReplySink
+from only1mcp.backends.call import Cancel, Outgoing, ReplySink, Send
 from only1mcp.errors import Only1MCPError
 
 MAX_WAITING = 1000
-Send = Callable[[Outgoing, ReplySink], Cancel]
 
 
 @dataclass(eq=False, slots=True)

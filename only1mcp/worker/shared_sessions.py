@@ -6,21 +6,23 @@ for another. While there is no host the worker opens one of its own, which it en
 has one.
 """
 
+import asyncio
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import orjson
 
-from only1mcp.backends.call import FutureSink, Outgoing
+from only1mcp.backends.call import Outgoing, ask
 from only1mcp.backends.host_link import HostLink
 from only1mcp.backends.keeper import Keeping, key_of
 from only1mcp.backends.opened import Opened
 from only1mcp.errors import BackendTimeout, BackendUnreachable, Only1MCPError
+from only1mcp.links.wire import SESSION
 from only1mcp.protocol.versions import Era
 from only1mcp.registry.server import Server
 from only1mcp.tasks import Tasks, until
 
-ASKED = "only1mcp/session"
 _LONGEST_S, _LOOK_S = 3600.0, 0.02
 
 
@@ -103,15 +105,12 @@ class SharedSessions:
         """
         if not self._link.is_open:
             raise BackendUnreachable("the process that opens sessions is not there")
-        sink = FutureSink()
-        outgoing = Outgoing(ASKED, orjson.dumps(wish), Era.LEGACY)
-        cancel = self._link.call("", outgoing, sink)
+        outgoing = Outgoing(SESSION, orjson.dumps(wish), Era.LEGACY)
         try:
-            await sink.wait(timeout_s)
+            async with asyncio.timeout(timeout_s):
+                await ask(partial(self._link.call, ""), outgoing)
         except TimeoutError:
             raise BackendTimeout(f"no session within {timeout_s:g} s") from None
-        finally:
-            cancel()
 
 
 class SharedKeeper:

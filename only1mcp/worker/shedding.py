@@ -116,7 +116,7 @@ class _Episode:
 
     def __init__(self, server_id: str) -> None:
         what = f"server {server_id}" if server_id else "the gateway"
-        self.error = Overloaded(f"{what} has more to do than it can", hint="try again in a second")
+        self.error = Overloaded.of(what)
         self.count = 0
         self._seen = -1
         self._written: dict[tuple[bool, bool], tuple[bytes, bytes]] = {}
