@@ -90,10 +90,8 @@ class SessionWatches:
 
     def greet(self, link: Link) -> None:
         """Tell a worker that has just come."""
-        for serial in self._book.serials:
-            page = self._book.page(serial)
-            if page is not None:
-                _send(link, _kept(serial, page.features, list(page.places)))
+        for serial, page in self._book.pages:
+            _send(link, _kept(serial, page.features, list(page.places)))
 
     def take(self, link: Link, note: dict[str, Any]) -> None:
         """Take a worker's note: whose clients are there, or what it knows of a host before us."""

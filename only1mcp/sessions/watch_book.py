@@ -41,18 +41,19 @@ class WatchBook:
         return self._count
 
     @property
+    def pages(self) -> list[tuple[int, Page]]:
+        """What each session watches; who has begun to watch last comes last."""
+        return list(self._pages.items())
+
+    @property
     def serials(self) -> list[int]:
-        """All sessions that watch something; who has begun to watch last comes last."""
+        """All sessions that watch something, in the same order."""
         return list(self._pages)
 
     @property
     def is_full(self) -> bool:
         """Whether sessions have to let go to make room."""
         return self._count > MAX_WATCHED
-
-    def page(self, serial: int) -> Page | None:
-        """Return what a session watches; None for nothing."""
-        return self._pages.get(serial)
 
     def has(self, serial: int, place: Place) -> bool:
         """Say whether a session watches this very resource."""

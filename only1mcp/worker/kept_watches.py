@@ -63,10 +63,8 @@ class KeptWatches:
 
     def greet(self) -> None:
         """Tell a host that has just come, which may know all of it."""
-        for serial in self._book.serials:
-            page = self._book.page(serial)
-            if page is not None:
-                self._link.note({"kept": [serial, int(page.features), list(page.places)]})
+        for serial, page in self._book.pages:
+            self._link.note({"kept": [serial, int(page.features), list(page.places)]})
         self._report()
 
     async def _report_on(self) -> None:

@@ -22,7 +22,7 @@ def test_each_session_has_its_page_while_it_watches_something() -> None:
     subject.remove(9, ONE)
     subject.remove(7, ONE)
     subject.remove(7, TWO)
-    assert (subject.serials, 7 in subject, subject.page(7)) == ([8], False, None)
+    assert (subject.serials, 7 in subject, dict(subject.pages).get(7)) == ([8], False, None)
     subject.drop(7)
     subject.drop(8)
     assert (subject.serials, len(subject)) == ([], 0)
