@@ -298,7 +298,8 @@ class _Compiler:
             if not token or not is_text(token):
                 name, lacks = auth.token_env, "text in UTF-8" if token else "set"
                 what = f"${{{name}}} is not {lacks}" if name else "token or token_env is missing"
-                self._problem((*path, "auth"), what, f"set {name}" if name else "")
+                hint = f"set {name}" if token else f"set it before the start: export {name}=..."
+                self._problem((*path, "auth"), what, hint if name else "")
             headers["Authorization"] = f"Bearer {token}"
         for name, value in headers.items():
             problem = header_problem(name, value)

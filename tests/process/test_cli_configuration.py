@@ -2,6 +2,7 @@
 
 import functools
 import json
+import re
 import stat
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +14,7 @@ from tests.support.command import Done, run_command
 from tests.support.gateway import Gateway
 
 Cli = Callable[..., Done]
+README = Path(__file__).parents[2] / "README.md"
 SECRET = "hunter2-hunter2"
 STARS = "*" * 10
 BROKEN = """\
@@ -89,6 +91,23 @@ def test_validate_tells_programs_the_same(cli: Cli, tmp_path: Path) -> None:
     assert cli("validate", "c.yaml", "--json").data == {
         "valid": True, "file": "c.yaml", "servers": 0,
     }  # fmt: skip
+
+
+def test_the_example_of_the_readme_is_valid_as_it_stands(cli: Cli, tmp_path: Path) -> None:
+    """With the line that needs a variable, whoever leaves that out is told how to set it."""
+    example = re.search(r"```yaml\n(version: .*?)```", README.read_text(), re.DOTALL)
+    assert example is not None
+    (tmp_path / "a.yaml").write_text(example[1])
+    assert cli("validate", "a.yaml").out == "a.yaml: valid, 2 servers\n"
+    (tmp_path / "b.yaml").write_text(example[1].replace("# auth: ", "auth: "))
+    problem, *_ = cli("validate", "b.yaml").err.splitlines()
+    assert problem.endswith(
+        "servers[1].auth: ${SEARCH_TOKEN} is not set. "
+        "set it before the start: export SEARCH_TOKEN=..."
+    )
+    env = {**Gateway(None, directory=tmp_path).env, "SEARCH_TOKEN": "x"}
+    done = run_command("validate", "b.yaml", env=env, cwd=tmp_path)
+    assert done.out == "b.yaml: valid, 2 servers\n"
 
 
 def test_validate_finds_the_file_by_itself(cli: Cli, tmp_path: Path) -> None:

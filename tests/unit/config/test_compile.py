@@ -55,7 +55,7 @@ PROBLEMS = [
     ("mcpServers:\n  x: {}", "c.yaml:2:3: mcpServers.x: command or url is missing. give command "
      "for a program, url for an HTTP server"),
     (HTTP + "  auth: {type: bearer, token_env: NOPE}", "c.yaml:4:9: servers[0].auth: ${NOPE} is "
-     "not set. set NOPE"),
+     "not set. set it before the start: export NOPE=..."),
     (HTTP + "  auth: {type: bearer}", "c.yaml:4:9: servers[0].auth: token or token_env is "
      "missing"),
     ("servers:\n- id: a\n  url: http://u:p@h/\n  auth: {token: t}", "c.yaml:3:8: servers[0].url: "
