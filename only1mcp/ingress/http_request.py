@@ -1,6 +1,7 @@
 """What the doors check and read of an HTTP request."""
 
-from collections.abc import AsyncIterator
+import re
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 
 from aiohttp import web
@@ -14,6 +15,7 @@ from only1mcp.proxy.exchange import Request
 PRINCIPAL = web.RequestKey("principal", Principal)
 """Under this name a request says who sent it."""
 JSON, EVENT_STREAM = "application/json", "text/event-stream"
+_WEIGHT_ZERO = re.compile(r"q=0(\.0{0,3})?", re.IGNORECASE)
 _MCP = ("Mcp-Protocol-Version", "Mcp-Method", "Mcp-Name", "Mcp-Session-Id")
 
 
@@ -38,19 +40,28 @@ def check_sends_json(request: web.BaseRequest) -> None:
 def check_accepts(request: web.BaseRequest, *wanted: str) -> None:
     """Check that the client accepts what it may be answered.
 
+    Of the ranges that a type falls into, the narrowest decides (RFC 9110, 12.5.1).
+
     Raises:
         NotAcceptable: it does not.
     """
-    accepted = {
-        part.partition(";")[0].strip().lower()
-        for value in request.headers.getall("Accept", ["*/*"])
-        for part in value.split(",")
-    }
+    accepted = _accepted(request.headers.getall("Accept", ["*/*"]))
     for kind in wanted:
-        if not accepted & {kind, kind.partition("/")[0] + "/*", "*/*"}:
+        ranges = (kind, kind.partition("/")[0] + "/*", "*/*")
+        if not next((accepted[one] for one in ranges if one in accepted), False):
             raise NotAcceptable(
                 f"the client must accept {kind}", hint=f"send Accept: {', '.join(wanted)}"
             )
+
+
+def _accepted(values: Iterable[str]) -> dict[str, bool]:
+    """Say of each range of types whether it is wanted: a weight of 0 says that it is not."""
+    accepted: dict[str, bool] = {}
+    for part in ",".join(values).split(","):
+        kind, *parameters = (piece.strip() for piece in part.lower().split(";"))
+        is_wanted = not any(map(_WEIGHT_ZERO.fullmatch, parameters))
+        accepted[kind] = accepted.get(kind, False) or is_wanted
+    return accepted
 
 
 @asynccontextmanager

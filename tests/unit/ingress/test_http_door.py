@@ -124,6 +124,8 @@ async def test_another_media_type_is_415(line: bytes) -> None:
         [], [ACCEPT], [b"Accept: */*"], [b"Accept: application/*, text/*"],
         [b"Accept: text/event-stream;q=0.5,application/json"], [b"accept: Application/JSON, */*"],
         [b"Accept: application/json", b"Accept: text/event-stream"],
+        [b"Accept: */*;q=0, application/json;q=0.001, text/event-stream;q=1"],
+        [b"Accept: image/png;q=0, application/json;v=1;q=0, application/json, text/*"],
     ],
 )  # fmt: skip
 @on_loop
@@ -134,7 +136,17 @@ async def test_a_client_that_accepts_both_types_is_served(lines: list[bytes]) ->
 
 
 @pytest.mark.parametrize(
-    "accept", [b"application/json", b"text/event-stream", b"text/html", b"text/*", b""]
+    "accept",
+    [
+        b"application/json",
+        b"text/event-stream",
+        b"text/html",
+        b"text/*",
+        b"",
+        b"application/json;q=0, text/event-stream",
+        b"*/*, text/*; Q=0.000",
+        b"application/json, text/event-stream; level=1 ;q=0.",
+    ],
 )
 @on_loop
 async def test_a_client_that_does_not_is_406(accept: bytes) -> None:
