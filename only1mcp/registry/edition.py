@@ -1,14 +1,13 @@
 """The current snapshot of one process, rebuilt when the host tells of a change."""
 
-import logging
 from collections.abc import Callable
 
 from only1mcp.protocol.client_features import Feature
 from only1mcp.registry.catalogue import Catalogue
+from only1mcp.registry.collisions import CollisionLog
 from only1mcp.registry.registry import Registry
 from only1mcp.registry.snapshot import Scope, Snapshot, build, restrict
 
-_log = logging.getLogger(__name__)
 NOTHING = Feature(0)
 
 
@@ -18,8 +17,7 @@ class Edition:
     def __init__(
         self, registry: Registry, page_size: int, is_news: Callable[[str], bool] = lambda _: True
     ) -> None:
-        self._is_news = is_news
-        """Says whether nobody, in any process, has told of something yet."""
+        self._collisions = CollisionLog(is_news)
         self._registry = registry
         self._page_size = page_size
         self._known: dict[str, Catalogue] = {}
@@ -57,9 +55,9 @@ class Edition:
         )
         told = set(before.collisions)
         self.on_change()
-        for collision in self.current.collisions:
-            if collision not in told and self._is_news(collision):
-                _log.warning("name collision: %s", collision)
+        self._collisions.tell(one for one in self.current.collisions if one not in told)
+        if self.settled:
+            self._collisions.sum_up()
 
     def follow(self, registry: Registry, page_size: int) -> frozenset[str]:
         """Merge other servers from now on; what is known of those that stay is kept.
@@ -121,6 +119,7 @@ class Edition:
     def settle(self) -> None:
         """Note that there is nothing more to wait for."""
         self.settled = True
+        self._collisions.sum_up()
         self.tell_waiting()
 
     def tell_waiting(self) -> None:

@@ -7,6 +7,7 @@ import pytest
 
 from only1mcp.protocol.client_features import Feature
 from only1mcp.protocol.versions import Era
+from only1mcp.registry.collisions import FEW
 from only1mcp.registry.edition import Edition
 from only1mcp.registry.registry import Registry
 from tests.support.catalogues import catalogue, server
@@ -55,6 +56,24 @@ def test_a_collision_is_warned_of_once(caplog: pytest.LogCaptureFixture) -> None
     assert [record.getMessage() for record in caplog.records] == [
         "name collision: tool 'x' of 'b' is served as 'b__x': 'a' has the name"
     ]
+
+
+def test_many_collisions_are_summed_up_when_all_servers_have_come(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """And after that with each change."""
+    subject, names = edition(*"abcd"), " ".join(f"t{number}" for number in range(9))
+    with caplog.at_level(logging.WARNING, "only1mcp"):
+        for one in "abc":
+            subject.update(catalogue(one, tools=names))
+        assert len(caplog.records) == FEW
+        subject.settle()
+        subject.update(catalogue("d", tools=names))
+    sums = [one.getMessage() for one in caplog.records if "more name" in one.getMessage()]
+    assert [text.partition(" name")[0] for text in sums] == [
+        f"and {18 - FEW} more", f"and {9 - FEW} more",
+    ]  # fmt: skip
+    assert len(caplog.records) == 2 * FEW + 2
 
 
 def test_what_differs_is_said_of_those_who_see_it() -> None:
