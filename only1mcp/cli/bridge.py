@@ -27,6 +27,7 @@ from only1mcp.protocol import jsonrpc
 from only1mcp.protocol.cancellation import CANCELLED, cancellation, cancelled_id
 from only1mcp.protocol.event_stream import EventTooLong
 from only1mcp.tasks import Tasks
+from only1mcp.transports.opening import why_unreached
 
 FINISH_S = 5.0
 """How long requests may take that are under way when the input ends."""
@@ -224,7 +225,7 @@ class Bridge:
         try:
             await self._remote.post(message, deliver, on_sent)
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
-            say(f"only1mcp connect: {url} cannot be reached: {error}")
+            say(f"only1mcp connect: {url} cannot be reached: {why_unreached(error)}")
             return BackendUnreachable(
                 f"the gateway at {url} cannot be reached", hint="only1mcp start"
             )

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import socket
 from collections.abc import AsyncIterator
 
 import aiohttp
@@ -30,7 +31,25 @@ async def opening(name: str, timeout_s: float) -> AsyncIterator[None]:
             hint="check the server's url and transport in the configuration", detail=str(error),
         ) from error  # fmt: skip
     except (aiohttp.ClientError, OSError, ValueError) as error:  # ValueError: no URL, no header
-        raise BackendUnreachable(f"server {name} cannot be reached", detail=str(error)) from error
+        raise BackendUnreachable(
+            f"server {name} cannot be reached", detail=why_unreached(error)
+        ) from error
+
+
+def why_unreached(error: Exception) -> str:
+    """Say why there is no connection, and where to look.
+
+    What aiohttp says of it speaks of `ssl:default`, whatever the URL.
+    """
+    if not isinstance(error, aiohttp.ClientConnectorError):
+        return str(error)
+    host, cause = error.host, error.os_error
+    if isinstance(cause, socket.gaierror):
+        return f"the name {host} cannot be resolved: {cause.strerror}; is the url right?"
+    place = f"[{host}]:{error.port}" if ":" in host else f"{host}:{error.port}"
+    if isinstance(cause, ConnectionRefusedError):
+        return f"{place} refuses connections; is the server running, and its url right?"
+    return f"{place}: {cause.strerror or cause}"
 
 
 def refusal(name: str, status: int) -> BackendError:

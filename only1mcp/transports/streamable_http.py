@@ -21,6 +21,7 @@ from only1mcp.errors import (
     Only1MCPError,
 )
 from only1mcp.protocol.event_stream import Event, EventReader, EventTooLong
+from only1mcp.transports.opening import why_unreached
 
 MAX_MESSAGE_BYTES = 64 * 1024 * 1024
 MAX_HEAD_BYTES = 64 * 1024
@@ -215,7 +216,7 @@ class StreamableHttp:
             yield
         except _NOT_CONNECTED as error:
             raise BackendUnreachable(
-                f"server {self._name} cannot be reached", detail=str(error)
+                f"server {self._name} cannot be reached", detail=why_unreached(error)
             ) from error
         except TimeoutError:
             raise BackendTimeout(

@@ -151,7 +151,8 @@ def test_servers_that_are_missing_do_not_keep_the_others(two_missing: tuple[Gate
     program, late = gateway.server("no-program"), gateway.server("late")
     assert f"cannot execute {NO_PROGRAM}: No such file or directory" in program["detail"]
     assert late["state"] == "down"
-    assert late["detail"].startswith("server late cannot be reached (Cannot connect to host 127.0.")
+    assert late["detail"].startswith("server late cannot be reached (127.0.0.1:")
+    assert "refuses connections; is the server running" in late["detail"]
 
 
 def test_a_server_that_comes_late_is_served(two_missing: tuple[Gateway, Any]) -> None:

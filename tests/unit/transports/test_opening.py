@@ -139,9 +139,31 @@ async def test_no_redirect_takes_our_credentials_elsewhere(kind: Kind) -> None:
 @on_loop
 async def test_where_nobody_listens_nothing_can_be_reached(kind: Kind) -> None:
     """It can be tried again later."""
+    port = free_port()
     with pytest.raises(BackendUnreachable, match="server srv cannot be reached") as caught:
-        await attempt(kind, f"http://127.0.0.1:{free_port()}/mcp")
-    assert caught.value.detail
+        await attempt(kind, f"http://127.0.0.1:{port}/mcp")
+    assert caught.value.detail is not None
+    assert caught.value.detail.startswith(f"127.0.0.1:{port} refuses connections; is the server")
+
+
+@pytest.mark.parametrize(
+    ("url", "why"),
+    [("http://name.invalid/mcp", "the name name.invalid cannot be resolved: "),
+     ("http://[::1]:{port}/mcp", "[::1]:{port}"), ("http://localhost:{port}/", "localhost:{port}"),
+     ("https://127.0.0.1:{port}/mcp", "127.0.0.1:{port} refuses connections; ")],
+)  # fmt: skip
+@BOTH
+@on_loop
+async def test_why_nothing_can_be_reached_is_said_in_words_for_a_person(
+    kind: Kind, url: str, why: str
+) -> None:
+    """It names the place, and nothing of the library that did not reach it."""
+    port = free_port()
+    with pytest.raises(BackendUnreachable) as caught:
+        await attempt(kind, url.format(port=port))
+    detail = str(caught.value.detail)
+    assert detail.startswith(why.format(port=port))
+    assert "ssl:default" not in detail
 
 
 @BOTH
