@@ -16,7 +16,7 @@ import sys
 import tempfile
 import time
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -49,8 +49,22 @@ class Target:
     tool: str
     headers: dict[str, str] = field(default_factory=dict)
     """What it wants besides."""
+    differs: bool = False
+    """Whether it gets no call twice."""
     costs_us: list[float] = field(default_factory=list)
     rates: list[float] = field(default_factory=list)
+
+
+DIFFERING = """
+local count = os.time() * 1000000
+local at = wrk.body:find("xxxxxxxxxxxxxxxx", 1, true)
+local before, after = wrk.body:sub(1, at - 1), wrk.body:sub(at + 16)
+request = function()
+  count = count + 1
+  return wrk.format(nil, nil, nil, before .. string.format("%016d", count) .. after)
+end
+"""
+"""Has wrk write a number into the arguments of each call, of the size of what it replaces."""
 
 
 def load(target: Target, seconds: int, connections: int, arguments: int) -> None:
@@ -67,7 +81,7 @@ def load(target: Target, seconds: int, connections: int, arguments: int) -> None
         f'wrk.headers["{key}"] = "{value}"\n' for key, value in headers.items()
     )
     with tempfile.NamedTemporaryFile("w", suffix=".lua") as file:
-        file.write(script)
+        file.write(script + (DIFFERING if target.differs else ""))
         file.flush()
         before = cpu_seconds(target.pid, leave_out=PIPE)
         out = subprocess.run(
@@ -101,6 +115,7 @@ def start_all(stack: ExitStack, size: int) -> list[Target]:
         start(stack, folder, "only1mcp", {"servers": [web]}),
         start(stack, folder, "with keys", {"servers": [web], **GUARDED}, AUTHORIZED),
         start(stack, folder, "cache hit", kept),
+        replace(start(stack, folder, "cache miss", kept), differs=True),
         start(stack, folder, "on stdio", {"servers": [pipe], **allowed}),
     ]
 

@@ -65,9 +65,12 @@ cdef class Call:
     cdef readonly double began
     cdef double deadline
     cdef public object exchange     # set once the answer has become a stream
+    cdef readonly object flight     # where others may wait for its answer, which may be kept
     cdef public object reading      # task that reads on in a stream that broke off
     cdef readonly bytes version     # header, for a second try the common way
     cdef readonly bytes session     # likewise
+
+    cdef bint is_awaited(self) except -1
 
 
 cdef double now() noexcept

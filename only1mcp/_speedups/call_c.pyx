@@ -150,6 +150,10 @@ cdef class Ready:
 cdef class Call:
     """One call under way."""
 
+    cdef bint is_awaited(self) except -1:
+        """Say whether its own client waits; others may, even when that has gone."""
+        return self.front.transport is not None
+
 
 cdef bytes OPENING = b'{"jsonrpc":"2.0","id":'
 cdef bytes RESULT = b',"result":'

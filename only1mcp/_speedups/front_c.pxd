@@ -22,6 +22,7 @@ cdef class Front:
     cdef Caller caller          # whose it is
     cdef unsigned long long stamp       # of the lane, when that was found
     cdef Call call
+    cdef tuple missed           # how the answer that was not there is kept, and its key; or None
     cdef object cancel          # of a message on the common way
     cdef object timer
 

@@ -41,9 +41,7 @@ cdef class Front:
         cancel, self.cancel = self.cancel, None
         if call is not None:
             self.call = None
-            self.lane.leave(call)
-            call.plan.way.drop(call)
-            self.lane.helper.cancelled(call)
+            self.lane.left(call)
         if cancel is not None:
             cancel()
 
@@ -243,6 +241,7 @@ cdef class Front:
         cdef bytes caps = b""
         cdef tuple key, known
         cdef unsigned long long place = 0
+        self.missed = None
         if target is None or envelope.token_start or len(target) > LONGEST_KEY:
             return None
         if envelope.version_start:
@@ -266,8 +265,7 @@ cdef class Front:
         if isinstance(found, Choice):
             return (<Choice>found).pick(envelope, place, caller.place, self.active)
         if isinstance(found, Keeping):
-            give(self, found, envelope, caller)
-            return None
+            return give(self, found, envelope, caller, place)
         if isinstance(found, Plan):
             return <Plan>found
         if found.is_full(self.active):
@@ -324,6 +322,8 @@ cdef class Front:
         call.began = self.active
         call.deadline = self.active + plan.timeout_s
         self.call = call
+        if self.missed is not None:
+            call.flight = self.lane.helper.lead(call, self.missed)
         self.lane.enter(call)
         plan.way.send(call)
         return 0

@@ -8,7 +8,7 @@ from cpython.bytes cimport PyBytes_AS_STRING
 from only1mcp._speedups.call_c cimport Call, decimal_bytes, frame_bytes, write_result
 from only1mcp._speedups.frame_head cimport CANCEL, CARRIED, FAILED, MESSAGE, REPLY
 from only1mcp._speedups.frames_c cimport frame
-from only1mcp._speedups.json_scan_c cimport scan
+from only1mcp._speedups.json_scan_c cimport Envelope, scan
 from only1mcp._speedups.lane_c cimport Lane
 
 
@@ -82,17 +82,17 @@ cdef class HostLine(Frames):
         cdef Lane lane = self.lane
         cdef bint is_typed = PyBytes_AS_STRING(data)[start]
         lane.well(call)
-        if (call.exchange is None and not call.plan.hinted
+        if (call.exchange is None and not call.plan.hinted and call.is_awaited()
                 and (is_typed or not call.plan.modern)):
             lane.carried(call)
-            if call.front.transport is not None:
-                write_result(call.front.transport, data, start + 1, end, call.envelope.id,
-                             lane.draining)
+            write_result(call.front.transport, data, start + 1, end, call.envelope.id,
+                         lane.draining)
             call.front.done()
+            if call.flight is not None:
+                lane.helper.landed(call, reply_of(data[start + 1:end]))
             return 0
         lane.leave(call)
-        result = data[start + 1:end]
-        lane.helper.relay(call, scan(b'{"jsonrpc":"2.0","id":0,"result":%b}' % result))
+        lane.helper.relay(call, reply_of(data[start + 1:end]))
         return 0
 
     cdef int broken(self) except -1:
@@ -107,6 +107,11 @@ cdef class HostLine(Frames):
             (<HostWay>way).leave_all()
         self.lane.helper.reach_host()
         return 0
+
+
+cdef Envelope reply_of(bytes result):
+    """Return a result as the message that it came in."""
+    return scan(b'{"jsonrpc":"2.0","id":0,"result":%b}' % result)
 
 
 cdef class HostWay(Way):

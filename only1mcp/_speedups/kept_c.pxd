@@ -1,7 +1,7 @@
 # Types of calls whose answers are kept.
 cdef class Keeping
 
-from only1mcp._speedups.call_c cimport Caller, Ready
+from only1mcp._speedups.call_c cimport Caller, Plan, Ready
 from only1mcp._speedups.front_c cimport Front
 from only1mcp._speedups.json_scan_c cimport Envelope
 from only1mcp._speedups.lru_c cimport Entry, Lru
@@ -10,11 +10,18 @@ from only1mcp._speedups.lru_c cimport Entry, Lru
 cdef class Keeping(Ready):
     cdef readonly Lru store
     cdef bytes common
-    cdef bint named, is_shared
+    cdef bint named
+    cdef readonly bint is_shared
     cdef readonly str server_id
+    cdef readonly object kind       # what `proxy.cache` knows of such calls
+    cdef readonly object flights    # those that others may join
+    cdef dict under_way             # the same by the keys of their answers
+    cdef object leads               # the plan or choice by which calls travel; None for none
 
     cdef bytes key_for(self, Envelope envelope, bytes caller)
-    cdef Entry find(self, Envelope envelope, bytes caller, double moment)
+    cdef Entry find(self, Envelope envelope, bytes key, double moment)
+    cdef Plan pick(self, Envelope envelope, Caller caller, unsigned long long place, double moment)
 
 
-cdef bint give(Front front, Keeping kind, Envelope envelope, Caller caller) except -1
+cdef Plan give(Front front, Keeping kind, Envelope envelope, Caller caller,
+               unsigned long long place)

@@ -2,7 +2,8 @@
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from libc.string cimport memcpy
-from only1mcp._speedups.call_c cimport Caller, Ready, now, write_result
+from only1mcp._speedups.call_c cimport Caller, Plan, Ready, now, write_result
+from only1mcp._speedups.choice_c cimport Choice
 from only1mcp._speedups.front_c cimport Front
 from only1mcp._speedups.json_scan_c cimport Envelope
 from only1mcp._speedups.lane_c cimport Lane
@@ -23,17 +24,23 @@ cdef class Keeping(Ready):
         named: whether `name` is the target.
         is_shared: whether there may be answers for all callers.
         slots: first metric slots: request outcome and histogram.
-        server_id: whose answers they are.
+        kind: what `only1mcp.proxy.cache` knows of them.
+        flights: what knows which calls are under way that others may join.
+        leads: the plan, or the choice of one, by which they travel; None for the common way.
     """
 
     def __init__(self, Lru store not None, bytes common not None, bint named, bint is_shared,
-                 slots, str server_id):
+                 slots, kind, flights, leads):
         Ready.__init__(self, b"", slots)
         self.store = store
         self.common = common
         self.named = named
         self.is_shared = is_shared
-        self.server_id = server_id
+        self.kind = kind
+        self.server_id = kind.shelf.server.id
+        self.flights = flights
+        self.under_way = flights.under_way
+        self.leads = leads
 
     def key(self, Envelope envelope not None, bytes caller not None):
         """Return the key of a call."""
@@ -67,24 +74,41 @@ cdef class Keeping(Ready):
         put(at, data + start, envelope.params_end - start)
         return whole
 
-    cdef Entry find(self, Envelope envelope, bytes caller, double moment):
-        """Return the answer that may be given to a caller; None when there is none."""
-        cdef Entry entry
-        if envelope.params_end - envelope.params_start > LARGEST_PARAMS:
-            return None
-        entry = self.store.get(self.key_for(envelope, caller), moment)
+    cdef Entry find(self, Envelope envelope, bytes key, double moment):
+        """Return the answer that may be given to the caller of this key; None for none."""
+        cdef Entry entry = self.store.get(key, moment)
         if entry is None and self.is_shared:
             entry = self.store.get(self.key_for(envelope, ANYBODY), moment)
         return entry
 
+    cdef Plan pick(self, Envelope envelope, Caller caller, unsigned long long place, double moment):
+        """Return how a call travels; None for the common way."""
+        if isinstance(self.leads, Choice):
+            return (<Choice>self.leads).pick(envelope, place, caller.place, moment)
+        return self.leads
 
-cdef bint give(Front front, Keeping kind, Envelope envelope, Caller caller) except -1:
-    """Answer a call with what is kept; False when there is nothing, or its caller has no token."""
+
+cdef Plan give(Front front, Keeping kind, Envelope envelope, Caller caller,
+               unsigned long long place):
+    """Answer a call with what is kept.
+
+    Returns how it travels if there is nothing; None when it was answered, or takes the common way:
+    to wait there for an equal call, or to be told when there will be a token.
+    """
     cdef Lane lane = front.lane
-    cdef Entry entry = kind.find(envelope, caller.part, front.active)
-    cdef bytes result
-    if entry is None or not caller.has_token(front.active):
-        return False
+    cdef Entry entry
+    cdef bytes result, key
+    if envelope.params_end - envelope.params_start > LARGEST_PARAMS:
+        return kind.pick(envelope, caller, place, front.active)
+    key = kind.key_for(envelope, caller.part)
+    entry = kind.find(envelope, key, front.active)
+    if entry is None:
+        if key in kind.under_way:
+            return None
+        front.missed = (kind, key)
+        return kind.pick(envelope, caller, place, front.active)
+    if not caller.has_token(front.active):
+        return None
     result = entry.text(front.active)
     kind.store.hit(entry)
     lane.count_ready(kind, caller, now() - front.active)
@@ -93,7 +117,7 @@ cdef bint give(Front front, Keeping kind, Envelope envelope, Caller caller) exce
         lane.log_budget -= 1
         lane.helper.log_kept(front, envelope, kind.server_id, caller, now() - front.active)
     front.done()
-    return True
+    return None
 
 
 cdef inline char *put(char *at, const char *data, Py_ssize_t size) noexcept:

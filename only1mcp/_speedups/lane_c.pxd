@@ -37,6 +37,7 @@ cdef class Lane:
     cdef int enter(self, Call call) except -1
     cdef int leave(self, Call call) except -1
     cdef int forget_call(self, Py_ssize_t place) except -1
+    cdef int left(self, Call call) except -1
     cdef int well(self, Call call) except -1
     cdef int give_up(self, Call call, str kind) except -1
     cdef tuple session_of(self, bytes session, bytes version, Caller caller)

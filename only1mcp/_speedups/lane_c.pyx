@@ -125,10 +125,27 @@ cdef class Lane:
         cdef Call call
         cdef bint found = False
         for call in list(self.calls):
-            if call.session == session and call.envelope.id == request_id:
-                self.give_up(call, "cancelled")
+            if call.session == session and call.envelope.id == request_id and call.is_awaited():
+                if call.flight is not None and self.helper.goes_on(call):
+                    call.front = self.front()  # of nobody
+                else:
+                    self.give_up(call, "cancelled")
                 found = True
         return found
+
+    cdef int left(self, Call call) except -1:
+        """Learn that a call's client has gone; the call goes on if others wait for its answer."""
+        if call.flight is None or not self.helper.goes_on(call):
+            self.leave(call)
+            call.plan.way.drop(call)
+            self.helper.cancelled(call)
+        return 0
+
+    def abandon(self, Call call not None):
+        """End a call whose client has gone, and for which nobody else waits any more."""
+        self.leave(call)
+        call.plan.way.drop(call)
+        self.helper.abandoned(call)
 
     cdef int give_up(self, Call call, str kind) except -1:
         self.leave(call)

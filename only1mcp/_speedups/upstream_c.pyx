@@ -257,13 +257,14 @@ cdef class Upstream:
         self.release()
         lane.leave(call)
         lane.well(call)
-        if (call.exchange is None and reply.result_end and not plan.hinted
+        if (call.exchange is None and reply.result_end and not plan.hinted and call.is_awaited()
                 and (not plan.modern or reply.result_type == "complete")):
             lane.carried(call)
-            if front.transport is not None:
-                write_result(front.transport, reply.body, reply.result_start, reply.result_end,
-                             call.envelope.id, lane.draining)
+            write_result(front.transport, reply.body, reply.result_start, reply.result_end,
+                         call.envelope.id, lane.draining)
             front.done()
+            if call.flight is not None:
+                lane.helper.landed(call, reply)
         else:
             lane.helper.relay(call, reply)
         return 0

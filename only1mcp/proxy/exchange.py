@@ -32,7 +32,10 @@ class Request:
     of_batch: bool = False
     """Whether it is a member of a batch."""
     spent_s: float = 0.0
-    """How much of its time it has had in the fast lane, from where it was sent again."""
+    """How much of its time is over: in the fast lane, from where it was sent again, or waiting for
+    an equal call."""
+    cache: str | None = None
+    """How the cache had part in it so far, as `only1mcp.proxy.journey.Outcome` has it."""
 
 
 @dataclass(slots=True)

@@ -2,7 +2,8 @@
 
 The first is the leader: messages that come before the answer are for it alone. Who leaves, leaves
 the others with the call; the last one ends it. An answer that is for one client only, because it
-wants something of it, sends the others off to call for themselves.
+wants something of it, sends the others off to call for themselves. The leader may be in the fast
+lane; those that join are never.
 """
 
 import asyncio
@@ -36,6 +37,20 @@ class Called(Protocol):
         """Stop: nobody waits any more."""
 
 
+class Leader(Protocol):
+    """Whose request made the call."""
+
+    def message(self, message: bytes) -> None:
+        """Take a message that comes before the answer."""
+
+    def end(self, outcome: Answer | Only1MCPError, status: str) -> None:
+        """Take what became of the call."""
+
+
+class Carrier(Called, Leader, Protocol):
+    """Both in one: a call that the fast lane carries, and its client there."""
+
+
 Make = Callable[[Outlet], Called]
 
 
@@ -45,7 +60,18 @@ class Follower:
 
     alone: Callable[[], object]
     """Has it call for itself."""
-    timer: asyncio.TimerHandle
+    again: Callable[[], object]
+    """Has it join another equal call, or make the one that others join."""
+    timeout_s: float
+    """How long an answer may take."""
+    left_s: float
+    """How much of that is left."""
+    timer: asyncio.TimerHandle | None = None
+
+    def stop_time(self) -> None:
+        """Let it wait no longer."""
+        if self.timer is not None:
+            self.timer.cancel()
 
 
 class Flights:
@@ -53,49 +79,57 @@ class Flights:
 
     def __init__(self, cache: ResponseCache) -> None:
         self.cache = cache
-        self._under_way: dict[bytes, Flight] = {}
+        self.under_way: dict[bytes, Flight] = {}
+        """By the keys of their answers; the fast lane looks into it."""
+
+    def carry(self, ticket: Ticket, carrier: Carrier) -> "Flight":
+        """Take note of a call that the fast lane makes: it tells the flight how that ends."""
+        flight = self.under_way[ticket.own] = Flight(self, ticket, carrier)
+        flight.call = carrier
+        self.cache.missed(ticket)
+        return flight
 
     def lead(self, ticket: Ticket, journey: Journey, make: Make) -> None:
         """Begin a call."""
-        flight = self._under_way[ticket.own] = Flight(self, ticket, journey)
-        self.cache.missed(ticket)
+        flight = self.under_way[ticket.own] = Flight(self, ticket, journey)
+        if journey.cache is None:
+            self.cache.missed(ticket)
         journey.cache = "miss"
         try:
-            flight.begin(make)
+            flight.begin(journey, make)
         except BaseException:
             self.forget(flight)
             raise
 
-    def join(
-        self, ticket: Ticket, journey: Journey, alone: Callable[[], object], timeout_s: float
-    ) -> bool:
+    def join(self, ticket: Ticket, journey: Journey, follower: Follower) -> bool:
         """Wait for the answer to an equal call; False when none is under way.
 
         What has changed since that was sent, its answer may not know of.
         """
-        flight = self._under_way.get(ticket.own)
+        flight = self.under_way.get(ticket.own)
         if flight is None or flight.ticket.stamp != ticket.stamp:
             return False
-        self.cache.joined(ticket)
+        if journey.cache is None:
+            self.cache.joined(ticket)
         journey.cache = "joined"
-        flight.join(journey, alone, timeout_s)
+        flight.join(journey, follower)
         return True
 
     def forget(self, flight: "Flight") -> None:
         """Let nobody join any more."""
-        if self._under_way.get(flight.ticket.own) is flight:
-            del self._under_way[flight.ticket.own]
+        if self.under_way.get(flight.ticket.own) is flight:
+            del self.under_way[flight.ticket.own]
 
 
 class Flight:
     """Implements `only1mcp.proxy.conversation.Outlet` for the call."""
 
-    def __init__(self, flights: Flights, ticket: Ticket, leader: Journey) -> None:
+    def __init__(self, flights: Flights, ticket: Ticket, leader: Leader) -> None:
         self.ticket = ticket
+        self.call: Called | None = None
         self._flights = flights
-        self._leader: Journey | None = leader
+        self._leader: Leader | None = leader
         self._followers: dict[Journey, Follower] = {}
-        self._call: Called | None = None
         self._told = False
         """Whether messages came before the answer."""
         self._asked = False
@@ -106,30 +140,45 @@ class Flight:
         """The server that is being asked."""
         return self.ticket.kind.shelf.server.id
 
-    def begin(self, make: Make) -> None:
+    def begin(self, journey: Journey, make: Make) -> None:
         """Send the call."""
-        assert self._leader is not None
-        self._leader.call = Berth(self, self._leader)
-        self._call = make(self)
-        self._call.start()
+        journey.call = Berth(self, journey)
+        self.call = make(self)
+        self.call.start()
 
-    def join(self, journey: Journey, alone: Callable[[], object], timeout_s: float) -> None:
+    def join(self, journey: Journey, follower: Follower) -> None:
         """Have one more wait for the answer, no longer than a call of its own would take."""
         loop = asyncio.get_running_loop()
-        timer = loop.call_later(timeout_s, self._late, journey, timeout_s)
-        self._followers[journey] = Follower(alone, timer)
+        follower.timer = loop.call_later(follower.left_s, self._late, journey, follower.timeout_s)
+        self._followers[journey] = follower
         journey.call = Berth(self, journey)
 
     def leave(self, journey: Journey) -> None:
         """Let go of one that does not wait any more."""
         follower = self._followers.pop(journey, None)
         if follower is not None:
-            follower.timer.cancel()
+            follower.stop_time()
         if journey is self._leader:
             self._leader = None
-        if self._leader is None and not self._followers and self._call is not None:
+        if self._leader is None and not self._followers and self.call is not None:
             self._flights.forget(self)
-            self._call.abandon()
+            self.call.abandon()
+
+    def outlives(self) -> bool:
+        """Let go of the leader; False when nobody else waits, and the call is to end with it."""
+        self._leader = None
+        if not self._followers:
+            self.disband()
+        return self.call is not None
+
+    def disband(self) -> list[Callable[[], object]]:
+        """Let go of all: the call does not end here. Returns what has the others try again."""
+        self._flights.forget(self)
+        followers, self._followers = list(self._followers.values()), {}
+        self._leader = self.call = None
+        for follower in followers:
+            follower.stop_time()
+        return [follower.again for follower in followers]
 
     def _late(self, journey: Journey, timeout_s: float) -> None:
         self.leave(journey)
@@ -147,8 +196,8 @@ class Flight:
     def end(self, outcome: Answer | Only1MCPError, status: str) -> None:
         """Give everybody the answer."""
         self._flights.forget(self)
-        call, leader, followers = self._call, self._leader, self._followers
-        self._leader, self._followers, self._call = None, {}, None
+        call, leader, followers = self.call, self._leader, self._followers
+        self._leader, self._followers, self.call = None, {}, None
         reply = call.reply if call is not None else None
         is_shared = not self._asked and (status != "ok" or is_complete(reply))
         may_keep = is_shared and status == "ok" and not self._told
@@ -157,7 +206,7 @@ class Flight:
         if leader is not None:
             leader.end(outcome, status)
         for journey, follower in followers.items():
-            follower.timer.cancel()
+            follower.stop_time()
             if is_shared:
                 journey.end(_for(journey, outcome), status)
             else:

@@ -57,7 +57,7 @@ class Journey:
         self.envelope: Envelope | None = None
         """None while the body was not found to be a message."""
         self.call: Underway | None = None
-        self.cache: str | None = None
+        self.cache = request.cache
         """As in `Outcome`."""
         self._server_id: str | None = None
         """Whose answer was kept that is given."""

@@ -33,7 +33,7 @@ from only1mcp.proxy.cache import ResponseCache, Ticket
 from only1mcp.proxy.call import Call, Means
 from only1mcp.proxy.conversation import Outlet
 from only1mcp.proxy.exchange import Answer, Exchange, Request
-from only1mcp.proxy.flights import Flights
+from only1mcp.proxy.flights import Flights, Follower, Make
 from only1mcp.proxy.inbox import Inbox
 from only1mcp.proxy.journey import Journey, Outcome
 from only1mcp.proxy.later import Later
@@ -107,7 +107,8 @@ class Pipeline:
         self.inbox = Inbox(parts.means.asks, parts.peers, parts.on_roots_changed)
         self._replays = Replays(parts.peers.address)
         self._batches = Batches(self.handle, max_batch)
-        self._flights = None if parts.cache is None else Flights(parts.cache)
+        self.flights = None if parts.cache is None else Flights(parts.cache)
+        """Calls that others may join; None where no answers are kept."""
 
     def handle(self, request: Request, exchange: Exchange) -> Cancel:
         """Answer one message; the returned function is for a client that goes away first."""
@@ -311,21 +312,39 @@ class Pipeline:
             self.inbox.register(session.serial, journey)
 
         def make(outlet: Outlet) -> Call:
-            return Call(inbound, session, way, snapshot, self._parts.means, outlet, level)
+            call = Call(inbound, session, way, snapshot, self._parts.means, outlet, level)
+            call.spent_s = journey.request.spent_s
+            return call
 
         def alone() -> Cancel:
-            call = make(journey)
-            journey.call, call.spent_s = call, journey.request.spent_s
+            journey.call = call = make(journey)
             call.start()
-            return self._replays.keeper(journey.exchange, journey.abandon)
+            return journey.abandon
 
-        if ticket is None or self._flights is None:
-            return alone()
-        timeout_s = self._parts.means.timeouts_s[way.server_ids[0]]
-        go_alone = partial(self._safely, journey, alone)
-        if not self._flights.join(ticket, journey, go_alone, timeout_s):
-            self._flights.lead(ticket, journey, make)
+        if ticket is None or self.flights is None:
+            alone()
+        else:
+            timeout_s = self._parts.means.timeouts_s[way.server_ids[0]]
+            self._fly(self.flights, journey, ticket, make, alone, timeout_s)
         return self._replays.keeper(journey.exchange, journey.abandon)
+
+    def _fly(
+        self, flights: Flights, journey: Journey, ticket: Ticket, make: Make,
+        alone: Callable[[], Cancel], timeout_s: float,
+    ) -> None:  # fmt: skip
+        """Join an equal call, or make the one that others join; all within one time."""
+        request, clock = journey.request, self._parts.clock.monotonic
+        began = clock() - request.spent_s
+
+        def fly() -> Cancel:
+            request.spent_s = clock() - began
+            left_s = max(timeout_s - request.spent_s, 0.0)
+            go_alone, again = (partial(self._safely, journey, act) for act in (alone, fly))
+            if not flights.join(ticket, journey, Follower(go_alone, again, timeout_s, left_s)):
+                flights.lead(ticket, journey, make)
+            return journey.abandon
+
+        fly()
 
     def _way(self, inbound: Inbound, session: Session | None, snapshot: Snapshot) -> Route:
         assert inbound.method is not None

@@ -11,7 +11,7 @@ from only1mcp.backends.call import Cancel, refusal
 from only1mcp.backends.http_rules import check_id, message_of
 from only1mcp.config.settings import Settings
 from only1mcp.errors import BackendProtocolError, Forbidden, Only1MCPError
-from only1mcp.ingress.fast_exchange import FastExchange, whole
+from only1mcp.ingress.fast_exchange import FastExchange
 from only1mcp.ingress.unread import has_unread
 from only1mcp.links.wire import decode_failure
 from only1mcp.observability.metrics import BUCKETS_S
@@ -20,9 +20,8 @@ from only1mcp.protocol import jsonrpc
 from only1mcp.protocol.event_stream import EventReader
 from only1mcp.protocol.headers import McpHeaders, encode_value
 from only1mcp.protocol.versions import LEGACY_VERSIONS, Era
-from only1mcp.proxy.answer import failure, relay
-from only1mcp.proxy.exchange import Answer, Request
-from only1mcp.proxy.journey import Outcome
+from only1mcp.proxy.answer import relay
+from only1mcp.proxy.exchange import Request
 from only1mcp.proxy.task_relay import unwanted_task
 from only1mcp.routing.load_balancer import place_of_session
 from only1mcp.tasks import until
@@ -32,8 +31,11 @@ from only1mcp.transports.streamable_http import (
     read_message,
 )
 from only1mcp.worker.callers import Callers
-from only1mcp.worker.lane_failures import blame, failure_of, is_repeatable, log_kept, outcome_of
+from only1mcp.worker.lane_ends import LaneEnds, era_of, stop
+from only1mcp.worker.lane_failures import blame, failure_of, is_repeatable
+from only1mcp.worker.lane_flights import landed, lead
 from only1mcp.worker.lane_link import LaneLink, open_upstream
+from only1mcp.worker.lane_records import LaneRecords
 from only1mcp.worker.plans import LEGACY, LEGACY_WITH_TASKS, Plans
 from only1mcp.worker.surroundings import Surroundings
 
@@ -52,8 +54,10 @@ class FastLane:
         self._around, self._parts = around, around.parts
         self._context = context
         self._ticks = 0
-        self.log_kept = partial(log_kept, around.log, context.name)
-        self._plans = Plans(around.parts, context.shared.metrics_plan)
+        self._records = LaneRecords(around.parts, around.log, context.name)
+        self.log, self.log_kept = self._records.log, self._records.log_kept
+        flights = around.pipeline.flights
+        self._plans = Plans(around.parts, context.shared.metrics_plan, flights)
         shared = context.shared
         self._callers = Callers(around.parts.access, shared)
         self.caller = self._callers.owner
@@ -64,6 +68,10 @@ class FastLane:
             around.limits.max_body,
         )  # fmt: skip
         self.lane.max_held = around.limits.max_buffered
+        self.lead, self.landed = partial(lead, self.lane), landed
+        self._ends = LaneEnds(self.lane, self._records)
+        self.goes_on, self.cancelled = self._ends.goes_on, self._ends.cancelled
+        self.abandoned = self._ends.abandoned
         around.connections.held.bodies = self.lane
         self._link = LaneLink(self.lane, shared.runtime_dir.lane_socket, around.tasks)
         self._plans.carry(self.lane, self._link.line, shared.settings)
@@ -193,12 +201,12 @@ class FastLane:
 
     def _handle(
         self, front: Any, caller: Any, headers: McpHeaders, body: bytes,
-        spent_s: float | None = None,
+        spent_s: float | None = None, cache: str | None = None,
     ) -> Cancel:  # fmt: skip
         peer = front.transport.get_extra_info("peername") if front.transport is not None else None
         request = Request(
             headers, body, str(peer[0]) if peer else "", principal=caller.principal,
-            is_charged=spent_s is not None, spent_s=spent_s or 0.0,
+            is_charged=spent_s is not None, spent_s=spent_s or 0.0, cache=cache,
         )  # fmt: skip
         return self._around.pipeline.handle(request, FastExchange(front, self.lane))
 
@@ -248,6 +256,8 @@ class FastLane:
             if call.exchange is None:
                 call.exchange = FastExchange(call.front, self.lane)
             call.exchange.send(message.body)
+            if call.flight is not None:
+                call.flight.message(message.body)
 
     def event_reader(self) -> EventReader:
         """Return what reads events that are not written in the plainest way."""
@@ -280,7 +290,7 @@ class FastLane:
 
     def relay(self, call: Any, reply: Envelope) -> None:
         """Answer with a reply that needs understanding."""
-        era = Era.MODERN if call.plan.modern else Era.LEGACY
+        era = era_of(call)
         method, _, server_id = call.plan.about
         try:
             if reply.result_type == "task":  # who allows for one takes the common way
@@ -292,7 +302,7 @@ class FastLane:
         except Only1MCPError as error:
             self._fail(call, error)
         else:
-            self._end(call, answer, status, None)
+            self._ends.end(call, answer, status, reply=reply)
 
     def odd(self, call: Any, status: int, body: bytes) -> None:
         """Take an answer with another status, or of another kind.
@@ -322,7 +332,13 @@ class FastLane:
             _text(call.version), envelope.method, encode_value(target), _text(call.session)
         )
         front, spent_s = call.front, self._parts.clock.monotonic() - call.began
-        front.go_common(self._handle(front, call.caller, headers, envelope.body, spent_s))
+        joined = None if call.flight is None else call.flight.disband()
+        cache = None if joined is None else "miss"
+        if front.transport is not None:
+            cancel = self._handle(front, call.caller, headers, envelope.body, spent_s, cache)
+            front.go_common(cancel)
+        for again in joined or ():
+            again()
 
     def failed(self, call: Any, payload: bytes) -> None:
         """Send a call again, or answer it with a failure that the host tells of."""
@@ -332,10 +348,10 @@ class FastLane:
         """Answer a call that got no answer."""
         failed = failure_of(kind, call.plan.about[2], call.plan.timeout_s, error)
         if kind == "host":  # none of its servers is to blame
-            self._end_failed(call, failed)
+            self._ends.fail(call, failed)
         else:
             if kind in ("timeout", "cancelled"):
-                self._stop(call)
+                stop(call)
             self._repeat_or_fail(call, failed)
 
     def _repeat_or_fail(self, call: Any, error: Only1MCPError) -> None:
@@ -344,56 +360,12 @@ class FastLane:
             self._fail(call, error)
             return
         blame(call, error)
-        seconds = self._parts.clock.monotonic() - call.began
-        self._parts.means.on_attempt(call.plan.about[2], error.reason, seconds)
+        self._records.attempted(call, error.reason)
         self.go_common(call)
 
     def _fail(self, call: Any, error: Only1MCPError) -> None:
         blame(call, error)
-        self._end_failed(call, error)
-
-    def _end_failed(self, call: Any, error: Only1MCPError) -> None:
-        era = Era.MODERN if call.plan.modern else Era.LEGACY
-        self._end(call, failure(call.envelope.id, error, era), error.reason, error.detail)
-
-    def _end(self, call: Any, answer: Answer, status: str, detail: str | None) -> None:
-        self._record(call, status, detail)
-        if call.exchange is not None:
-            call.exchange.answer(answer)
-            return
-        call.front.write(whole(answer, closes=self.lane.draining))
-        call.front.done()
-
-    def cancelled(self, call: Any) -> None:
-        """Note that the client has gone before the answer."""
-        self._stop(call)
-        self._record(call, "cancelled", None)
-
-    def _stop(self, call: Any) -> None:
-        """Tell a legacy server; a modern one understands the broken connection.
-
-        The host tells its servers itself.
-        """
-        if call.reading is not None:
-            call.reading.cancel()
-        if not call.plan.modern and call.plan.ids is not None:
-            params = b'{"requestId":%b}' % call.upstream_id
-            told = jsonrpc.notification("notifications/cancelled", params)
-            call.plan.ids.reply(call.plan.opened, told)
-
-    def log(self, call: Any) -> None:
-        """Write a line about a call that went well; it is counted already."""
-        self._around.log(self._outcome(call, "ok", None))
-
-    def _record(self, call: Any, status: str, detail: str | None) -> None:
-        outcome = self._outcome(call, status, detail)
-        self._parts.means.on_attempt(outcome.server_id or "", status, outcome.seconds)
-        self._parts.record(outcome)
-
-    def _outcome(self, call: Any, status: str, detail: str | None) -> Outcome:
-        name = f"{self._context.name}-f{call.upstream_id.decode()}"
-        seconds = self._parts.clock.monotonic() - call.began
-        return outcome_of(call, name, status, seconds, detail)
+        self._ends.fail(call, error)
 
 
 def _text(raw: bytes | None) -> str | None:

@@ -1,7 +1,5 @@
-"""How calls of the fast lane end: what failed, who is to blame, and what is written down."""
+"""How calls of the fast lane fail, and who is to blame."""
 
-import itertools
-from collections.abc import Callable
 from typing import Any
 
 from only1mcp.backends.instances import Instances
@@ -15,10 +13,6 @@ from only1mcp.errors import (
     Cancelled,
     Only1MCPError,
 )
-from only1mcp.protocol.methods import METHODS
-from only1mcp.proxy.journey import Outcome
-
-_NUMBERS = itertools.count(1)
 
 
 def failure_of(
@@ -50,7 +44,9 @@ def failure_of(
 def is_repeatable(call: Any, error: Only1MCPError) -> bool:
     """Say whether a call that failed is to be sent again: it never came there, or is safe."""
     instances: Instances | None = call.plan.instances
-    if instances is None or call.exchange is not None or call.front.transport is None:
+    if instances is None or call.exchange is not None:
+        return False
+    if call.front.transport is None and call.flight is None:
         return False
     if isinstance(error, BackendUnreachable):
         if len(instances.gauges) == 1 or not isinstance(error, BackendBusy):
@@ -64,29 +60,3 @@ def blame(call: Any, error: Only1MCPError) -> None:
     """Take note that an instance failed."""
     if isinstance(error, BackendError) and call.plan.instances is not None:
         call.plan.instances.failed(call.plan.place, 0, error.for_operator())
-
-
-def log_kept(
-    log: Callable[[Outcome], None], worker: str, front: Any, envelope: Any, server_id: str,
-    caller: Any, seconds: float,
-) -> None:  # fmt: skip
-    """Write a line about an answer that was given again; it is counted already."""
-    method, name = envelope.method, f"{worker}-k{next(_NUMBERS)}"
-    transport = front.transport
-    peer = transport.get_extra_info("peername") if transport is not None else None
-    log(Outcome(
-        name, METHODS[method].index, method, envelope.name or envelope.uri, server_id,
-        str(peer[0]) if peer else "", "ok", seconds, None, caller.principal, "hit",
-    ))  # fmt: skip
-
-
-def outcome_of(call: Any, name: str, status: str, seconds: float, detail: str | None) -> Outcome:
-    """Return what metrics and log are told of a call."""
-    method, _, server_id = call.plan.about
-    target = call.envelope.name or call.envelope.uri  # as the client calls it, like everywhere
-    transport = call.front.transport
-    peer = transport.get_extra_info("peername") if transport is not None else None
-    return Outcome(
-        name, METHODS[method].index, method, target, server_id, str(peer[0]) if peer else "",
-        status, seconds, detail, call.caller.principal,
-    )  # fmt: skip

@@ -30,6 +30,7 @@ from only1mcp.protocol.versions import Era
 from only1mcp.proxy import local
 from only1mcp.proxy.cache import Kind, prefix
 from only1mcp.proxy.cache_keys import LEGACY_PLAIN
+from only1mcp.proxy.flights import Flights
 from only1mcp.proxy.learning import LEGACY as LEARNED_LEGACY
 from only1mcp.proxy.outbound import choose_leg
 from only1mcp.proxy.pipeline import Parts
@@ -75,8 +76,9 @@ class Carried:
 class Plans:
     """Makes the plans of one worker."""
 
-    def __init__(self, parts: Parts, metrics: MetricsPlan) -> None:
+    def __init__(self, parts: Parts, metrics: MetricsPlan, flights: Flights | None) -> None:
         self._parts = parts
+        self._flights = flights
         self._metrics = metrics
         self._carried: dict[str, Carried] = {}
 
@@ -153,7 +155,8 @@ class Plans:
         if is_common or carried is None or self._bridges(carried, features, era, snapshot):
             return self._parts.means.backends.get(way.server_ids[0], False)
         kind = None if cache is None else cache.kind(inbound, way)
-        return self._keeping(kind, way, features) or self._choice(carried, way, method, era)
+        leads = self._choice(carried, way, method, era)
+        return leads if kind is None else self._keeping(kind, way, features, leads)
 
     def _bridges(self, carried: Carried, features: bytes, era: Era, snapshot: Snapshot) -> bool:
         """Say whether calls are translated on their way, or may become tasks."""
@@ -161,21 +164,17 @@ class Plans:
         may_be_task = owner.has_task_extension and declares_extension(features)
         return may_be_task or choose_leg(era, carried.server.id, snapshot) is not era
 
-    def _keeping(self, kind: Kind | None, way: Route, features: bytes) -> Any:
-        """Return what finds answers that are kept; None where there are none.
-
-        A call whose answer is not there takes the common way.
-        """
-        cache = self._parts.cache
-        if kind is None or cache is None:
-            return None
-        era, _ = _read(features)
+    def _keeping(self, kind: Kind, way: Route, features: bytes, leads: Any) -> Any:
+        """Return what finds answers that are kept before a call is made."""
+        cache, (era, _) = self._parts.cache, _read(features)
+        assert cache is not None
         common = prefix(kind, way, era, LEGACY_PLAIN if era is Era.LEGACY else features)
         method = METHODS[RESOURCE if kind.by_server else TOOL]
         slots = self._metrics.fast_slots(method.index, 0)[:2]
         return Keeping(
-            cache.store, common, not kind.by_server, kind.by_server, slots, kind.shelf.server.id
-        )
+            cache.store, common, not kind.by_server, kind.by_server, slots, kind, self._flights,
+            leads,
+        )  # fmt: skip
 
     def _choice(self, carried: Carried, way: Route, method: Method, era: Era) -> Any:
         """Return what chooses the instance, and with it the plan, for each such call."""

@@ -1,5 +1,6 @@
 """What is told of the answers that are kept, in the running gateway."""
 
+import itertools
 import json
 from collections.abc import Iterator
 
@@ -50,12 +51,15 @@ def test_what_is_kept_is_shown_and_counted(
     assert code == 0
     assert out.splitlines()[1].split()[:6] == ["b", "2", "0", "2", "50%", "2"]
 
+    numbers = itertools.count()
+
     def logged() -> bool:
         look(ann)  # of calls that go well the lane logs some
+        look(ann, number=next(numbers))
         lines = [json.loads(line) for line in gateway.log.splitlines() if '"b__look"' in line]
         return {line["cache"] for line in lines} == {"hit", "miss"}
 
-    wait_until(logged, "a hit is logged")
+    wait_until(logged, "a hit and a miss are logged")
     gateway.command("cache", "clear", "--json")
     wait_until(lambda: shown(gateway)["entries"] == 0, "what was cleared is gone")
     assert shown(gateway)["bytes"] == 0

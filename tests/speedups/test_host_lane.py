@@ -12,6 +12,7 @@ from only1mcp import _speedups
 from only1mcp.links.link import serve
 from only1mcp.protocol.versions import Era
 from tests.support.host_lane import HostedWorker, answer_to, hosted_worker, text_of
+from tests.support.kept import hits, misses
 from tests.support.lane import modern_request
 from tests.support.loop import eventually, on_loop
 from tests.support.messages import modern
@@ -36,6 +37,22 @@ async def test_the_lane_carries_calls_to_stdio_servers(era: Era) -> None:
             assert text_of(await answer_to(wire, worker.call("echo", f"t{number}"))) == f"t{number}"
         assert worker.line.carried == 3
         assert worker.lane.busy() == 0
+
+
+@ERAS
+@WAYS
+@on_loop
+async def test_answers_are_kept_where_that_is_wanted(era: Era, fast: bool) -> None:
+    """Those that go well; the first of equal calls travels like any other."""
+    async with hosted_worker(era, fast=fast, keeps="1h") as worker:
+        carried = worker.line.carried if fast else 0
+        for request_id in range(3):
+            message = await worker.ask("untyped", "a", request_id)
+            assert (message["id"], message["result"]["said"]) == (request_id, "a")
+            assert text_of(await worker.ask("echo", "a", request_id)) == "a"
+            assert "error" in await worker.ask("error", "a", request_id)
+        assert (misses(worker), hits(worker)) == (5, 4)
+        assert not fast or worker.line.carried - carried == 5
 
 
 @ERAS

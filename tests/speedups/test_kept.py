@@ -1,6 +1,7 @@
 """Answers that are kept, given in the fast lane: on real sockets, by the keys of the common way."""
 
 import json
+import time
 from typing import Any
 
 import pytest
@@ -8,81 +9,35 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from only1mcp import _speedups
-from only1mcp._speedups import HITS, scan
+from only1mcp._speedups import scan
 from only1mcp.protocol.versions import Era
+from only1mcp.proxy.cache import Kind, ResponseCache, Shelf
 from only1mcp.proxy.cache_keys import bare_params, caller_part, whole
-from tests.support.lane import Worker, call, lane_worker, legacy_call
+from only1mcp.proxy.flights import Flights
+from tests.support.catalogues import server
+from tests.support.kept import Counting, hits, keeping, misses, said, taken
+from tests.support.lane import call, lane_worker, legacy_call
 from tests.support.loop import on_loop
-from tests.support.raw_server import Peer, RawServer, result
-from tests.support.raw_server import whole as answer
+from tests.support.raw_server import RawServer
 from tests.support.scripted_server import ScriptedServer
-from tests.support.wire import Wire
 
 pytestmark = pytest.mark.skipif(not _speedups.COMPILED, reason="the lane is compiled only")
 
 
-class Counting:
-    """Answers every call with its text and the number of calls so far."""
-
-    def __init__(self, more: str = "") -> None:
-        self.count = 0
-        self._more = more
-
-    async def serve(self, peer: Peer) -> None:
-        """Answer until the connection ends."""
-        while True:
-            came = await peer.request()
-            if came.message["method"] != "tools/call":
-                await peer.send(answer(result(came.id, "")))
-                continue
-            self.count += 1
-            text = came.message["params"]["arguments"]["text"]
-            await peer.send(answer(result(came.id, f"{text} {self.count}{self._more}")))
-
-
-def keeping(url: str) -> dict[str, Any]:
-    """Return the configuration of a worker that keeps what `echo` answers."""
-    return {
-        "proxy": {"cache": {"enabled": True}},
-        "servers": [
-            {"id": "s", "transport": "http", "url": url, "cache": {"tools": {"echo": "1h"}}}
-        ],
-    }
-
-
-async def said(wire: Wire, request: bytes) -> tuple[Any, str]:
-    """Send a call; return the id and the text of its answer."""
-    await wire.send(request)
-    reply = await wire.reply()
-    assert reply.status == 200
-    message = json.loads(reply.body)
-    return message["id"], message["result"]["content"][0]["text"]
-
-
-def taken(worker: Worker) -> int:
-    """Return how many messages have taken the common way."""
-    return worker.graph.pipeline._count
-
-
-def hits(worker: Worker) -> int:
-    """Return how many answers were given again."""
-    context = worker.graph.context
-    return context.metrics.row[context.shared.metrics_plan.shelf(0) + HITS]
-
-
 @on_loop
 async def test_an_equal_call_is_answered_in_the_lane() -> None:
-    """Under its own id; only the first has taken the common way."""
-    server = Counting()
+    """Under its own id; the first was carried, too."""
+    backend = Counting()
     async with (
-        RawServer(server.serve).open() as url, lane_worker(url, config=keeping(url)) as worker,
+        RawServer(backend.serve).open() as url, lane_worker(url, config=keeping(url)) as worker,
         worker.wire() as wire,
     ):  # fmt: skip
-        first = await said(wire, call(1, "a"))
         ways = taken(worker)
+        first = await said(wire, call(1, "a"))
         assert [await said(wire, call(key, "a")) for key in ("x", 3)] == [("x", "a 1"), (3, "a 1")]
-        assert (first, taken(worker) - ways, hits(worker), server.count) == ((1, "a 1"), 0, 2, 1)
+        assert (first, taken(worker) - ways, hits(worker), backend.count) == ((1, "a 1"), 0, 2, 1)
         assert await said(wire, call(4, "b")) == (4, "b 2")
+        assert misses(worker) == 2
 
 
 @on_loop
@@ -106,9 +61,9 @@ async def test_a_legacy_session_gets_what_another_one_has_asked_for() -> None:
 @on_loop
 async def test_calls_that_wait_on_one_connection_are_all_answered_in_order() -> None:
     """Those that are kept, and those that are not."""
-    server = Counting()
+    backend = Counting()
     async with (
-        RawServer(server.serve).open() as url, lane_worker(url, config=keeping(url)) as worker,
+        RawServer(backend.serve).open() as url, lane_worker(url, config=keeping(url)) as worker,
         worker.wire() as wire,
     ):  # fmt: skip
         await said(wire, call(0, "a"))
@@ -122,9 +77,9 @@ async def test_calls_that_wait_on_one_connection_are_all_answered_in_order() -> 
 @on_loop
 async def test_a_large_answer_comes_out_whole() -> None:
     """It is not copied into one piece with its head."""
-    server = Counting("x" * 200_000)
+    backend = Counting("x" * 200_000)
     async with (
-        RawServer(server.serve).open() as url, lane_worker(url, config=keeping(url)) as worker,
+        RawServer(backend.serve).open() as url, lane_worker(url, config=keeping(url)) as worker,
         worker.wire() as wire,
     ):  # fmt: skip
         texts = [(await said(wire, call(number, "a")))[1] for number in range(3)]
@@ -134,9 +89,9 @@ async def test_a_large_answer_comes_out_whole() -> None:
 @on_loop
 async def test_a_worker_that_stops_says_so_with_the_answer() -> None:
     """The connection closes behind it."""
-    server = Counting()
+    backend = Counting()
     async with (
-        RawServer(server.serve).open() as url, lane_worker(url, config=keeping(url)) as worker,
+        RawServer(backend.serve).open() as url, lane_worker(url, config=keeping(url)) as worker,
         worker.wire() as wire,
     ):  # fmt: skip
         await said(wire, call(1, "a"))
@@ -144,7 +99,7 @@ async def test_a_worker_that_stops_says_so_with_the_answer() -> None:
         await wire.send(call(2, "a"))
         reply = await wire.reply()
         assert reply.headers["connection"] == "close"
-        assert (hits(worker), server.count) == (1, 1)
+        assert (hits(worker), backend.count) == (1, 1)
 
 
 _VALUES = st.recursive(
@@ -169,7 +124,11 @@ def test_the_lane_finds_answers_by_the_key_that_the_common_way_has_kept_them_by(
     envelope = scan(json.dumps(body, separators=separators).encode())
     words = memoryview(bytearray(80)).cast("Q")
     store = _speedups.Lru(1, words, words)
-    subject = _speedups.Keeping(store, b"common", named, False, (0, 0), "s")
+    cache = ResponseCache(store, lambda *_: (1, 2), words, lambda _: 0, time.monotonic)
+    kind = Kind(Shelf(server("s"), 0, 0, 0), 1.0, False, (1, 2))
+    subject = _speedups.Keeping(
+        store, b"common", named, False, (0, 0), kind, Flights(cache), None
+    )  # fmt: skip
     part = caller_part("ann")
     expected = whole(b"common", part, bare_params(envelope, named))
     assert subject.key(envelope, part) == expected

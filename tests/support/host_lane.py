@@ -97,12 +97,16 @@ def text_of(message: dict[str, Any]) -> str:
 
 @asynccontextmanager
 async def hosted_worker(
-    era: Era = Era.MODERN, *, timeout_s: float = 30.0, fast: bool = True, **limits: Any
-) -> AsyncIterator[HostedWorker]:
-    """Serve on a port of its own; not `fast`, all takes the way over aiohttp and the pipeline."""
+    era: Era = Era.MODERN, *, timeout_s: float = 30.0, fast: bool = True, keeps: str = "never",
+    **limits: Any,
+) -> AsyncIterator[HostedWorker]:  # fmt: skip
+    """Serve on a port of its own; not `fast`, all takes the way over aiohttp and the pipeline.
+
+    What tools answer is kept so long.
+    """
     loop = asyncio.get_running_loop()
     with tempfile.TemporaryDirectory(prefix="o1-") as directory:
-        shared = _share(Path(directory), era, timeout_s, limits)
+        shared = _share(Path(directory), era, timeout_s, limits, keeps)
         host = Host(Context(shared, "host"), HealthReporter("host", Path("/nobody"), b"k"))
         doors = [await serve(shared.runtime_dir.host_socket, host.link)]
         if _speedups.COMPILED:
@@ -141,10 +145,12 @@ async def _part(worker: HostedWorker) -> None:
         await eventually(lambda: worker.line.transport is None, "our end of the lane's link")
 
 
-def _share(directory: Path, era: Era, timeout_s: float, limits: dict[str, Any]) -> Shared:
-    config = {"proxy": {"timeout": f"{timeout_s}s", "limits": limits},
+def _share(
+    directory: Path, era: Era, timeout_s: float, limits: dict[str, Any], keeps: str
+) -> Shared:
+    config = {"proxy": {"timeout": f"{timeout_s}s", "limits": limits, "cache": {"enabled": True}},
               "stdio": {"allowed_commands": [sys.executable]},
-              "servers": [{"id": "s", "command": sys.executable,
+              "servers": [{"id": "s", "command": sys.executable, "cache": {"tools": {"*": keeps}},
                            "args": [lane_child.__file__, era.value]}]}  # fmt: skip
     settings = load_text("test.yaml", json.dumps(config), {})
     plan = MetricsPlan(tuple(server.id for server in settings.servers))
