@@ -77,7 +77,5 @@ cdef double now() noexcept
 cdef bytes decimal_bytes(unsigned long long number)
 cdef bytes request_bytes(Plan plan, Envelope envelope, bytes upstream_id)
 cdef bytes frame_bytes(Plan plan, Envelope envelope, unsigned long long token, int address)
-cdef bytes result_bytes(const char *result, Py_ssize_t size, Py_ssize_t announced,
-                        bytes request_id, bint closes)
-cdef int write_result(object transport, bytes data, Py_ssize_t start, Py_ssize_t end,
+cdef int write_result(Front front, bytes data, Py_ssize_t start, Py_ssize_t end,
                       bytes request_id, bint closes) except -1

@@ -8,6 +8,7 @@ from only1mcp._speedups.cells cimport o1_take
 from only1mcp._speedups.frame_head cimport CARRY, HEAD_BYTES, put_head, put_number
 from only1mcp._speedups.gauge_c cimport Gauge
 from only1mcp._speedups.json_scan_c cimport Envelope
+from only1mcp._speedups.outlet cimport send_out
 from only1mcp._speedups.way_c cimport Way
 
 cdef enum:
@@ -224,17 +225,18 @@ cdef int put_after_id(char *at, Plan plan, Envelope envelope) except -1:
     return 0
 
 
-cdef int write_result(object transport, bytes data, Py_ssize_t start, Py_ssize_t end,
+cdef int write_result(Front front, bytes data, Py_ssize_t start, Py_ssize_t end,
                       bytes request_id, bint closes) except -1:
     """Write the answer: the server's result under the client's id; a large one is not copied."""
     cdef Py_ssize_t size = end - start
     cdef const char *result = PyBytes_AS_STRING(data) + start
     if size < LARGE:
-        transport.write(result_bytes(result, size, size, request_id, closes))
+        send_out(&front.out, front.transport, result_bytes(result, size, size, request_id, closes))
         return 0
     head = result_bytes(result, 0, size, request_id, closes)
     body = memoryview(data)[start:end]
-    transport.writelines((head, body, b"}"))
+    front.out.has_queue = True
+    front.transport.writelines((head, body, b"}"))
     return 0
 
 

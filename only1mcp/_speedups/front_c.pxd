@@ -5,11 +5,13 @@ from only1mcp._speedups.call_c cimport Call, Caller, Plan
 from only1mcp._speedups.http_head cimport RequestHead
 from only1mcp._speedups.json_scan_c cimport Envelope
 from only1mcp._speedups.lane_c cimport Lane
+from only1mcp._speedups.outlet cimport Outlet
 
 
 cdef class Front:
     cdef Lane lane
     cdef readonly object transport
+    cdef Outlet out
     cdef object inner           # aiohttp's door, once the connection is its
     cdef bytes pending          # what came and was not used yet
     cdef readonly bint is_busy

@@ -2,7 +2,7 @@
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 
-from only1mcp._speedups.call_c cimport Call, Caller, Plan, Ready, now, result_bytes
+from only1mcp._speedups.call_c cimport Call, Caller, Plan, Ready, now, write_result
 from only1mcp._speedups.choice_c cimport Choice
 from only1mcp._speedups.compare cimport again, cut, equal, holds, is_secret, names_level, says
 from only1mcp._speedups.http_head cimport (
@@ -12,6 +12,7 @@ from only1mcp._speedups.http_head cimport (
 from only1mcp._speedups.json_scan_c cimport Envelope, scan
 from only1mcp._speedups.kept_c cimport Keeping, give
 from only1mcp._speedups.lane_c cimport LONGEST_KEY, Lane
+from only1mcp._speedups.outlet cimport open_outlet, send_out
 
 cdef enum:
     PATIENCE_BYTES = 65536  # more of an unfinished request is gathered by aiohttp's door
@@ -25,6 +26,7 @@ cdef class Front:
 
     def connection_made(self, transport):
         self.transport = transport
+        open_outlet(&self.out, transport)
         self.active = now()
         self.lane.fronts.add(self)
         self.lane.helper.opened(self)
@@ -303,10 +305,8 @@ cdef class Front:
             return False
         ready = found
         lane.count_ready(ready, caller, now() - self.active)
-        self.transport.write(result_bytes(
-            PyBytes_AS_STRING(ready.result), PyBytes_GET_SIZE(ready.result),
-            PyBytes_GET_SIZE(ready.result), envelope.id, lane.draining,
-        ))
+        write_result(self, ready.result, 0, PyBytes_GET_SIZE(ready.result), envelope.id,
+                     lane.draining)
         self.done()
         return True
 
@@ -331,7 +331,7 @@ cdef class Front:
     def write(self, bytes data not None):
         """Send bytes to the client."""
         if self.transport is not None:
-            self.transport.write(data)
+            send_out(&self.out, self.transport, data)
 
     def go_common(self, cancel):
         """Go on with a request that is sent again the common way."""

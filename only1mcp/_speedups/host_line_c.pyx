@@ -85,8 +85,7 @@ cdef class HostLine(Frames):
         if (call.exchange is None and not call.plan.hinted and call.is_awaited()
                 and (is_typed or not call.plan.modern)):
             lane.carried(call)
-            write_result(call.front.transport, data, start + 1, end, call.envelope.id,
-                         lane.draining)
+            write_result(call.front, data, start + 1, end, call.envelope.id, lane.draining)
             call.front.done()
             if call.flight is not None:
                 lane.helper.landed(call, reply_of(data[start + 1:end]))

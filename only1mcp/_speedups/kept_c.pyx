@@ -112,7 +112,7 @@ cdef Plan give(Front front, Keeping kind, Envelope envelope, Caller caller,
     result = entry.text(front.active)
     kind.store.hit(entry)
     lane.count_ready(kind, caller, now() - front.active)
-    write_result(front.transport, result, 0, PyBytes_GET_SIZE(result), envelope.id, lane.draining)
+    write_result(front, result, 0, PyBytes_GET_SIZE(result), envelope.id, lane.draining)
     if lane.log_budget > 0:
         lane.log_budget -= 1
         lane.helper.log_kept(front, envelope, kind.server_id, caller, now() - front.active)

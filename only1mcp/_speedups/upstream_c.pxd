@@ -5,12 +5,14 @@ from only1mcp._speedups.call_c cimport Call
 from only1mcp._speedups.http_body cimport Chunks
 from only1mcp._speedups.http_head cimport ResponseHead
 from only1mcp._speedups.json_scan_c cimport Envelope
+from only1mcp._speedups.outlet cimport Outlet
 from only1mcp._speedups.pool_c cimport Pool
 
 
 cdef class Upstream:
     cdef Pool pool
     cdef object transport
+    cdef Outlet out
     cdef bint is_made           # the connection stood once
     cdef bint is_closing        # nothing can be sent any more
     cdef Call call

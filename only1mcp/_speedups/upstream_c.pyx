@@ -10,6 +10,7 @@ from only1mcp._speedups.http_body cimport (
 from only1mcp._speedups.http_head cimport INCOMPLETE, OTHER, read_response
 from only1mcp._speedups.json_scan_c cimport Envelope, scan
 from only1mcp._speedups.lane_c cimport Lane
+from only1mcp._speedups.outlet cimport open_outlet, send_out
 
 cdef enum:
     LARGEST_HEAD = 65536
@@ -22,6 +23,7 @@ cdef class Upstream:
 
     def connection_made(self, transport):
         self.transport = transport
+        open_outlet(&self.out, transport)
         self.pool.joined(self)
 
     def connection_lost(self, exc):
@@ -59,7 +61,7 @@ cdef class Upstream:
         self.frames.left = self.frames.line = 0
         self.reader = self.event_id = self.retry_ms = None
         self.is_last = self.is_ending = False
-        self.transport.write(call.request)
+        send_out(&self.out, self.transport, call.request)
         return 0
 
     def data_received(self, bytes data not None):
@@ -260,7 +262,7 @@ cdef class Upstream:
         if (call.exchange is None and reply.result_end and not plan.hinted and call.is_awaited()
                 and (not plan.modern or reply.result_type == "complete")):
             lane.carried(call)
-            write_result(front.transport, reply.body, reply.result_start, reply.result_end,
+            write_result(front, reply.body, reply.result_start, reply.result_end,
                          call.envelope.id, lane.draining)
             front.done()
             if call.flight is not None:

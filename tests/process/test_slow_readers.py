@@ -3,7 +3,9 @@
 import http.client
 import json
 import socket
+import threading
 from pathlib import Path
+from typing import Any, BinaryIO
 
 import pytest
 
@@ -16,12 +18,19 @@ TEXT = "x" * 3_000_000
 """More than the buffer of the client holds, by far."""
 
 
-def _request() -> bytes:
-    params = {"name": "a__echo", "arguments": {"text": TEXT}, "_meta": META}
-    body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params})
+def _request(text: str = TEXT, number: int = 1) -> bytes:
+    params = {"name": "a__echo", "arguments": {"text": text}, "_meta": META}
+    body = json.dumps({"jsonrpc": "2.0", "id": number, "method": "tools/call", "params": params})
     headers = {**modern_headers("tools/call", "a__echo"), "Content-Length": str(len(body))}
     lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
     return f"POST /mcp HTTP/1.1\r\nHost: localhost\r\n{lines}\r\n{body}".encode()
+
+
+def _next_message(stream: BinaryIO) -> Any:
+    """Read one of several answers on a connection."""
+    assert stream.readline().startswith(b"HTTP/1.1 200 ")
+    fields = dict(line.lower().split(b": ", 1) for line in iter(stream.readline, b"\r\n"))
+    return json.loads(stream.read(int(fields[b"content-length"])))
 
 
 def _is_connected(gateway: Gateway, client_port: int) -> bool:
@@ -59,3 +68,24 @@ def test_a_client_that_reads_gets_all_of_it_however_small_its_buffer(pure: bool)
         response.begin()
         message = json.loads(response.read())
     assert message["result"]["content"][0]["text"] == TEXT
+
+
+@pytest.mark.parametrize("pure", [False, True], ids=["compiled", "pure"])
+@pytest.mark.parametrize("size", [60, 9_000, 30_000])
+def test_answers_come_whole_and_in_order_to_a_client_that_reads_late(pure: bool, size: int) -> None:
+    """It asks for all of them at once; what its buffer has no room for waits at ours."""
+    count = 3_000_000 // (size + 1_000)
+    config = zoo(animal("a", "tame"))
+    with Gateway(config, pure=pure) as gateway, socket.socket() as connection:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        connection.settimeout(60)
+        connection.connect(("127.0.0.1", gateway.port))
+        requests = b"".join(_request(f"{n:x<{size}}", n) for n in range(count))
+        asking = threading.Thread(target=connection.sendall, args=(requests,))
+        asking.start()
+        stream = connection.makefile("rb")
+        for number in range(count):
+            message = _next_message(stream)
+            assert message["id"] == number
+            assert message["result"]["content"][0]["text"] == f"{number:x<{size}}"
+        asking.join()
