@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from benchmarks.measure import growth, in_references
+from benchmarks.measure import gain, in_references
 from benchmarks.twins import BALANCERS
 from only1mcp import _speedups
 from only1mcp._speedups import ALGORITHMS
@@ -71,4 +71,4 @@ def test_choosing_among_many_costs_little_more(
 def test_the_compiled_balancer_is_worth_having(algorithm: str) -> None:
     """It is several times as quick."""
     pure, compiled = (picking(one.values[0], algorithm, MANY) for one in BALANCERS)
-    assert growth(compiled, pure) > 3
+    assert gain(compiled, pure) > 3

@@ -7,7 +7,7 @@ import orjson
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from benchmarks.measure import growth
+from benchmarks.measure import gain, growth
 from benchmarks.twins import JSON_SCANS, is_compiled
 from only1mcp import _speedups
 from only1mcp._speedups import json_scan_py
@@ -57,4 +57,4 @@ def test_the_cost_grows_with_the_size_and_no_faster(twin: Any) -> None:
 def test_the_compiled_twin_is_worth_having() -> None:
     """It is several times as quick."""
     body = call(2_000)
-    assert growth(lambda: _speedups.scan(body), lambda: json_scan_py.scan(body)) > 3
+    assert gain(lambda: _speedups.scan(body), lambda: json_scan_py.scan(body)) > 3

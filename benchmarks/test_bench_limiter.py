@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from benchmarks.measure import growth, in_references
+from benchmarks.measure import gain, in_references
 from benchmarks.twins import CELLS, is_compiled
 from only1mcp import _speedups
 from only1mcp.errors import RateLimited
@@ -85,4 +85,4 @@ def test_refusing_a_call_is_cheap(benchmark: BenchmarkFixture, twin: Any) -> Non
 def test_the_compiled_buckets_are_worth_having() -> None:
     """They are many times as quick."""
     pure, compiled = (taking(one.values[0]) for one in CELLS)
-    assert growth(compiled, pure) > 3
+    assert gain(compiled, pure) > 3
