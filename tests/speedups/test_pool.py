@@ -3,7 +3,8 @@
 import asyncio
 import json
 import socket
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
 import pytest
@@ -37,6 +38,30 @@ async def clients(stack: AsyncExitStack, worker: Worker, count: int) -> list[Wir
     return wires
 
 
+@asynccontextmanager
+async def crowd(count: int) -> AsyncIterator[tuple[RawServer, Worker, list[Wire]]]:
+    """Have so many calls under way to a server that takes two at a time."""
+    server = RawServer()
+    async with (
+        server.open() as url,
+        lane_worker(url, max_calls=2) as worker,
+        AsyncExitStack() as stack,
+    ):
+        yield server, worker, await clients(stack, worker, count)
+
+
+@asynccontextmanager
+async def one_client(timeout_s: float = 30.0) -> AsyncIterator[tuple[RawServer, Worker, Wire]]:
+    """Have a client before a server."""
+    server = RawServer()
+    async with (
+        server.open() as url,
+        lane_worker(url, timeout_s=timeout_s) as worker,
+        worker.wire() as wire,
+    ):
+        yield server, worker, wire
+
+
 async def answers(wires: list[Wire]) -> list[Any]:
     """Read one answer from each."""
     return [json.loads((await wire.reply()).body) for wire in wires]
@@ -56,13 +81,7 @@ async def finish(peer: Peer) -> None:
 @on_loop
 async def test_calls_beyond_the_limit_wait_their_turn() -> None:
     """And no more connections are opened than there may be."""
-    server = RawServer()
-    async with (
-        server.open() as url,
-        lane_worker(url, max_calls=2) as worker,
-        AsyncExitStack() as stack,
-    ):
-        wires = await clients(stack, worker, 5)
+    async with crowd(5) as (server, worker, wires):
         first, second = await server.accept(), await server.accept()
         (pool,) = worker.lane.pools
         await eventually(lambda: len(pool.waiting) == 3, "three that wait")
@@ -76,13 +95,7 @@ async def test_calls_beyond_the_limit_wait_their_turn() -> None:
 @on_loop
 async def test_calls_that_wait_outlive_the_connections_they_waited_for(how: str) -> None:
     """New ones are opened for them, whatever ended the old ones."""
-    server = RawServer()
-    async with (
-        server.open() as url,
-        lane_worker(url, max_calls=2) as worker,
-        AsyncExitStack() as stack,
-    ):
-        wires = await clients(stack, worker, 4)
+    async with crowd(4) as (server, worker, wires):
         for peer in (await server.accept(), await server.accept()):
             came = await peer.request()
             if how == "reset":
@@ -118,8 +131,7 @@ async def test_calls_fail_at_once_when_nobody_listens() -> None:
 @on_loop
 async def test_a_connection_that_the_server_closed_while_idle_is_not_used() -> None:
     """The next call opens another."""
-    server = RawServer()
-    async with server.open() as url, lane_worker(url) as worker, worker.wire() as wire:
+    async with one_client() as (server, worker, wire):
         for number in range(3):
             await wire.send(call(number))
             peer = await server.accept()
@@ -132,8 +144,7 @@ async def test_a_connection_that_the_server_closed_while_idle_is_not_used() -> N
 @on_loop
 async def test_a_connection_whose_stream_does_not_end_is_given_up() -> None:
     """It would be lost to all other calls for ever."""
-    server = RawServer()
-    async with server.open() as url, lane_worker(url) as worker, worker.wire() as wire:
+    async with one_client() as (server, worker, wire):
         await wire.send(call(1))
         peer = await server.accept()
         came = await peer.request()
@@ -149,10 +160,7 @@ async def test_a_connection_whose_stream_does_not_end_is_given_up() -> None:
 @on_loop
 async def test_a_call_that_takes_too_long_is_answered_and_its_connection_broken() -> None:
     """The answer that comes later cannot be taken for another's."""
-    server = RawServer()
-    async with (
-        server.open() as url, lane_worker(url, timeout_s=0.3) as worker, worker.wire() as wire,
-    ):  # fmt: skip
+    async with one_client(timeout_s=0.3) as (server, worker, wire):
         await wire.send(call(1))
         peer = await server.accept()
         await peer.request()
@@ -207,27 +215,33 @@ class LegacyServer:
         return [(one["method"], one.get("params")) for one in said]
 
 
-async def opened(server: LegacyServer, worker: Worker, wire: Wire) -> str:
+@asynccontextmanager
+async def legacy(
+    timeout_s: float = 30.0,
+) -> AsyncIterator[tuple[LegacyServer, Worker, Wire, str]]:
     """Open a session, and make the first call on it, which goes the common way."""
-    session = worker.session()
-    await wire.send(legacy_call(session, 0))
-    await server.answer()
-    assert (await wire.reply()).status == 200
-    return session
+    server = LegacyServer()
+    async with (
+        RawServer(server.serve).open() as url,
+        lane_worker(url, Era.LEGACY, timeout_s=timeout_s) as worker,
+        worker.wire() as wire,
+    ):
+        session = worker.session()
+        await wire.send(legacy_call(session, 0))
+        await server.answer()
+        assert (await wire.reply()).status == 200
+        yield server, worker, wire, session
 
 
 @pytest.mark.parametrize("how", ["gone", "cancelled", "timeout"])
 @on_loop
 async def test_a_legacy_server_hears_that_a_call_is_not_wanted_any_more(how: str) -> None:
     """By a notification with the id that the call had there."""
-    server = LegacyServer()
     timeout_s = 0.5 if how == "timeout" else 30.0
     async with (
-        RawServer(server.serve).open() as url,
-        lane_worker(url, Era.LEGACY, timeout_s=timeout_s) as worker,
-        worker.wire() as wire, worker.wire() as other,
-    ):  # fmt: skip
-        session = await opened(server, worker, wire)
+        legacy(timeout_s) as (server, worker, wire, session),
+        worker.wire() as other,
+    ):
         await wire.send(legacy_call(session, "mine"))
         _, came = await server.calls.get()
         assert worker.lane.busy() == 1
@@ -248,12 +262,7 @@ async def test_a_legacy_server_hears_that_a_call_is_not_wanted_any_more(how: str
 @on_loop
 async def test_a_wish_to_cancel_reaches_only_calls_of_its_own_session() -> None:
     """Two clients may use the same ids."""
-    server = LegacyServer()
-    async with (
-        RawServer(server.serve).open() as url, lane_worker(url, Era.LEGACY) as worker,
-        worker.wire() as wire, worker.wire() as other,
-    ):  # fmt: skip
-        session = await opened(server, worker, wire)
+    async with legacy() as (server, worker, wire, session), worker.wire() as other:
         await wire.send(legacy_call(session, 7))
         peer, came = await server.calls.get()
         wish = notification("notifications/cancelled", {"requestId": 7})
@@ -267,12 +276,7 @@ async def test_a_wish_to_cancel_reaches_only_calls_of_its_own_session() -> None:
 @on_loop
 async def test_a_legacy_stream_that_breaks_off_is_read_on() -> None:
     """From its last event, after the time that the server wants, as often as it takes."""
-    server = LegacyServer()
-    async with (
-        RawServer(server.serve).open() as url, lane_worker(url, Era.LEGACY) as worker,
-        worker.wire() as wire,
-    ):  # fmt: skip
-        session = await opened(server, worker, wire)
+    async with legacy() as (server, worker, wire, session):
         await wire.send(legacy_call(session, 7))
         peer, came = await server.calls.get()
         await peer.send(EVENTS + CHUNKED + chunk(b"id: a1\nretry: 5\ndata: \n\n") + b"0\r\n\r\n")
@@ -290,12 +294,7 @@ async def test_a_legacy_stream_that_breaks_off_is_read_on() -> None:
 @on_loop
 async def test_a_client_that_goes_while_its_stream_is_read_on_ends_that() -> None:
     """And the server hears of it."""
-    server = LegacyServer()
-    async with (
-        RawServer(server.serve).open() as url, lane_worker(url, Era.LEGACY) as worker,
-        worker.wire() as wire,
-    ):  # fmt: skip
-        session = await opened(server, worker, wire)
+    async with legacy() as (server, worker, wire, session):
         await wire.send(legacy_call(session, 7))
         peer, came = await server.calls.get()
         await peer.send(EVENTS + CHUNKED + chunk(b"id: a1\nretry: 5\ndata: \n\n") + b"0\r\n\r\n")
@@ -311,12 +310,7 @@ async def test_a_client_that_goes_while_its_stream_is_read_on_ends_that() -> Non
 @on_loop
 async def test_a_call_whose_session_was_forgotten_runs_on_another(status: bytes) -> None:
     """The client notices nothing."""
-    server = LegacyServer()
-    async with (
-        RawServer(server.serve).open() as url, lane_worker(url, Era.LEGACY) as worker,
-        worker.wire() as wire,
-    ):  # fmt: skip
-        session = await opened(server, worker, wire)
+    async with legacy() as (server, _, wire, session):
         await wire.send(legacy_call(session, 7))
         peer, _ = await server.calls.get()
         await peer.send(whole(b"{}", status=status))
@@ -327,12 +321,7 @@ async def test_a_call_whose_session_was_forgotten_runs_on_another(status: bytes)
 @on_loop
 async def test_a_refusal_with_the_calls_own_id_is_its_answer() -> None:
     """The server has read the call: it is not sent again."""
-    server = LegacyServer()
-    async with (
-        RawServer(server.serve).open() as url, lane_worker(url, Era.LEGACY) as worker,
-        worker.wire() as wire,
-    ):  # fmt: skip
-        session = await opened(server, worker, wire)
+    async with legacy() as (server, _, wire, session):
         await wire.send(legacy_call(session, 7))
         peer, came = await server.calls.get()
         refusal = {"jsonrpc": "2.0", "id": came.id, "error": {"code": -32602, "message": "no"}}

@@ -13,6 +13,8 @@ from typing import Any
 
 from aiohttp import web
 
+from tests.support.threaded import open_site
+
 sessions: set[str] = set()
 asked: dict[str, "asyncio.Future[Any]"] = {}
 numbers = itertools.count(1)
@@ -67,10 +69,8 @@ async def handle(request: web.BaseRequest) -> web.StreamResponse:
 
 async def main() -> None:
     """Serve for ever."""
-    runner = web.ServerRunner(web.Server(handle))
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    sys.stdout.write(f"http://127.0.0.1:{runner.addresses[0][1]}/mcp\n")
+    _, url = await open_site(handle)
+    sys.stdout.write(f"{url}\n")
     sys.stdout.flush()
     await asyncio.Event().wait()
 

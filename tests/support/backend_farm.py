@@ -7,18 +7,18 @@ a test, `Farm` is the same in a thread of the test's own process.
 import asyncio
 import json
 import sys
-import threading
 from collections import Counter
 from collections.abc import Callable
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from aiohttp import web
 
+from tests.support.threaded import ThreadedServer, open_site
+
 MODERN = "2026-07-28"
-_HINTS = {"resultType": "complete", "ttlMs": 0, "cacheScope": "private"}
+HINTS = {"resultType": "complete", "ttlMs": 0, "cacheScope": "private"}
 _SCHEMA = {"type": "object", "properties": {"n": {"type": "integer"}}}
-_TOOLS = [
+TOOLS = [
     {"name": "look", "inputSchema": _SCHEMA, "annotations": {"readOnlyHint": True}},
     {"name": "act", "inputSchema": _SCHEMA},
 ]
@@ -51,13 +51,13 @@ class Server:
         if "id" not in message:
             return web.Response(status=202)
         method, params = message["method"], message.get("params", {})
-        result: dict[str, Any] = {**_HINTS}
+        result: dict[str, Any] = {**HINTS}
         if method == "server/discover" and self.is_unwell:
             return web.Response(status=500)
         if method == "server/discover":
             result |= {"supportedVersions": [MODERN], "capabilities": {"tools": {}}}
         elif method == "tools/list":
-            result |= {"tools": _TOOLS}
+            result |= {"tools": TOOLS}
         else:
             self.came[params["name"], params["arguments"].get("n", 0)] += 1
             fault = self.fails(self.calls)
@@ -76,40 +76,27 @@ async def serve(servers: list[Server]) -> list[web.ServerRunner]:
     """Open a port for each."""
     runners = []
     for server in servers:
-        runner = web.ServerRunner(web.Server(server.handle, access_log=None))
-        await runner.setup()
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        server.url = f"http://127.0.0.1:{runner.addresses[0][1]}/mcp"
+        runner, server.url = await open_site(server.handle)
         runners.append(runner)
     return runners
 
 
-class Farm:
+class Farm(ThreadedServer):
     """So many of them, for the time of a block."""
 
     def __init__(self, count: int) -> None:
+        super().__init__()
         self.servers = [Server() for _ in range(count)]
-        self.loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self.loop.run_forever)
         self._runners: list[web.ServerRunner] = []
 
-    def __enter__(self) -> Self:
-        self._thread.start()
-        serving = asyncio.run_coroutine_threadsafe(serve(self.servers), self.loop)
-        self._runners = serving.result()
-        return self
+    async def _start(self) -> None:
+        self._runners = await serve(self.servers)
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:  # fmt: skip
+    async def _stop(self) -> None:
         for server in self.servers:
             self.release(server)
         for runner in self._runners:
-            asyncio.run_coroutine_threadsafe(runner.cleanup(), self.loop).result()
-        self.loop.call_soon_threadsafe(self.loop.stop)
-        self._thread.join()
-        self.loop.close()
+            await runner.cleanup()
 
     def hold(self, server: Server) -> None:
         """Answer no call of this one from now on."""
@@ -119,7 +106,7 @@ class Farm:
         """Answer those that came, and all that come."""
         held, server.held = server.held, None
         if held is not None:
-            self.loop.call_soon_threadsafe(held.set)
+            self._loop.call_soon_threadsafe(held.set)
 
 
 async def _main(count: int) -> None:

@@ -2,12 +2,12 @@
 
 import asyncio
 import json
-import threading
 from collections import Counter
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from aiohttp import web
+
+from tests.support.threaded import ThreadedSite
 
 MODERN = "2026-07-28"
 META = "io.modelcontextprotocol/"
@@ -16,38 +16,22 @@ _TTL_MS = {PUBLIC: 600_000, PRIVATE: 600_000, SHORT: 700}
 _READS = {"annotations": {"readOnlyHint": True}}
 
 
-class ChangingBackend:
+class ChangingBackend(ThreadedSite):
     """Offers the tools `look`, `ask`, `fail` and `tell`, and three resources.
 
     Every answer holds the number of its call, so that an answer which is given twice is seen.
     """
 
+    SHUTDOWN_S = 5.0
+
     def __init__(self) -> None:
+        super().__init__()
         self.counts: Counter[str] = Counter()
         """How often each tool and each resource was asked for."""
-        self.url = ""
         self.tools = ["look", "ask", "fail", "tell"]
         self._streams: dict[asyncio.Queue[bytes], str] = {}
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever)
         self._go = asyncio.Event()
         self._go.set()
-        self._runner: web.ServerRunner | None = None
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        asyncio.run_coroutine_threadsafe(self._start(), self._loop).result()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:  # fmt: skip
-        self.release()
-        asyncio.run_coroutine_threadsafe(self._stop(), self._loop).result()
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join()
-        self._loop.close()
 
     def hold(self) -> None:
         """Answer no call of a tool until `release`; its number is chosen before."""
@@ -68,17 +52,11 @@ class ChangingBackend:
 
         self._loop.call_soon_threadsafe(tell)
 
-    async def _start(self) -> None:
-        self._runner = web.ServerRunner(web.Server(self._handle), shutdown_timeout=5.0)
-        await self._runner.setup()
-        await web.TCPSite(self._runner, "127.0.0.1", 0).start()
-        self.url = f"http://127.0.0.1:{self._runner.addresses[0][1]}/mcp"
-
     async def _stop(self) -> None:
-        assert self._runner is not None
+        self._go.set()
         for queue in self._streams:
             queue.put_nowait(b"")
-        await self._runner.cleanup()
+        await super()._stop()
 
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
         if request.method != "POST":

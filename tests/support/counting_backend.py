@@ -1,13 +1,13 @@
 """An HTTP server of either era that counts what it is asked, in a thread of this process."""
 
 import asyncio
-import threading
 import uuid
 from collections import Counter
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from aiohttp import web
+
+from tests.support.threaded import ThreadedSite
 
 MODERN, LEGACY = "2026-07-28", "2025-11-25"
 _INFO = {"name": "counting", "version": "1"}
@@ -20,7 +20,7 @@ _SLOWEST_S = 0.02
 _TURNS = 8
 
 
-class CountingBackend:
+class CountingBackend(ThreadedSite):
     """Offers the tool `echo`, whose answers overtake one another.
 
     Args:
@@ -29,6 +29,7 @@ class CountingBackend:
     """
 
     def __init__(self, *eras: str, revision: str = LEGACY) -> None:
+        super().__init__()
         self.counts: Counter[str] = Counter()
         """How often each method came in."""
         self.sessions: set[str] = set()
@@ -38,38 +39,10 @@ class CountingBackend:
         self.forget_at = 0
         """At the call of this number all sessions are forgotten, that call's included; 0: never."""
         self.tools: list[dict[str, Any]] = [_ECHO]
-        self.url = ""
         self.trips = 0
         """Posts that brought calls."""
         self._revision = revision
         self._eras = eras
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever)
-        self._runner: web.ServerRunner | None = None
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        asyncio.run_coroutine_threadsafe(self._start(), self._loop).result()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:  # fmt: skip
-        asyncio.run_coroutine_threadsafe(self._stop(), self._loop).result()
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join()
-        self._loop.close()
-
-    async def _start(self) -> None:
-        self._runner = web.ServerRunner(web.Server(self._handle))
-        await self._runner.setup()
-        await web.TCPSite(self._runner, "127.0.0.1", 0).start()
-        self.url = f"http://127.0.0.1:{self._runner.addresses[0][1]}/mcp"
-
-    async def _stop(self) -> None:
-        assert self._runner is not None
-        await self._runner.cleanup()
 
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
         if request.method != "POST":

@@ -5,9 +5,8 @@ import contextlib
 import random
 import socket
 import struct
-import threading
-from types import TracebackType
-from typing import Self
+
+from tests.support.threaded import ThreadedServer
 
 FAULTS = ("latency", "loss", "stall", "reset", "half-close", "dribble", "cut", "refuse")
 """Each is what happens to the bytes of every connection while it lasts:
@@ -22,31 +21,16 @@ _RST = struct.pack("ii", 1, 0)
 _CHUNK = 65536
 
 
-class FaultProxy:
+class FaultProxy(ThreadedServer):
     """Forwards to a port of this host, from a thread with a loop of its own."""
 
     def __init__(self, target: int) -> None:
+        super().__init__()
         self.port = 0
         self._target = target
         self._fault = ""
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._writers: set[asyncio.StreamWriter] = set()
         self._random = random.Random(7)
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        asyncio.run_coroutine_threadsafe(self._listen(), self._loop).result()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:  # fmt: skip
-        asyncio.run_coroutine_threadsafe(self._close(), self._loop).result()
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join()
-        self._loop.close()
 
     def cause(self, fault: str) -> None:
         """Begin with a fault, on the connections that there are and on new ones."""
@@ -58,11 +42,11 @@ class FaultProxy:
         self._fault = ""
         self._loop.call_soon_threadsafe(self._abort_all)
 
-    async def _listen(self) -> None:
+    async def _start(self) -> None:
         self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
         self.port = self._server.sockets[0].getsockname()[1]
 
-    async def _close(self) -> None:
+    async def _stop(self) -> None:
         self._server.close()
         self._abort_all()
         tasks = asyncio.all_tasks() - {asyncio.current_task()}

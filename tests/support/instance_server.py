@@ -11,13 +11,9 @@ from typing import Any
 
 from aiohttp import web
 
-MODERN = "2026-07-28"
-_HINTS = {"resultType": "complete", "ttlMs": 0, "cacheScope": "private"}
-_SCHEMA = {"type": "object", "properties": {"n": {"type": "integer"}}}
-_TOOLS = [
-    {"name": "look", "inputSchema": _SCHEMA, "annotations": {"readOnlyHint": True}},
-    {"name": "act", "inputSchema": _SCHEMA},
-]
+from tests.support.backend_farm import HINTS, MODERN, TOOLS
+from tests.support.threaded import open_site
+
 _TAKES_S = 0.01
 
 
@@ -43,11 +39,11 @@ class Instance:
         if method == "server/discover":
             info = {"name": self._name, "version": "1"}
             return {
-                **_HINTS, "supportedVersions": [MODERN], "capabilities": {"tools": {}},
+                **HINTS, "supportedVersions": [MODERN], "capabilities": {"tools": {}},
                 "serverInfo": info,
             }  # fmt: skip
         if method == "tools/list":
-            return {**_HINTS, "tools": _TOOLS}
+            return {**HINTS, "tools": TOOLS}
         if method != "tools/call":
             return None
         if params["name"] == "act":
@@ -58,9 +54,7 @@ class Instance:
 
 
 async def _serve(port: int, instance: Instance) -> None:
-    runner = web.ServerRunner(web.Server(instance.handle, access_log=None))
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", port).start()
+    await open_site(instance.handle, port)
     await asyncio.Event().wait()
 
 
