@@ -62,5 +62,6 @@ def print_table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
 
 
 def say(text: str) -> None:
-    """Tell a person something that is not data."""
-    print(text, file=sys.stderr, flush=True)
+    """Tell a person something that is not data, at once: other processes write lines there too."""
+    sys.stderr.write(f"{text}\n")
+    sys.stderr.flush()
