@@ -4,6 +4,7 @@ import contextlib
 import os
 import signal
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from only1mcp.process.context import Context
 from only1mcp.resilience.restart_policy import RestartPolicy
@@ -29,6 +30,15 @@ class ChildHandle:
     aborted_at: float = 0.0
     """When it was found hanging; 0 while it is not."""
     policy: RestartPolicy = field(default_factory=_policy)
+
+    @property
+    def is_stopped(self) -> bool:
+        """Whether a signal has stopped it: it does nothing, however idle the machine is."""
+        try:
+            stat = Path(f"/proc/{self.pid}/stat").read_bytes()
+        except OSError:
+            return False
+        return stat.rpartition(b")")[2].split()[0] == b"T"
 
     def signal(self, number: signal.Signals) -> None:
         """Send the child a signal, if it runs."""

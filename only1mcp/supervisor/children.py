@@ -19,6 +19,9 @@ from only1mcp.supervisor.child_handle import ChildHandle
 
 _log = logging.getLogger(__name__)
 HANG_S = 10.0
+"""Without a heartbeat; on a machine that is busy enough a process may wait for seconds."""
+STOPPED_S = 3.0
+"""The same for a worker that a signal has stopped: that no load does."""
 PAUSE_S = 2.0
 """So long a time between two ticks says that we stood still; all the others may have as well."""
 DUMP_S = 1.0
@@ -263,7 +266,7 @@ class Children:
         age_s = now - max(child.context.row.beat_ns / 1e9, self._awake_since)
         if child.aborted_at and now - child.aborted_at > DUMP_S:
             child.signal(signal.SIGKILL)
-        elif age_s > HANG_S and not child.aborted_at:
+        elif self._hangs(child, age_s) and not child.aborted_at:
             _log.error(
                 "%s hangs; its stacks follow, then it is replaced", child.context.name,
                 extra={"pid": child.pid},
@@ -271,6 +274,12 @@ class Children:
             child.aborted_at = now
             child.signal(signal.SIGABRT)
             child.signal(signal.SIGCONT)
+
+    @staticmethod
+    def _hangs(child: ChildHandle, age_s: float) -> bool:
+        """Say whether a child is to be replaced; clients wait for what a stopped worker holds."""
+        is_worker = child.context.role == "worker"
+        return age_s > HANG_S or (is_worker and age_s > STOPPED_S and child.is_stopped)
 
     def stop(self, now: float) -> None:
         """Begin to stop."""

@@ -5,6 +5,7 @@ import os
 import signal
 import socket
 import time
+from contextlib import ExitStack
 from pathlib import Path
 from typing import NoReturn
 
@@ -13,7 +14,7 @@ from only1mcp.memory.layout import Layout, SharedMemory
 from only1mcp.observability.metrics import MetricsPlan
 from only1mcp.process.child import Lifecycle, run_child
 from only1mcp.process.context import Context, Shared
-from only1mcp.supervisor.children import HANDLED, HANG_S, STUCK_S, Children, Run
+from only1mcp.supervisor.children import HANDLED, HANG_S, STOPPED_S, STUCK_S, Children, Run
 from tests.support.configuration import settings_of
 from tests.support.forking import fork, join
 from tests.support.waiting import wait_until
@@ -71,6 +72,34 @@ def test_time_in_which_all_stood_still_is_not_held_against_a_child() -> None:
             now += 1
             children.tick(now)
         assert _ends(children) == [-signal.SIGABRT, -signal.SIGABRT]
+
+    assert join(fork(work)) == [0]
+
+
+def test_a_worker_that_was_stopped_is_replaced_sooner_than_one_that_is_slow() -> None:
+    """No load of the machine stops a process; the control process and the host can wait."""
+
+    def work() -> None:
+        with ExitStack() as stack:
+            sockets = [
+                stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(2)
+            ]
+            children = _children(_stand_still, sockets)
+            children.start()
+            control, host, slow, stopped = children.handles
+            for child in (control, host, stopped):
+                child.signal(signal.SIGSTOP)
+                wait_until(lambda child=child: child.is_stopped, "it stands still")  # type: ignore[misc]
+            now = time.monotonic()
+            children.tick(now)
+            for _ in range(int(STOPPED_S) + 1):
+                assert not slow.is_stopped
+                now += 1
+                children.tick(now)
+            assert [child.aborted_at > 0 for child in children.handles] == [False] * 3 + [True]
+            for child in (control, host, slow):
+                child.signal(signal.SIGKILL)
+            assert sorted(_ends(children)) == [-signal.SIGKILL] * 3 + [-signal.SIGABRT]
 
     assert join(fork(work)) == [0]
 
