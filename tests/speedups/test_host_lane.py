@@ -12,7 +12,7 @@ from only1mcp import _speedups
 from only1mcp.links.link import serve
 from only1mcp.protocol.versions import Era
 from tests.support.host_lane import HostedWorker, answer_to, hosted_worker, text_of
-from tests.support.kept import hits, misses
+from tests.support.kept import hits, misses, watched
 from tests.support.lane import modern_request
 from tests.support.loop import eventually, on_loop
 from tests.support.messages import modern
@@ -53,6 +53,22 @@ async def test_answers_are_kept_where_that_is_wanted(era: Era, fast: bool) -> No
             assert "error" in await worker.ask("error", "a", request_id)
         assert (misses(worker), hits(worker)) == (5, 4)
         assert not fast or worker.line.carried - carried == 5
+
+
+@COMPILED
+@on_loop
+async def test_a_client_that_leaves_before_its_call_was_sent_is_counted_as_one_that_left() -> None:
+    """The call waited for room at its server, and had no number yet."""
+    async with hosted_worker(max_calls=1) as worker, worker.wire() as wire:
+        seen = watched(worker)
+        first = worker.asking("hold", "a")
+        await eventually(lambda: worker.under_way == 1, "the first call to have come")
+        await wire.send(worker.call("echo", "b"))
+        await eventually(lambda: worker.lane.busy() == 2, "the second to wait")
+        wire.writer.transport.abort()
+        await eventually(lambda: seen == ["cancelled"], "the second to be counted")
+        assert worker.lane.busy() == 1
+        first.cancel()
 
 
 @ERAS

@@ -11,7 +11,6 @@ import pytest
 
 from only1mcp.memory.cache_epochs import TOOL, CacheEpochs
 from only1mcp.protocol.versions import Era
-from only1mcp.proxy.journey import Outcome
 from tests.support.kept import (
     ACCEPTED,
     WAYS,
@@ -24,6 +23,7 @@ from tests.support.kept import (
     keeping,
     misses,
     said,
+    watched,
 )
 from tests.support.lane import (
     Worker,
@@ -165,19 +165,6 @@ async def test_a_client_that_leaves_does_not_end_the_call_for_others(era: Era, f
         assert await said(subject.wires[1], subject.ask(9)) == (9, "one")
         assert subject.server.gone == 0
         assert subject.worker.lane.busy() == 0
-
-
-def watched(worker: Worker) -> list[str]:
-    """Return what becomes of requests, as far as the compiled part does not count it alone."""
-    seen: list[str] = []
-    record = worker.parts.record
-
-    def recorded(outcome: Outcome) -> None:
-        seen.append(outcome.status)
-        record(outcome)
-
-    worker.parts.record = recorded
-    return seen
 
 
 @ERAS

@@ -8,6 +8,7 @@ import pytest
 
 from only1mcp import _speedups
 from only1mcp._speedups import HITS, JOINED, MISSES
+from only1mcp.proxy.journey import Outcome
 from tests.support.lane import Worker
 from tests.support.raw_server import Came, Peer, result
 from tests.support.raw_server import whole as answer
@@ -112,3 +113,16 @@ def misses(worker: Worker) -> int:
 def _counted(worker: Worker, at: int) -> int:
     context = worker.graph.context
     return context.metrics.row[context.shared.metrics_plan.shelf(0) + at]
+
+
+def watched(worker: Worker) -> list[str]:
+    """Return what becomes of requests, as far as the compiled part does not count it alone."""
+    seen: list[str] = []
+    record = worker.parts.record
+
+    def recorded(outcome: Outcome) -> None:
+        seen.append(outcome.status)
+        record(outcome)
+
+    worker.parts.record = recorded
+    return seen
