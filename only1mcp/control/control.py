@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import signal
-from functools import partial
 
 from aiohttp import web
 
@@ -45,14 +44,20 @@ async def _serve(context: Context, lifecycle: Lifecycle, parsers: Parsers) -> No
     await web.UnixSite(runner, str(socket_path)).start()
     socket_path.chmod(0o600)
     tasks = Tasks()
-    _await_reasons(context, reloader, tasks)
+    _await_reasons(context, reloader, parsers, tasks)
     lifecycle.ready()
     await lifecycle.stopping.wait()
     await tasks.cancel_all()
     await runner.cleanup()
 
 
-def _await_reasons(context: Context, reloader: Reloader, tasks: Tasks) -> None:
+def _expect(parsers: Parsers, tasks: Tasks) -> None:
+    """Get ready for a change of the file: somebody has opened it."""
+    if parsers.is_cold():
+        tasks.spawn(parsers.expect())
+
+
+def _await_reasons(context: Context, reloader: Reloader, parsers: Parsers, tasks: Tasks) -> None:
     """Reload on SIGHUP and when the file changes."""
     loop, source = asyncio.get_running_loop(), context.shared.source
 
@@ -61,7 +66,10 @@ def _await_reasons(context: Context, reloader: Reloader, tasks: Tasks) -> None:
 
     loop.add_signal_handler(signal.SIGHUP, lambda: tasks.spawn(reload("signal")))
     if source is not None and source.path is not None:
-        watcher = FileWatcher(source.path, partial(reload, "file"))
+        watcher = FileWatcher(
+            source.path, lambda: reloader.follow_file(watcher.still),
+            lambda: _expect(parsers, tasks),
+        )  # fmt: skip
         if context.row.starts > 1 or watcher.taken != source.seen:
             tasks.spawn(reload(START))
         tasks.spawn(watcher.run())

@@ -6,6 +6,7 @@ reload, for another one is likely to follow (docs/adr/0012).
 
 import asyncio
 import contextlib
+import math
 import sys
 from asyncio.subprocess import PIPE, Process
 from typing import Any
@@ -18,6 +19,8 @@ from only1mcp.config.settings import Settings
 from only1mcp.process.context import Source
 
 KEEP_S = 120.0
+EXPECT_AGAIN_S = 600.0
+"""Until then nobody who opens the file is thought to change it when the one before did not."""
 _JOB_S = 30.0
 """No file takes that long to read; one that does is not worth waiting for."""
 _LINE_BYTES = 1 << 28
@@ -29,6 +32,10 @@ class ReaderFailed(Exception):
     """It ended or crashed over a job, which says nothing about the file; the log says more."""
 
 
+class ReaderEnded(ReaderFailed):
+    """It ended without an answer."""
+
+
 class Parsers:
     """Starts the process for the first job, and ends it some time after the last one."""
 
@@ -37,6 +44,8 @@ class Parsers:
         self._process: Process | None = None
         self._one_at_a_time = asyncio.Lock()
         self._end: asyncio.TimerHandle | None = None
+        self._expected_at = -math.inf
+        """When it was last started for a job that did not come yet."""
 
     async def load(self) -> Settings:
         """Read the configuration as the start did.
@@ -47,7 +56,10 @@ class Parsers:
             TimeoutError: likewise.
         """
         assert self._source is not None
-        outcome = await self._ask({"what": "load"})
+        try:
+            outcome = await self._ask({"what": "load"})
+        except ReaderEnded:  # perhaps it had ended before: nobody changes a file again for that
+            outcome = await self._ask({"what": "load"})
         return self._source.finish(Settings.from_plain(outcome["settings"]))
 
     async def change(self, what: str, server: Any, how: dict[str, bool]) -> None:
@@ -62,12 +74,35 @@ class Parsers:
         """
         await self._ask({"what": what, "server": server, "how": how})
 
+    def is_cold(self) -> bool:
+        """Whether the next job would have to wait, and one is to be thought of."""
+        now = asyncio.get_running_loop().time()
+        return not self._is_there and now - self._expected_at > EXPECT_AGAIN_S
+
+    async def expect(self) -> None:
+        """Have the process there for a job that is likely to come."""
+        async with self._one_at_a_time:
+            if self.is_cold():
+                self._expected_at = asyncio.get_running_loop().time()
+                await self._there()
+                self._keep()
+
     async def aclose(self) -> None:
         """End the process, whatever it does; a loop cannot be closed while it is there."""
         if self._end is not None:
             self._end.cancel()
         if self._process is not None:
             await _kill(self._process)
+
+    @property
+    def _is_there(self) -> bool:
+        return self._process is not None and self._process.returncode is None
+
+    def _keep(self) -> None:
+        """Let it stay from now on for as long as it does."""
+        if self._end is not None:
+            self._end.cancel()
+        self._end = asyncio.get_running_loop().call_later(KEEP_S, self._retire)
 
     def _retire(self) -> None:
         """Let the process end; the next job starts another one."""
@@ -81,22 +116,27 @@ class Parsers:
         path = None if self._source.path is None else str(self._source.path)
         told = {**job, "path": path, "environment": dict(self._source.environment)}
         async with self._one_at_a_time:
+            self._expected_at = -math.inf
             if self._end is not None:
                 self._end.cancel()
             try:
                 async with asyncio.timeout(_JOB_S):
                     line = await self._told(orjson.dumps(told) + b"\n")
             finally:
-                self._end = asyncio.get_running_loop().call_later(KEEP_S, self._retire)
+                self._keep()
         return _judged(orjson.loads(line))
+
+    async def _there(self) -> Process:
+        """Return the process, started if there is none."""
+        if self._process is None or not self._is_there:
+            self._process = await asyncio.create_subprocess_exec(
+                *_COMMAND, stdin=PIPE, stdout=PIPE, start_new_session=True, limit=_LINE_BYTES
+            )
+        return self._process
 
     async def _told(self, line: bytes) -> bytes:
         """Hand a job over and wait for its outcome; whoever gives up leaves no process behind."""
-        process = self._process
-        if process is None or process.returncode is not None:
-            process = self._process = await asyncio.create_subprocess_exec(
-                *_COMMAND, stdin=PIPE, stdout=PIPE, start_new_session=True, limit=_LINE_BYTES
-            )
+        process = await self._there()
         assert process.stdin is not None
         assert process.stdout is not None
         try:
@@ -109,7 +149,7 @@ class Parsers:
         if not answer:
             self._process = None
             await _kill(process)
-            raise ReaderFailed("the process that reads configurations has ended")
+            raise ReaderEnded("the process that reads configurations has ended")
         return answer
 
 

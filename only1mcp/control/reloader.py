@@ -5,6 +5,7 @@ for a while: starting it anew would cost each reload more than all the rest of i
 """
 
 import asyncio
+import contextlib
 import logging
 import time
 from collections.abc import Callable
@@ -33,6 +34,10 @@ _LOOK_S = 0.002
 _FOLLOWERS = frozenset({"worker", "host"})
 
 
+class Superseded(Exception):
+    """The file was written again while it was read."""
+
+
 class Reloader:
     """Knows the settings in force; the only one that puts others in their place."""
 
@@ -48,12 +53,24 @@ class Reloader:
         """How the last reload ended; None when there was none since this process started."""
         self._last_at = 0.0
 
-    async def reload(self, cause: str) -> Outcome:
-        """Put in force what the file says now, if it can be."""
+    async def follow_file(self, still: Callable[[], bool]) -> None:
+        """Put in force what the file says, unless it is another one again by the time it is read.
+
+        Whoever sees that it changed comes again; what was read may be the half of something.
+        """
+        with contextlib.suppress(Superseded):
+            await self.reload(FILE, still)
+
+    async def reload(self, cause: str, still: Callable[[], bool] = lambda: True) -> Outcome:
+        """Put in force what the file says now, if it can be.
+
+        Raises:
+            Superseded: the file is no more what the reload is for.
+        """
         async with self._one_at_a_time:
             if cause == START and self.last is not None:
                 return self.last  # the file was read since
-            outcome = await self._reload(cause)
+            outcome = await self._reload(cause, still)
             outcome = self._forestalled(outcome) or outcome
         if cause == START and outcome.message == UNCHANGED:
             return outcome  # which is no news
@@ -74,10 +91,12 @@ class Reloader:
         message = f"already reloaded {ago_s:.1f} s ago, when the file changed"
         return replace(last, cause=outcome.cause, message=message)
 
-    async def _reload(self, cause: str) -> Outcome:
+    async def _reload(self, cause: str, still: Callable[[], bool]) -> Outcome:
         watch, old = Stopwatch(), self.settings
         try:
-            new = await self._read()
+            new = await self._read(still)
+        except Superseded:
+            raise
         except ConfigInvalid as error:
             message = "the configuration is not valid; nothing was changed"
             _log.error("%s:\n%s", message, error)
@@ -97,18 +116,30 @@ class Reloader:
             cause, True, "reloaded", new.number, (), added, removed, changed, unconfirmed, watch.ms,
         ))  # fmt: skip
 
-    async def _read(self) -> Settings:
+    async def _read(self, still: Callable[[], bool]) -> Settings:
         """Return the settings that the file asks for.
 
         Raises:
             ConfigInvalid: they cannot be put in force.
+            Superseded: they are not what the file says by now.
         """
         old = self.settings
-        new = with_port_kept(old, await self._parsers.load()).following(old)
+        new = with_port_kept(old, await self._loaded(still)).following(old)
         problems = [*fixed_problems(old, new), *self._room(new)]
         if problems:
             raise ConfigInvalid(problems)
         return new
+
+    async def _loaded(self, still: Callable[[], bool]) -> Settings:
+        try:
+            loaded = await self._parsers.load()
+        except Exception:
+            if still():
+                raise
+        else:
+            if still():
+                return loaded
+        raise Superseded
 
     def _room(self, new: Settings) -> list[Problem]:
         """Refuse more servers than shared memory has slots for."""

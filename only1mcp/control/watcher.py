@@ -9,72 +9,90 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Awaitable, Callable
+from functools import partial
 from pathlib import Path
 
 from only1mcp.config.sight import Seen, look
-from only1mcp.control.stirrings import Stirrings, folders
+from only1mcp.control.stirrings import Stirrings
 
 _log = logging.getLogger(__name__)
 LOOK_S = 0.02
-"""How soon the next look may follow, however much stirs in a folder that others use, too."""
+"""How soon the next look may follow while the file is still written."""
 UNHURRIED_S = 0.5
-SETTLE_S = 0.005
-"""How soon the second look follows when the first one saw another file."""
+SETTLE_S = 0.03
+"""For so long must a file stay the same whose writer has not told that it is done."""
 
 
 class FileWatcher:
-    """Calls back when the file is another one, once it has stayed the same between two looks.
+    """Calls back when the file is another one, and whole.
 
-    An empty file is one that is being written.
+    Either its writer has closed it, or it has stayed the same between two looks. An empty file is
+    one that is being written.
     """
 
-    def __init__(self, path: Path, on_change: Callable[[], Awaitable[None]]) -> None:
+    def __init__(
+        self, path: Path, on_change: Callable[[], Awaitable[None]],
+        on_open: Callable[[], None] = lambda: None,
+    ) -> None:  # fmt: skip
         self._path = path
         self._on_change = on_change
+        self._on_open = on_open
         self.taken: Seen | None = look(path)
         """What the file was when it was last read, or found."""
         self._last = self.taken
 
-    def changed(self) -> bool:
+    def changed(self, *, is_whole: bool = False) -> bool:
         """Look; say whether there is something new to read."""
-        seen, self._last = self._last, look(self._path)
-        if self._last is None or self._last != seen or self._last == self.taken:
-            return False
-        if not self._last[3]:
+        before, self._last = self._last, look(self._path)
+        if not self._is_new or not (is_whole or self._last == before):
             return False
         self.taken = self._last
         return True
 
-    def _is_moving(self) -> bool:
-        """Say whether the last look saw another file, of which a second look will tell more."""
+    @property
+    def _is_new(self) -> bool:
+        """Whether the last look saw another file."""
         return self._last is not None and self._last != self.taken and self._last[3] > 0
+
+    def still(self) -> bool:
+        """Say whether the file is what it was when it was taken."""
+        return look(self._path) == self.taken
 
     async def run(self) -> None:
         """Watch for ever."""
         try:
-            stirrings = Stirrings(asyncio.get_running_loop())
+            stirrings = Stirrings(asyncio.get_running_loop(), self._on_open)
         except OSError as error:
             _log.warning(
                 "looking for changes twice a second; hint: raise fs.inotify.max_user_instances",
                 extra={"detail": str(error)},
             )
-            await self._watch(asyncio.Event(), lambda: None)
+            await self._watch(asyncio.Event(), asyncio.Event(), lambda: None)
             return
         with contextlib.closing(stirrings):
-            await self._watch(stirrings.event, lambda: stirrings.look_at(folders(self._path)))
+            follow = partial(stirrings.look_at, self._path)
+            await self._watch(stirrings.stirred, stirrings.whole, follow)
 
-    async def _watch(self, stirred: asyncio.Event, follow: Callable[[], None]) -> None:
-        """Look whenever that is set, and now and then; then see which folders matter now."""
-        follow()
+    async def _watch(
+        self, stirred: asyncio.Event, whole: asyncio.Event, follow: Callable[[], None]
+    ) -> None:
+        """Look whenever something is set, and now and then."""
         while True:
-            if self.changed():
+            stirred.clear()
+            is_whole = whole.is_set()
+            whole.clear()
+            follow()  # first: what comes after the look is to be told
+            if self.changed(is_whole=is_whole):
                 await self._on_change()
-            elif self._is_moving():
-                await asyncio.sleep(SETTLE_S)
-            else:
-                await asyncio.sleep(LOOK_S)
-                with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(UNHURRIED_S):
-                        await stirred.wait()
-                stirred.clear()
-                follow()
+            elif self._is_new:
+                await _set(whole, SETTLE_S)
+            elif not await _set(whole, LOOK_S):
+                await _set(stirred, UNHURRIED_S)
+
+
+async def _set(event: asyncio.Event, timeout_s: float) -> bool:
+    """Wait for an event for so long; say whether it came."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(timeout_s):
+            await event.wait()
+    return event.is_set()

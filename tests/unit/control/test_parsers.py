@@ -79,17 +79,21 @@ async def test_what_is_wrong_there_is_raised_here(path: Path) -> None:
 
 
 @on_loop
-async def test_a_process_that_is_killed_costs_one_job_at_most(path: Path) -> None:
-    """The next one gets another."""
+async def test_a_process_that_is_killed_costs_no_reading_and_one_change_at_most(path: Path) -> None:
+    """What can be asked again is asked again, of another; a change may have been made."""
     async with parsers_of(path) as parsers:
         assert await parsers.load() == load(path, {})
         [pid] = _pids()
         os.kill(pid, signal.SIGSTOP)
         os.kill(pid, signal.SIGKILL)
-        with pytest.raises(ReaderFailed, match="has ended"):
-            await parsers.load()
         assert await parsers.load() == load(path, {})
-        assert pid not in _pids()
+        [other] = _pids()
+        assert other != pid
+        os.kill(other, signal.SIGSTOP)
+        os.kill(other, signal.SIGKILL)
+        with pytest.raises(ReaderFailed, match="has ended"):
+            await parsers.change("switch_server", "a", {"enabled": False})
+        assert await parsers.load() == load(path, {})
 
 
 @on_loop
@@ -119,6 +123,28 @@ async def test_the_process_ends_some_time_after_the_last_job(
         assert await parsers.load() == load(path, {})
         await eventually(lambda: not _pids(), "the process ends")
         assert await parsers.load() == load(path, {})
+
+
+@on_loop
+async def test_the_process_can_be_there_before_its_first_job(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It does the job when that comes; until one came it is not started in vain again."""
+    async with parsers_of(path) as parsers:
+        assert parsers.is_cold()
+        await parsers.expect()
+        [pid] = _pids()
+        assert not parsers.is_cold()
+        assert await parsers.load() == load(path, {})
+        assert _pids() == [pid]
+        monkeypatch.setattr(module, "KEEP_S", 0.05)
+        assert await parsers.load() == load(path, {})
+        for is_again in (True, False):
+            await eventually(lambda: not _pids(), "the process ends")
+            assert parsers.is_cold() == is_again
+            await parsers.expect()
+        monkeypatch.setattr(module, "EXPECT_AGAIN_S", 0.0)
+        assert parsers.is_cold()
 
 
 @on_loop

@@ -35,6 +35,22 @@ def test_a_file_that_still_grows_is_left_alone(tmp_path: Path) -> None:
     assert watcher.changed()
 
 
+def test_a_file_that_its_writer_has_closed_is_taken_at_once(tmp_path: Path) -> None:
+    """Unless it is empty: then somebody writes it again already."""
+    path = tmp_path / "c.yaml"
+    path.write_text("old")
+    watcher = FileWatcher(path, _nothing)
+    path.write_text("")
+    assert not watcher.changed(is_whole=True)
+    path.write_text("new one")
+    assert watcher.changed(is_whole=True)
+    assert watcher.still()
+    path.write_text("newer one")
+    assert not watcher.still()
+    assert watcher.changed(is_whole=True)
+    assert not watcher.changed(is_whole=True)
+
+
 def test_a_link_that_turns_is_seen(tmp_path: Path) -> None:
     """However many links there are between."""
     path = volume(tmp_path)
