@@ -38,22 +38,26 @@ def worker_kills(seconds: float, findings: Findings) -> None:
             gateway.url, HTTP_TOOL, rate=_RATE, seconds=whole, connections=_CONNECTIONS
         ) as calls:
             time.sleep(_SETTLE_S)
-            kills = _again_and_again(seconds, _EVERY_S, lambda turn: _kill_worker(gateway, turn))
+            killed: list[int] = []
+            _again_and_again(seconds, _EVERY_S, lambda turn: _kill_worker(gateway, turn, killed))
         failures = calls.failures
-        lost = failures.pop(LOST, 0)
+        lost, kills = failures.pop(LOST, 0), len(killed)
         findings.note(
-            calls=calls.calls, kills=kills, lost=lost, other_failures=sum(failures.values())
-        )
+            calls=calls.calls, kills=kills, lost=lost, other_failures=sum(failures.values()),
+            p99_ms=calls.p99_ms,
+        )  # fmt: skip
         findings.expect(not failures, f"nobody is refused or reset: {failures}")
         findings.expect(lost <= kills * _CONNECTIONS, "only what was under way there is lost")
-        findings.expect(lost < calls.calls / 10, "most calls do not notice")
+        findings.expect(lost < calls.calls / 4, "most calls do not notice")
         wait_until(lambda: len(gateway.pids("worker")) == 2, "both workers are there")
 
 
-def _kill_worker(gateway: Gateway, turn: int) -> None:
+def _kill_worker(gateway: Gateway, turn: int, killed: list[int]) -> None:
+    """Kill one of two, be it one that starts; the other may have to serve alone, or nobody can."""
     pids = gateway.pids("worker")
     if len(pids) == 2:
         os.kill(pids[turn % 2], signal.SIGKILL)
+        killed.append(pids[turn % 2])
 
 
 def host_kills(seconds: float, findings: Findings) -> None:

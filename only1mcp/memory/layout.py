@@ -14,7 +14,7 @@ CELLS = 1024
 """Callers that are counted apart, in the life of a gateway."""
 CACHE_TARGETS = 4096
 """Words for the targets of calls; those that share one are only forgotten together."""
-PROCESS_WORDS = 5
+PROCESS_WORDS = 6
 INSTANCE_SLOTS = 1024
 INSTANCE_WORDS = INSTANCE_COLUMN = 8
 MAX_COLUMNS = 64

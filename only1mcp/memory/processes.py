@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from only1mcp.memory.layout import ROLES, SharedMemory
 
-_PID, _STATE, _BEAT, _STARTS, _SERVES = range(5)
+_PID, _STATE, _BEAT, _STARTS, _SERVES, _STANDS_IN = range(6)
 
 
 class State(enum.IntEnum):
@@ -34,7 +34,11 @@ class ProcessStatus:
 
 
 class ProcessRow:
-    """One process's own row; the supervisor writes only while the process is not there."""
+    """One process's own row.
+
+    The supervisor writes only while the process is not there, but for `stands_in`, which is its
+    alone.
+    """
 
     def __init__(self, words: "memoryview[int]") -> None:
         self._words = words
@@ -46,6 +50,7 @@ class ProcessRow:
         self._words[_BEAT] = now_ns
         self._words[_STARTS] += 1
         self._words[_SERVES] = 0
+        self._words[_STANDS_IN] = 0
 
     def clear(self) -> None:
         """Note that the process is gone."""
@@ -87,6 +92,15 @@ class ProcessRow:
     @serves.setter
     def serves(self, number: int) -> None:
         self._words[_SERVES] = number
+
+    @property
+    def stands_in(self) -> int:
+        """On which listening sockets a worker is to accept besides its own, one bit for each."""
+        return self._words[_STANDS_IN]
+
+    @stands_in.setter
+    def stands_in(self, places: int) -> None:
+        self._words[_STANDS_IN] = places
 
     @property
     def beat_ns(self) -> int:

@@ -32,6 +32,10 @@ Follow = Callable[[Settings], None]
 """Has a process work by other settings from now on."""
 
 
+def _for_nobody(places: int) -> None:
+    del places
+
+
 class Lifecycle:
     """Tells a role's code when to stop, and the supervisor that it is ready and alive."""
 
@@ -50,11 +54,17 @@ class Lifecycle:
         loop.add_reader(context.shared.lifeline, self._on_lifeline)
         self._beat()
 
-    def ready(self, follow: Follow | None = None) -> None:
-        """Say that the process serves; `follow` is called with settings that are newer than ours.
+    def ready(
+        self, follow: Follow | None = None, stand_in: Callable[[int], None] = _for_nobody
+    ) -> None:
+        """Say that the process serves.
 
-        It must take them over at once or not at all.
+        Args:
+            follow: called with settings that are newer than ours; it must take them over at once
+                or not at all.
+            stand_in: called with the places of those for whom the supervisor wants us to stand in.
         """
+        self._stand_in = stand_in
         self._row.serves = self._settings.number
         self._row.state = State.READY
         self.watch.start()
@@ -66,6 +76,7 @@ class Lifecycle:
 
     def _on_bell(self, bell: int, follow: Follow) -> None:
         heard(bell)
+        self._stand_in(self._row.stands_in)
         published = self._context.shared.published
         assert published is not None
         number, data = published.read()

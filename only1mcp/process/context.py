@@ -75,6 +75,9 @@ class Context:
     adopted: tuple[socket.socket, ...] = ()
     """Those of workers that are no more: while they are open, clients may come on them."""
 
+    known: tuple[socket.socket, ...] = ()
+    """All that there were when a worker was forked: it may have to stand in for others."""
+
     @property
     def listeners(self) -> tuple[socket.socket, ...]:
         """All sockets on which it accepts."""

@@ -25,6 +25,8 @@ class ChildHandle:
     """Monotonic seconds at which it is to be started again; only while it does not run."""
     place: int = 0
     """Which of the listening sockets is a worker's own."""
+    covers: int = 0
+    """On which of all sockets it accepts by itself, one bit for each."""
     retiring: bool = False
     """Whether it drains, and is not to be started again."""
     aborted_at: float = 0.0

@@ -16,6 +16,7 @@ from only1mcp.memory.instances import forget_worker
 from only1mcp.memory.processes import State
 from only1mcp.process.context import Context, Shared
 from only1mcp.supervisor.child_handle import ChildHandle
+from only1mcp.supervisor.stand_ins import Post, stand_ins
 
 _log = logging.getLogger(__name__)
 HANG_S = 10.0
@@ -25,6 +26,10 @@ STOPPED_S = 3.0
 PAUSE_S = 2.0
 """So long a time between two ticks says that we stood still; all the others may have as well."""
 DUMP_S = 1.0
+SILENT_S = 1.0
+"""Of a worker from which nothing was heard for so long another one takes the new clients."""
+SERVED_WAIT_S = 0.1
+"""The longest that clients wait for the next worker when one has died that had served."""
 STUCK_S = 20.0
 """A hanging worker is replaced in less; after so long without one that serves we cannot help."""
 FORK_RETRY_S = 1.0
@@ -109,6 +114,11 @@ class Children:
 
     def _fork(self, child: ChildHandle) -> None:
         now_ns = time.monotonic_ns()
+        if child.context.role == "worker":
+            known = tuple(self._listeners)
+            child.context = replace(child.context, known=known)
+            own = child.context.listeners
+            child.covers = sum(1 << place for place, sock in enumerate(known) if sock in own)
         child.context.row.begin(0, now_ns)  # before the child writes there: it may be quick
         # Until the child has handlers of its own, a signal for it would be noted in its copy of our
         # list, where nobody looks.
@@ -147,6 +157,7 @@ class Children:
         if child is None:
             return
         child.pid = 0
+        has_served = child.context.row.state is State.READY
         child.context.row.clear()
         if child.context.role == "worker":
             forget_worker(self.shared.memory, child.context.index)
@@ -156,6 +167,8 @@ class Children:
         if self.stopping or child.retiring:
             return
         wait_s = child.policy.ended(time.monotonic())
+        if has_served and child.context.role == "worker":
+            wait_s = min(wait_s, SERVED_WAIT_S)
         child.restart_at = time.monotonic() + wait_s
         _log.error(
             "%s ended; it starts again in %g s", child.context.name, wait_s,
@@ -172,6 +185,7 @@ class Children:
         if self.stopping:
             self._advance(now)
             return
+        self._post_stand_ins(now)
         self._advance_steps(now)
         for child in list(self.handles):
             if not child.pid and child.restart_at <= now:
@@ -179,15 +193,26 @@ class Children:
             elif child.pid:
                 self._check_heart(child, now)
 
+    def _post_stand_ins(self, now: float) -> None:
+        """Have every socket served by somebody, and tell those for whom that is news."""
+        serving = [child for child in self.workers if self._serves(child, now, SILENT_S)]
+        posts = [Post(child.covers, len(child.context.known)) for child in serving]
+        wanted = stand_ins(posts, len(self._listeners))
+        for child, places in zip(serving, wanted, strict=True):
+            row, bells = child.context.row, self.shared.bells
+            if bells is not None and row.stands_in != places:
+                row.stands_in = places
+                os.eventfd_write(bells.of(child.context.row_number), 1)
+
     def is_stuck(self, now: float) -> bool:
         """Say whether no worker has served for so long that the service manager is to know."""
         return not self.stopping and now - self._served > STUCK_S
 
     @staticmethod
-    def _serves(worker: ChildHandle, now: float) -> bool:
+    def _serves(worker: ChildHandle, now: float, within_s: float = HANG_S) -> bool:
         row = worker.context.row
         is_ready = bool(worker.pid) and row.state is State.READY
-        return is_ready and now - row.beat_ns / 1e9 < HANG_S
+        return is_ready and now - row.beat_ns / 1e9 < within_s
 
     @property
     def workers(self) -> list[ChildHandle]:

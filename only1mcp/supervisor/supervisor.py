@@ -152,9 +152,11 @@ class Supervisor:
             self._handle(signal.Signals(self._signals.pop(0)), now)
         self._follow()
         self._see_to_reload(now)
-        self._reap()
+        has_reaped = self._reap()
         self._see_to_succession(now)
         self._children.tick(now)
+        if has_reaped:  # not before: looking at all processes takes longer than a fork
+            self._end_strays()
         self._row().beat(time.monotonic_ns())
         self._announce()
         self._feed_watchdog(now)
@@ -259,12 +261,17 @@ class Supervisor:
             bad = "the reload failed; the old configuration goes on"
             self._notifier.ready(serving if went_well else bad)
 
-    def _reap(self) -> None:
-        """Note who ended; what such a process leaves behind can itself leave something behind."""
+    def _reap(self) -> bool:
+        """Note who ended; say whether anybody did.
+
+        What such a process leaves behind can itself leave something behind.
+        """
+        has_reaped = False
         for pid, status in reaped():
+            has_reaped = True
             self._children.ended(pid, status)
             self._succession.ended(pid, status)
-            self._end_strays()
+        return has_reaped
 
     def _end_strays(self) -> None:
         """Kill what a dead child of ours left behind: the kernel made it our child."""
@@ -344,7 +351,7 @@ class Supervisor:
         os.close(self._lifeline_end)
         self._succession.close()
         for sock in (*self._listeners, self._holdings.demo):
-            if sock is not None and sock not in context.listeners:
+            if sock is not None and sock not in (*context.listeners, *context.known):
                 sock.close()
         assert context.shared.bells is not None
         if context.role != "control":

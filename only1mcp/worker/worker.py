@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import logging
 import socket
+from collections.abc import Sequence
 from functools import partial
 
 from only1mcp.ingress.unread import has_unread
@@ -12,6 +13,7 @@ from only1mcp.process.child import Lifecycle
 from only1mcp.process.context import Context
 from only1mcp.tasks import until
 from only1mcp.worker.reload import follow
+from only1mcp.worker.stand_in import StandIn
 from only1mcp.worker.wiring import Graph, build
 
 _log = logging.getLogger(__name__)
@@ -29,19 +31,16 @@ _LOOK_S = 0.02
 
 async def serve_worker(context: Context, lifecycle: Lifecycle) -> None:
     """Be a worker until told to stop, then finish what is under way."""
-    loop = asyncio.get_running_loop()
-    for listener in context.listeners:
-        _bound_silence(listener, context.shared.settings.limits.idle_timeout_s)
     graph = build(context)
     await graph.start()
     servers = [
-        await loop.create_server(graph.make_front, sock=listener.dup(), backlog=BACKLOG)
-        for listener in context.listeners
-        for _ in range(AT_ONCE)
+        server for listener in context.listeners for server in await _accept_on(listener, graph)
     ]
+    stand_in = StandIn(context.known, lambda sock: _accept_on(sock, graph), graph.tasks)
     lifecycle.watch.on_turn = graph.shedding.turned
-    lifecycle.ready(partial(follow, graph))
+    lifecycle.ready(partial(follow, graph), stand_in.follow)
     await lifecycle.stopping.wait()
+    stand_in.close()
     graph.door.draining = True
     if graph.lane is not None:
         graph.lane.stop_keeping()
@@ -49,13 +48,26 @@ async def serve_worker(context: Context, lifecycle: Lifecycle) -> None:
     for server in servers:
         server.close()
     graph.audience.close()
-    for listener in context.listeners:
-        await _accept_the_rest(listener, graph)
-    if not lifecycle.orphaned and not _is_the_end(context):
+    is_the_end = lifecycle.orphaned or _is_the_end(context)
+    for listener in {*context.listeners, *context.known}:
+        if is_the_end or listener in context.listeners:  # the last holder ends what waits there
+            await _accept_the_rest(listener, graph)
+        listener.close()
+    if not is_the_end:
         await until(lambda: not graph.connections.open, PARTING_S, _LOOK_S)
     drain_s = graph.settings.shutdown_timeout_s
     await _drain(graph, _ORPHAN_DRAIN_S if lifecycle.orphaned else drain_s)
     await graph.close()
+
+
+async def _accept_on(listener: socket.socket, graph: Graph) -> Sequence[asyncio.AbstractServer]:
+    """Begin to accept clients."""
+    _bound_silence(listener, graph.settings.limits.idle_timeout_s)
+    loop = asyncio.get_running_loop()
+    return [
+        await loop.create_server(graph.make_front, sock=listener.dup(), backlog=BACKLOG)
+        for _ in range(AT_ONCE)
+    ]
 
 
 def _is_the_end(context: Context) -> bool:

@@ -6,15 +6,26 @@ import signal
 import socket
 import time
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import NoReturn
 
 from only1mcp.links.runtime_dir import RuntimeDir
 from only1mcp.memory.layout import Layout, SharedMemory
 from only1mcp.observability.metrics import MetricsPlan
+from only1mcp.process.bells import Bells
 from only1mcp.process.child import Lifecycle, run_child
 from only1mcp.process.context import Context, Shared
-from only1mcp.supervisor.children import HANDLED, HANG_S, STOPPED_S, STUCK_S, Children, Run
+from only1mcp.supervisor.child_handle import ChildHandle
+from only1mcp.supervisor.children import (
+    HANDLED,
+    HANG_S,
+    SERVED_WAIT_S,
+    STOPPED_S,
+    STUCK_S,
+    Children,
+    Run,
+)
 from tests.support.configuration import settings_of
 from tests.support.forking import fork, join
 from tests.support.waiting import wait_until
@@ -22,12 +33,13 @@ from tests.support.waiting import wait_until
 
 def _children(run: Run, listeners: list[socket.socket] | None = None) -> Children:
     """Return a control process, a host, and a worker per socket, that do what the test says."""
-    settings = settings_of("version: 1.0")
+    settings = replace(settings_of("version: 1.0"), workers=max(1, len(listeners or [])))
     layout = Layout(settings.workers, 0, MetricsPlan(()).size)
     lifeline, _ = os.pipe()
     shared = Shared(
-        settings, SharedMemory(layout), RuntimeDir(Path("/nonexistent")), 0, lifeline, b"", b""
-    )
+        settings, SharedMemory(layout), RuntimeDir(Path("/nonexistent")), 0, lifeline, b"", b"",
+        bells=Bells(layout.processes),
+    )  # fmt: skip
     return Children(shared, listeners or [], None, run)
 
 
@@ -163,5 +175,72 @@ def test_the_service_manager_learns_when_no_worker_serves_for_long() -> None:
             for child in children.handles:
                 child.signal(signal.SIGKILL)
             assert len(_ends(children)) == 3
+
+    assert join(fork(work)) == [0]
+
+
+def _kill(children: Children, child: ChildHandle) -> float:
+    """Kill a child, and note that it is gone; returns how long its successor is to wait."""
+    child.signal(signal.SIGKILL)
+    pid, status = os.waitpid(child.pid, 0)
+    before = time.monotonic()
+    children.ended(pid, status)
+    return child.restart_at - before
+
+
+def test_one_worker_stands_in_for_another_until_that_is_there_again() -> None:
+    """It is told so by its bell; for one that merely keeps silent, too."""
+
+    def work() -> None:
+        listeners = [socket.create_server(("127.0.0.1", 0)) for _ in range(2)]
+        children = _children(_serve, listeners)
+        children.start()
+        wait_until(lambda: not children.unready, "all serve")
+        first, second = children.workers
+        children.tick(time.monotonic())
+        assert first.context.row.stands_in == second.context.row.stands_in == 0
+        _kill(children, second)
+        children.tick(time.monotonic())
+        assert first.context.row.stands_in == 0b10
+        assert children.shared.bells is not None
+        assert os.eventfd_read(children.shared.bells.of(first.context.row_number)) == 1
+        wait_until(lambda: not children.unready, "the successor serves")
+        children.tick(time.monotonic())
+        assert first.context.row.stands_in == 0
+        first.signal(signal.SIGSTOP)
+
+        def is_stood_in_for() -> bool:
+            children.tick(time.monotonic())
+            return second.context.row.stands_in == 0b01
+
+        wait_until(is_stood_in_for, "the silent one is stood in for")
+        children.kill()
+        assert len(_ends(children)) == 4
+
+    assert join(fork(work)) == [0]
+
+
+def _fail(context: Context) -> NoReturn:
+    del context
+    os._exit(1)
+
+
+def test_clients_wait_longer_for_a_worker_that_never_serves_than_for_one_that_did() -> None:
+    """Whoever kills workers that serve again and again is to find another one each time."""
+
+    def work() -> None:
+        for run, is_quick in ((_serve, True), (_fail, False)):
+            with socket.create_server(("127.0.0.1", 0)) as listener:
+                children = _children(run, [listener])
+                children.start()
+                [worker], wait_s = children.workers, 0.0
+                for _ in range(5):
+                    if is_quick:
+                        wait_until(lambda: not children.unready, "all serve")  # noqa: B023
+                    wait_s = _kill(children, worker)
+                    children.tick(worker.restart_at)
+                assert (wait_s <= 2 * SERVED_WAIT_S) == is_quick
+                children.kill()
+                _ends(children)
 
     assert join(fork(work)) == [0]
