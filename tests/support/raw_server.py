@@ -88,7 +88,7 @@ class RawServer:
     @asynccontextmanager
     async def open(self) -> AsyncIterator[str]:
         """Listen; yields the address of `/mcp`."""
-        server = await asyncio.start_server(self._take, "127.0.0.1", 0)
+        server = await asyncio.start_server(self._take, "127.0.0.1", 0, backlog=2048)
         self.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/mcp"
         try:
             yield self.url
