@@ -5,6 +5,9 @@ import socket
 import time
 from collections.abc import Mapping
 
+_PATIENCE_S = 0.5
+"""For a manager whose queue is full: what is said must not hold up those whom we look after."""
+
 
 class Notifier:
     """Tells the service manager; does nothing where there is none."""
@@ -53,7 +56,8 @@ class Notifier:
         if address.startswith("@"):
             address = "\0" + address[1:]
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as sock:
+            sock.settimeout(_PATIENCE_S)
             try:
                 sock.sendto(state.encode(), address)
             except OSError:
-                return  # the manager is gone; there is nobody to tell
+                return  # the manager is gone, or hangs; there is nobody to tell

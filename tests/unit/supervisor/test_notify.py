@@ -1,5 +1,6 @@
 """The service manager hears of each change, over a real datagram socket."""
 
+import contextlib
 import os
 import socket
 import tempfile
@@ -65,6 +66,18 @@ def test_without_a_manager_nothing_happens() -> None:
     """As on a terminal."""
     for change, _ in CHANGES:
         change(Notifier({}))
+
+
+def test_a_manager_that_never_reads_does_not_hold_us_up(tmp_path: Path) -> None:
+    """What its queue has no room for is not said; nobody waits for room."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(str(tmp_path / "notify"))
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as other:
+            other.setblocking(False)
+            with contextlib.suppress(BlockingIOError):
+                while True:
+                    other.sendto(b"x", str(tmp_path / "notify"))
+        Notifier({"NOTIFY_SOCKET": str(tmp_path / "notify")}).alive()
 
 
 def test_a_manager_that_is_gone_does_no_harm(tmp_path: Path) -> None:
