@@ -1,7 +1,8 @@
-# Writes to a socket past its transport, which would only queue the bytes and send them at the end
-# of the loop's turn. What the socket does not take at once is the transport's, and all that comes
-# behind it until that has gone. A transport closes its socket only after `connection_lost`: as long
-# as its protocol has it, the number of the descriptor means this connection and no other.
+# Writes to a socket past its transport, which takes a longer way to the same system call. What the
+# socket does not take at once is the transport's, and all that comes behind it until that has gone.
+# A transport closes its socket only after `connection_lost`: as long as its protocol has it, the
+# number of the descriptor means this connection and no other. uvloop says nothing of connections
+# whose opening is given up just when they are there; `Pool.failed` tells of those.
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 

@@ -82,7 +82,8 @@ cdef class Pool(Way):
         The call that waits longest has waited for this one; when no connection stands at all, there
         is none to be had for the others either.
         """
-        if upstream.is_made:  # and was lost at once
+        if upstream.is_made:  # and was lost at once, of which uvloop tells it nothing
+            upstream.connection_lost(error)
             return
         self.open -= 1
         self.opening -= 1

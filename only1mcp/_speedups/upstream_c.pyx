@@ -27,6 +27,8 @@ cdef class Upstream:
         self.pool.joined(self)
 
     def connection_lost(self, exc):
+        if self.transport is None:  # its opening was given up: it has heard of it
+            return
         self.transport = None
         self.is_closing = True
         cdef Call call = self.call
