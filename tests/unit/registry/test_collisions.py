@@ -1,6 +1,7 @@
 """What is said of names that collide."""
 
 import logging
+from collections.abc import Callable
 
 import pytest
 
@@ -37,13 +38,19 @@ def test_collisions_that_are_not_told_can_be_read_all_the_same(
     ]
 
 
-def test_what_another_process_has_told_is_not_told_again(caplog: pytest.LogCaptureFixture) -> None:
-    """Neither the few nor their sum; another sum is."""
+def shared() -> Callable[[str], bool]:
+    """Return what says of a text whether it is the first time."""
     told: set[str] = set()
 
     def is_news(text: str) -> bool:
         return text not in told and not told.add(text)  # type: ignore[func-returns-value]
 
+    return is_news
+
+
+def test_what_another_process_has_told_is_not_told_again(caplog: pytest.LogCaptureFixture) -> None:
+    """Neither the few nor their sum; another sum is."""
+    is_news = shared()
     with caplog.at_level(logging.WARNING, "only1mcp"):
         for count in (FEW + 1, FEW + 1, FEW + 2):
             subject = CollisionLog(is_news)
@@ -52,3 +59,15 @@ def test_what_another_process_has_told_is_not_told_again(caplog: pytest.LogCaptu
     assert [record.getMessage()[:10] for record in caplog.records] == [
         *["name colli"] * FEW, "and 1 more", "and 2 more",
     ]  # fmt: skip
+
+
+def test_as_many_others_are_summed_up_as_well(caplog: pytest.LogCaptureFixture) -> None:
+    """A second server like the first brings the same number of collisions."""
+    subject = CollisionLog(shared())
+    with caplog.at_level(logging.WARNING, "only1mcp"):
+        for server in ("one", "other"):
+            subject.tell(f"{server} {number}" for number in range(FEW + 1))
+            subject.sum_up()
+    assert [record.getMessage()[:10] for record in caplog.records] == [
+        *["name colli"] * FEW, "and 1 more",
+    ] * 2  # fmt: skip
