@@ -71,15 +71,20 @@ def _arguments(text: str, pairs: tuple[str, ...]) -> dict[str, Any]:
     try:
         arguments = json.loads(text)
     except ValueError as error:
-        raise Failure("BAD_ARGS", f"--args is not JSON: {error}", exit_code=USAGE) from None
+        raise _bad_args(f"--args is not JSON: {error}") from None
     if not isinstance(arguments, dict):
-        raise Failure("BAD_ARGS", "--args must be a JSON object", exit_code=USAGE)
+        raise _bad_args("--args must be a JSON object")
     for pair in pairs:
         key, equals, value = pair.partition("=")
         if not equals:
-            raise Failure("BAD_ARGS", f"{pair!r} is not KEY=VALUE", exit_code=USAGE)
+            raise _bad_args(f"{pair!r} is not KEY=VALUE")
         try:
             arguments[key] = json.loads(value)
         except ValueError:
             arguments[key] = value
     return arguments
+
+
+def _bad_args(message: str) -> Failure:
+    hint = """write a=1 b=text, or --args '{"a": 1, "b": "text"}'"""
+    return Failure("BAD_ARGS", message, hint, exit_code=USAGE)

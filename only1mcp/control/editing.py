@@ -13,6 +13,7 @@ from only1mcp.control.reloader import Reloader
 from only1mcp.process.context import Source
 
 Answer = tuple[int, dict[str, Any]]
+_EXAMPLE = 'as {"id": "search", "url": "http://127.0.0.1:9000/mcp"}'
 
 
 class ServerEditor:
@@ -26,7 +27,7 @@ class ServerEditor:
     async def add(self, entry: Any, *, local: bool) -> Answer:
         """Add a server; only who is on this machine's own account may name a program."""
         if not isinstance(entry, dict) or not isinstance(entry.get("id"), str):
-            return _refusal(400, "INVALID", "a server is an object with an id", "")
+            return _refusal(400, "INVALID", "a server is a JSON object with an id", _EXAMPLE)
         refused = None if local else unfit(entry)
         if refused is not None:
             return _refusal(403, *refused)

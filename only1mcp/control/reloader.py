@@ -13,7 +13,7 @@ from dataclasses import replace
 
 import orjson
 
-from only1mcp.config.fixed import RESTART, fixed_problems, with_port_kept
+from only1mcp.config.fixed import ANEW, fixed_problems, with_port_kept
 from only1mcp.config.problems import NOWHERE, ConfigInvalid, Problem
 from only1mcp.config.settings import Settings
 from only1mcp.control.outcome import Outcome, Stopwatch, differences, refused
@@ -146,11 +146,11 @@ class Reloader:
         room = self._shared.memory.layout.servers
         if len(new.client_slots) >= CELLS:
             what = f"there is room for {CELLS - 1} keys in the life of a gateway"
-            return [Problem(new.source, NOWHERE, "auth.keys", what, RESTART)]
+            return [Problem(new.source, NOWHERE, "auth.keys", what, ANEW)]
         if len(new.slots) <= room:
             return []
         what = f"there is room for {room} servers in the life of a gateway"
-        return [Problem(new.source, NOWHERE, "servers", what, RESTART)]
+        return [Problem(new.source, NOWHERE, "servers", what, ANEW)]
 
     def _put_in_force(self, new: Settings) -> None:
         """Let all processes have the new settings; our own board has to know the servers first."""

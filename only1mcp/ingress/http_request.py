@@ -32,7 +32,8 @@ def check_sends_json(request: web.BaseRequest) -> None:
                 hint="send the body as it is, without a content coding",
             )
     if request.content_type != JSON:
-        raise UnsupportedMediaType(f"the body must be sent as Content-Type: {JSON}")
+        hint = f"send the header Content-Type: {JSON}, with an empty body too"
+        raise UnsupportedMediaType(f"the body must be sent as Content-Type: {JSON}", hint=hint)
     if request.charset not in (None, "utf-8", "UTF-8"):
         raise UnsupportedMediaType("the body must be in UTF-8")
 

@@ -154,6 +154,25 @@ def test_mistakes_of_administrators_are_told_in_json(
     assert "error" in said
 
 
+def test_a_change_without_a_body_needs_its_media_type_all_the_same(gateway: Gateway) -> None:
+    """The refusal says how to send it."""
+    authorization = f"Bearer {KEYS['root']}"
+    status, said = _ask(gateway, "POST", "reload", None, Authorization=authorization)
+    assert status == 415
+    assert "hint: send the header Content-Type: application/json" in said["error"]["message"]
+    status, said = _ask(gateway, "POST", "reload", None, Authorization=authorization,
+                        Content_Type="application/json")  # fmt: skip
+    assert (status, said["reload"]["ok"]) == (200, True)
+
+
+def test_what_is_no_server_is_refused_with_an_example(gateway: Gateway) -> None:
+    """Whoever sends it by hand sees what is wanted."""
+    for body in (b"{", [1], {"url": "http://127.0.0.1:1/mcp"}):
+        status, said = _as_root(gateway, "POST", "servers", body)
+        assert (status, said["error"]["code"]) == (400, "INVALID")
+        assert '{"id": "search", "url": ' in said["error"]["hint"]
+
+
 def test_without_keys_nobody_is_an_administrator() -> None:
     """The admin API tells callers on this host how things are, and changes nothing."""
     with Gateway(zoo(animal("a", "tame"))) as gateway:

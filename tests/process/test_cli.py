@@ -256,6 +256,7 @@ def test_tools_call_refuses_arguments_that_it_cannot_read(cli: Cli, arguments: l
     done = cli("tools", "call", "demo-calc__add", *arguments)
     assert done.code == 2
     assert done.err.startswith("error: ")
+    assert "hint: write a=1" in done.err
     assert cli("tools", "call", "demo-calc__add", *arguments, "--json").error["code"] == "BAD_ARGS"
 
 

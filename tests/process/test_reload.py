@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from only1mcp.cli.gateway import control_send
+from only1mcp.config.fixed import ANEW
 from tests.support.gateway import Gateway
 from tests.support.mcp_client import McpClient
 from tests.support.waiting import wait_until
@@ -170,7 +171,7 @@ def test_a_file_that_is_gone_changes_nothing(tmp_path: Path) -> None:
     [("host", "127.0.0.2"), ("port", 1), ("listen", {"sse": True}),
      ("limits", {"max_body": "1MiB"})],
 )  # fmt: skip
-def test_what_only_a_restart_can_change_is_refused_by_name(
+def test_what_only_a_new_start_can_change_is_refused_by_name(
     tmp_path: Path, key: str, value: object
 ) -> None:
     """With all else that the file says: half of a configuration is none."""
@@ -182,7 +183,7 @@ def test_what_only_a_restart_can_change_is_refused_by_name(
             return
         code, outcome = _post_reload(gateway)
         assert code == 409
-        assert [problem["hint"] for problem in outcome["problems"]] == ["restart"]
+        assert [problem["hint"] for problem in outcome["problems"]] == [ANEW]
         assert outcome["problems"][0]["path"].startswith(f"proxy.{key}")
         assert _offers(gateway, "a")
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from only1mcp.config.fixed import FIXED, fixed_problems, with_port_kept
+from only1mcp.config.fixed import ANEW, FIXED, fixed_problems, with_port_kept
 from only1mcp.config.loader import load_text
 from only1mcp.config.settings import Settings
 
@@ -15,12 +15,27 @@ def _settings(text: str) -> Settings:
     ("text", "key"),
     [("proxy: {port: 9}", "proxy.port"), ("proxy: {host: '::1'}", "proxy.host"),
      ("proxy: {listen: {sse: true}}", "proxy.listen.sse"),
-     ("proxy: {limits: {idle_timeout: 5s}}", "proxy.limits")],
+     ("proxy: {limits: {idle_timeout: 5s}}", "proxy.limits.idle_timeout")],
 )  # fmt: skip
 def test_each_is_refused_by_its_name(text: str, key: str) -> None:
     """With what is to be done."""
     [problem] = fixed_problems(_settings("version: 1"), _settings(text))
-    assert (problem.path, problem.hint, problem.file) == (key, "restart", "c.yaml")
+    assert (problem.path, problem.hint, problem.file) == (key, ANEW, "c.yaml")
+
+
+def test_of_the_limits_only_those_that_differ_are_named() -> None:
+    """As they stand in the file, with what they were and would be."""
+    text = "proxy: {limits: {max_wait: 1500ms, max_calls: 9}}"
+    problems = fixed_problems(_settings("version: 1"), _settings(text))
+    assert [(problem.path, problem.what.partition("(")[2]) for problem in problems] == [
+        ("proxy.limits.max_calls", "1024 to 9)"),
+        ("proxy.limits.max_wait", "0.1s to 1.5s)"),
+    ]
+
+
+def test_the_hint_does_not_name_a_command_that_would_not_help() -> None:
+    """`only1mcp restart` replaces the workers, which keep what is fixed."""
+    assert "restart" not in ANEW
 
 
 @pytest.mark.parametrize(
