@@ -1,5 +1,6 @@
 """What one worker holds for its clients at a time: bodies of requests, and answers that wait."""
 
+from collections.abc import Callable
 from typing import Protocol
 
 from only1mcp.errors import Overloaded
@@ -90,3 +91,49 @@ class Held:
     def resumed(self, transport: Transport) -> None:
         """Learn that a client has read on, or has gone."""
         self.unread -= self._waiting.pop(transport, 0)
+
+
+class Unsent:
+    """What waits for one client before its transport has it: counts as unread like what that has.
+
+    Args:
+        held: counts for all clients.
+        give_up: ends the connection; others have no room.
+    """
+
+    def __init__(self, held: Held, give_up: Callable[[], None]) -> None:
+        self._held = held
+        self._give_up = give_up
+        self._size = 0
+        self._over = False
+
+    def get_write_buffer_size(self) -> int:
+        """Return how many bytes wait."""
+        return self._size
+
+    def abort(self) -> None:
+        """Give the client up."""
+        self._give_up()
+
+    def add(self, size: int) -> None:
+        """Count what is yet to be sent."""
+        if not self._over:
+            self._size += size
+            self._held.paused(self)
+
+    def sent(self, size: int) -> None:
+        """Learn that the transport has it: whoever reads on waits anew for the rest."""
+        self._size -= size
+        self._held.resumed(self)
+        if self._size > 0 and not self._over:
+            self._held.paused(self)
+
+    def end(self) -> None:
+        """Learn that nothing more will be sent; who made us is let go of."""
+        self._over = True
+        self._held.resumed(self)
+        self._give_up = _nobody
+
+
+def _nobody() -> None:
+    """End the connection of a client that is gone."""

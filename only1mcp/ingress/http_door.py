@@ -139,7 +139,7 @@ class HttpDoor:
         check_accepts(request, JSON, EVENT_STREAM)
         async with body_of(request, self._held) as body:
             inbound = with_headers(request, body)
-            exchange = HttpExchange()
+            exchange = HttpExchange(held=self._held)
             return await respond(request, exchange, self._service.handle(inbound, exchange))
 
     async def _stream(self, request: web.BaseRequest) -> web.StreamResponse:
@@ -148,7 +148,7 @@ class HttpDoor:
         if inbound.headers.version in MODERN_VERSIONS:
             return _not_allowed(request, ["POST"])
         check_accepts(request, EVENT_STREAM)
-        exchange = HttpExchange()
+        exchange = HttpExchange(held=self._held)
         return await respond(request, exchange, self._service.stream(inbound, exchange))
 
     async def _delete(self, request: web.BaseRequest) -> web.StreamResponse:

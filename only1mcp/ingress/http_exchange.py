@@ -8,6 +8,7 @@ from aiohttp import web
 
 from only1mcp.backends.call import Cancel
 from only1mcp.ingress.cors import GRANTED
+from only1mcp.ingress.held import Held, Unsent
 from only1mcp.protocol import event_stream
 from only1mcp.proxy.exchange import Answer
 
@@ -34,8 +35,9 @@ class _End:
 class HttpExchange:
     """Implements `only1mcp.proxy.exchange.Exchange` for one aiohttp request."""
 
-    def __init__(self, max_unsent: int = MAX_UNSENT_BYTES) -> None:
+    def __init__(self, max_unsent: int = MAX_UNSENT_BYTES, held: Held | None = None) -> None:
         self._max_unsent = max_unsent
+        self._waiting = Unsent(held or Held(), self._overflow)
         self._items: deque[bytes | _End] = deque()
         self._unsent = 0
         self._wake = asyncio.Event()
@@ -71,11 +73,17 @@ class HttpExchange:
         if self._overrun:
             return
         if self._unsent > self._max_unsent:
-            self._overrun = True
-            self._abort()
+            self._overflow()
         else:
             self._unsent += len(data)
             self._items.append(data)
+            self._waiting.add(len(data))
+        self._wake.set()
+
+    def _overflow(self) -> None:
+        """Take no more for a client that does not read."""
+        self._overrun = True
+        self._abort()
         self._wake.set()
 
     def _abort(self) -> None:
@@ -86,6 +94,12 @@ class HttpExchange:
     async def respond(self, request: web.BaseRequest) -> web.StreamResponse:
         """Send what comes, up to its end."""
         self._transport = request.transport
+        try:
+            return await self._respond(request)
+        finally:
+            self._waiting.end()
+
+    async def _respond(self, request: web.BaseRequest) -> web.StreamResponse:
         await self._next()
         first = self._items[0] if self._items else None
         if isinstance(first, _End):
@@ -122,6 +136,7 @@ class HttpExchange:
                         await response.write(event)
                 return True
             self._unsent -= len(item)
+            self._waiting.sent(len(item))
             if item:
                 await response.write(item)
         return False

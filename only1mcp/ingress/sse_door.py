@@ -65,7 +65,7 @@ class SseDoor:
         """
         check_accepts(request, EVENT_STREAM)
         name = f"{self._posts.address}-{secrets.token_hex(16)}"
-        exchange = HttpExchange(MAX_UNSENT_BYTES)
+        exchange = HttpExchange(MAX_UNSENT_BYTES, self._held)
         exchange.tell("endpoint", f"{POST_PATH}?{_PARAMETER}={name}".encode())
         client, principal = request.remote or "", request[PRINCIPAL]
         duplex = Duplex(self._service, exchange.send, client, name, principal)

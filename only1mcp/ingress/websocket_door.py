@@ -11,6 +11,7 @@ from aiohttp import WSCloseCode, WSMsgType, web
 from only1mcp.errors import InvalidRequest
 from only1mcp.ingress.channels import Channels
 from only1mcp.ingress.duplex import Duplex
+from only1mcp.ingress.held import Held, Unsent
 from only1mcp.ingress.http_request import PRINCIPAL
 from only1mcp.ingress.service import McpService
 from only1mcp.transports.remote_channel import Outbox
@@ -26,8 +27,11 @@ _SUBPROTOCOL = "mcp"
 class WebSocketDoor:
     """Carries on a channel on each connection."""
 
-    def __init__(self, service: McpService, channels: Channels, max_message: int) -> None:
+    def __init__(
+        self, service: McpService, channels: Channels, max_message: int, held: Held | None = None
+    ) -> None:
         self._service = service
+        self._held = held or Held()
         self._channels = channels
         self._max_message = max_message
 
@@ -54,19 +58,28 @@ class WebSocketDoor:
     async def _serve(self, request: web.BaseRequest, socket: "web.WebSocketResponse[bool]") -> None:
         outbox = Outbox()
 
-        def write(message: bytes) -> None:
-            if not outbox.put(message) and request.transport is not None:
+        def give_up() -> None:
+            if request.transport is not None:
                 request.transport.abort()  # the client does not read
+
+        unsent = Unsent(self._held, give_up)
+
+        def write(message: bytes) -> None:
+            if outbox.put(message):
+                unsent.add(len(message))
+            else:
+                give_up()
 
         duplex = Duplex(self._service, write, request.remote or "", PATH, request[PRINCIPAL])
         self._channels.add(duplex, outbox.close)
         self._channels.read_from.add(request.protocol)
         try:
             async with asyncio.TaskGroup() as group:
-                group.create_task(_send(socket, outbox))
+                group.create_task(_send(socket, outbox, unsent))
                 await _receive(socket, duplex)
                 outbox.close()
         finally:
+            unsent.end()
             self._channels.remove(duplex)
             self._channels.read_from.discard(request.protocol)
 
@@ -81,12 +94,13 @@ async def _receive(socket: "web.WebSocketResponse[bool]", duplex: Duplex) -> Non
         await socket.close(code=WSCloseCode.UNSUPPORTED_DATA, message=b"text frames only")
 
 
-async def _send(socket: "web.WebSocketResponse[bool]", outbox: Outbox) -> None:
+async def _send(socket: "web.WebSocketResponse[bool]", outbox: Outbox, unsent: Unsent) -> None:
     """Send what is written, and say goodbye when there will be no more."""
     try:
         while (message := await outbox.get()) is not None:
             await socket.send_frame(message, WSMsgType.TEXT)
             outbox.sent(message)
+            unsent.sent(len(message))
         await socket.close(code=WSCloseCode.GOING_AWAY)
     except ConnectionError:
         return  # the connection is gone; whoever reads from it learns the same

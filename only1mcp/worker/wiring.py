@@ -388,7 +388,7 @@ def _make_door(
     """Open the ways in that are wanted."""
     others: dict[str, dict[str, Handler]] = {}
     if settings.websocket:
-        websocket = WebSocketDoor(service, channels, settings.limits.max_body)
+        websocket = WebSocketDoor(service, channels, settings.limits.max_body, held)
         others[websocket_door.PATH] = {"GET": websocket.open}
     if settings.sse:
         others[sse_door.STREAM_PATH] = {"GET": sse.open}

@@ -14,7 +14,7 @@ from tests.support.counting_backend import CountingBackend
 from tests.support.gateway import Gateway
 from tests.support.mcp_client import META, McpClient, modern_headers
 from tests.support.waiting import wait_until
-from tests.support.zoo import zoo
+from tests.support.zoo import animal, zoo
 
 KIB, MIB = 1024, 1024 * 1024
 
@@ -123,5 +123,50 @@ def test_bodies_that_are_never_finished_do_not_fill_the_memory(pure: bool) -> No
             _send(connection, _request(4 * MIB, f"text {number}")[:-10])
         wait_until(lambda: len(_refused(connections)) >= 56, "refusals")
         assert _rss(gateway) - before < 64 * MIB
+        with McpClient(gateway.port) as client:
+            assert client.call("a__echo", text="on") == "on"
+
+
+def _unheard(port: int) -> socket.socket:
+    """Open a WebSocket whose client will not read."""
+    connection = socket.socket()
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    connection.settimeout(20)
+    connection.connect(("127.0.0.1", port))
+    connection.sendall(
+        b"GET /ws HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n"
+        b"Sec-WebSocket-Protocol: mcp\r\n\r\n"
+    )
+    return connection
+
+
+def _frame(number: int, size: int) -> bytes:
+    """Write a call as a text frame, masked with zeros."""
+    params = {"name": "a__echo", "arguments": {"text": "x" * size}, "_meta": META}
+    message = {"jsonrpc": "2.0", "id": number, "method": "tools/call", "params": params}
+    body = json.dumps(message).encode()
+    return b"\x81\xff" + len(body).to_bytes(8) + bytes(4) + body
+
+
+def _given_up(gateway: Gateway, connections: list[socket.socket]) -> int:
+    """Count those whose other end is established no more: the kernel may yet send what it has."""
+    ports = {f"{connection.getsockname()[1]:04X}" for connection in connections}
+    for line in Path("/proc/net/tcp").read_text().splitlines()[1:]:
+        _, local, remote, state, *_ = line.split()
+        if local.endswith(f":{gateway.port:04X}") and state == "01":
+            ports.discard(remote.rpartition(":")[2])
+    return len(ports)
+
+
+def test_answers_that_wait_on_channels_count_among_those_that_clients_leave_unread() -> None:
+    """Each is within the bound of its own; all together are not, and the longest waits end."""
+    config = zoo(animal("a", "tame"), limits={"max_buffered": "16MiB"}, listen={"websocket": True})
+    with Gateway(config) as gateway, ExitStack() as stack:
+        channels = [stack.enter_context(_unheard(gateway.port)) for _ in range(8)]
+        for connection in channels:
+            for number in range(7):
+                _send(connection, _frame(number, 3 * MIB))
+        wait_until(lambda: _given_up(gateway, channels) >= 4, "half of them are given up")
         with McpClient(gateway.port) as client:
             assert client.call("a__echo", text="on") == "on"

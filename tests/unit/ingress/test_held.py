@@ -1,9 +1,11 @@
 """What a worker holds for its clients: bodies that it refuses, answers that it gives up."""
 
+from functools import partial
+
 import pytest
 
 from only1mcp.errors import Overloaded
-from only1mcp.ingress.held import SMALL, Held
+from only1mcp.ingress.held import SMALL, Held, Unsent
 
 
 class Unread:
@@ -74,3 +76,21 @@ def test_a_growing_backlog_keeps_its_place_and_one_answer_is_always_allowed() ->
     second.size = 500
     held.paused(second)
     assert (second.aborted, held.unread) == (False, 500)
+
+
+def test_what_waits_before_a_transport_counts_as_well() -> None:
+    """Who has been read from waits anew; who is gone counts no more, whatever comes for it."""
+    held, given_up = Held(100), list[str]()
+    first, second = (Unsent(held, partial(given_up.append, name)) for name in "ab")
+    first.add(30)
+    second.add(30)
+    first.add(30)
+    first.sent(10)
+    assert (held.unread, given_up) == (80, [])
+    second.add(30)
+    assert given_up == ["b"]
+    assert held.unread == 50
+    second.end()
+    second.add(90)
+    first.end()
+    assert (held.unread, given_up) == (0, ["b"])
