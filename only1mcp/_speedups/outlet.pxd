@@ -32,7 +32,7 @@ cdef inline int send_out(Outlet *out, object transport, bytes data) except -1:
     """Send bytes; errors are the transport's to find and tell."""
     cdef Py_ssize_t size = PyBytes_GET_SIZE(data), sent
     if out.has_queue and out.descriptor >= 0:
-        out.has_queue = transport.get_write_buffer_size() > 0
+        out.has_queue = transport.get_write_buffer_size() > 0 or transport.is_closing()
     if out.descriptor < 0 or out.has_queue:
         transport.write(data)
         return 0

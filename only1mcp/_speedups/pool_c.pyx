@@ -29,7 +29,10 @@ cdef class Pool(Way):
         cdef Call call = given
         cdef Upstream upstream = call.upstream
         if upstream is None:
-            return Way.drop(self, call)
+            if not Way.drop(self, call):
+                return False
+            call.upstream_id = None  # the server has never heard of it
+            return True
         call.upstream = None
         upstream.call = None
         upstream.cut()

@@ -78,13 +78,14 @@ class LaneEnds:
 
 
 def stop(call: Any) -> None:
-    """Tell a legacy server; a modern one understands the broken connection.
+    """Tell a legacy server that has the call; a modern one understands the broken connection.
 
     The host tells its servers itself.
     """
     if call.reading is not None:
         call.reading.cancel()
-    if not call.plan.modern and call.plan.ids is not None:
+    was_sent = call.upstream_id is not None
+    if was_sent and not call.plan.modern and call.plan.ids is not None:
         params = b'{"requestId":%b}' % call.upstream_id
         told = jsonrpc.notification("notifications/cancelled", params)
         call.plan.ids.reply(call.plan.opened, told)

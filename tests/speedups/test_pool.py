@@ -217,13 +217,13 @@ class LegacyServer:
 
 @asynccontextmanager
 async def legacy(
-    timeout_s: float = 30.0,
+    timeout_s: float = 30.0, **limits: Any
 ) -> AsyncIterator[tuple[LegacyServer, Worker, Wire, str]]:
     """Open a session, and make the first call on it, which goes the common way."""
     server = LegacyServer()
     async with (
         RawServer(server.serve).open() as url,
-        lane_worker(url, Era.LEGACY, timeout_s=timeout_s) as worker,
+        lane_worker(url, Era.LEGACY, timeout_s=timeout_s, **limits) as worker,
         worker.wire() as wire,
     ):
         session = worker.session()
@@ -257,6 +257,31 @@ async def test_a_legacy_server_hears_that_a_call_is_not_wanted_any_more(how: str
         said = ("notifications/cancelled", {"requestId": came.id})
         await eventually(lambda: said in server.notifications, "the notification")
         assert worker.lane.busy() == 0
+
+
+@on_loop
+async def test_a_legacy_server_does_not_hear_of_a_call_that_it_never_got() -> None:
+    """Its client left while the call waited for a connection."""
+    async with (
+        legacy(max_calls=1) as (server, worker, wire, session),
+        worker.wire() as first,
+        worker.wire() as last,
+    ):
+        await first.send(legacy_call(session, 1))
+        peer, came = await server.calls.get()
+        await wire.send(legacy_call(session, 2))
+        await eventually(lambda: worker.lane.busy() == 2, "the second call waits")
+        wire.writer.transport.abort()
+        await eventually(lambda: worker.lane.busy() == 1, "it has gone")
+        await peer.send(whole(result(came.id)))
+        assert (await answers([first]))[0]["id"] == 1
+        await last.send(legacy_call(session, 3))
+        _, came = await server.calls.get()
+        last.writer.transport.abort()
+        said = ("notifications/cancelled", {"requestId": came.id})
+        await eventually(lambda: said in server.notifications, "the notification of the third")
+        told = [one for one in server.notifications if one[0] == "notifications/cancelled"]
+        assert told == [said]
 
 
 @on_loop
