@@ -5,6 +5,8 @@ from pathlib import Path
 
 from tests.support.gateway import Gateway
 
+_ESTABLISHED = "01"
+
 
 def rss_mib(pid: int) -> float:
     """Return the memory that a process has in use."""
@@ -16,6 +18,26 @@ def descriptors(gateway: Gateway) -> int:
     """Return how many descriptors the workers and the host hold."""
     pids = [*gateway.pids("worker"), *gateway.pids("host")]
     return sum(len(list(Path(f"/proc/{pid}/fd").iterdir())) for pid in pids)
+
+
+def own_files(pid: int, port: int) -> int:
+    """Return how many descriptors a process holds beside its clients' connections to this port.
+
+    Clients go to another worker when theirs is killed, and stay there.
+    """
+    clients = set()
+    for line in Path("/proc/net/tcp").read_text(encoding="ascii").splitlines()[1:]:
+        _, local, _, state, *_, inode = line.split()[:10]
+        if state == _ESTABLISHED and local.endswith(f":{port:04X}"):
+            clients.add(f"socket:[{inode}]")
+    return sum(_target(entry) not in clients for entry in Path(f"/proc/{pid}/fd").iterdir())
+
+
+def _target(entry: Path) -> str:
+    try:
+        return str(entry.readlink())
+    except FileNotFoundError:
+        return ""  # closed meanwhile
 
 
 def threads(pid: int) -> int:

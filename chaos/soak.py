@@ -9,10 +9,9 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from chaos.load import load
-from chaos.measures import rss_mib, threads
+from chaos.measures import own_files, rss_mib, threads
 from chaos.scenario import Findings, Scenario
 from chaos.site import HTTP_TOOL, STDIO_TOOL, http_backend
 from only1mcp.transports.stdio import descendants
@@ -42,11 +41,11 @@ class Samples:
     files: list[int] = field(default_factory=list)
     threads: list[int] = field(default_factory=list)
 
-    def take(self, moment: float, pid: int) -> None:
-        """Look once."""
+    def take(self, moment: float, pid: int, port: int) -> None:
+        """Look once; clients' connections to the port do not count as files."""
         self.moments.append(moment)
         self.memory.append(rss_mib(pid))
-        self.files.append(len(list(Path(f"/proc/{pid}/fd").iterdir())))
+        self.files.append(own_files(pid, port))
         self.threads.append(threads(pid))
 
     def warm(self) -> "Samples":
@@ -140,7 +139,7 @@ class Life:
         pids, now = self._pids(), time.monotonic()
         if all(name in pids for name in _KEPT):
             for name in _KEPT:
-                self.samples[name].take(now, pids[name])
+                self.samples[name].take(now, pids[name], self._gateway.port)
             self.children.append(len(descendants(self._gateway.pid)))
 
     def _pids(self) -> dict[str, int]:

@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 
-from tests.support import asking_site
 from tests.support.event_client import PostStream
 from tests.support.gateway import Gateway
 from tests.support.mcp_client import McpClient
@@ -20,7 +19,7 @@ ANSWER = {"action": "accept", "content": {}}
 @contextlib.contextmanager
 def instance() -> Iterator[tuple[subprocess.Popen[str], str]]:
     """Run one instance for the time of a block; yields its process and its address."""
-    command = [sys.executable, asking_site.__file__]
+    command = [sys.executable, "-m", "tests.support.asking_site"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout is not None

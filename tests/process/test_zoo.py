@@ -174,7 +174,10 @@ def test_a_daemon_that_outlives_its_server_harms_nobody(gateway: Gateway, journa
                 lambda: (now := gateway.server("parent"))["state"] == "up" and now["pid"] != before,  # noqa: B023
                 "the next life of the server",
             )
-            assert (journals / "parent").read_text().count("daemon") > daemons
+            wait_until(
+                lambda: (journals / "parent").read_text().count("daemon") > daemons,  # noqa: B023
+                "its own daemon",
+            )
             for server_id in ("parent", "tame", "babbler", "quitter"):
                 assert client.call(f"{server_id}__echo", text="well") == "well"
 

@@ -164,7 +164,7 @@ async def test_a_client_that_leaves_does_not_end_the_call_for_others(era: Era, f
         assert seen == ["cancelled", "ok", "ok"]
         assert await said(subject.wires[1], subject.ask(9)) == (9, "one")
         assert subject.server.gone == 0
-        assert subject.worker.lane.busy() == 0
+        assert subject.worker.under_way == 0
 
 
 @ERAS
@@ -185,7 +185,7 @@ async def test_a_call_for_which_nobody_waits_any_more_is_ended(era: Era, fast: b
         await subject.wires[3].send(subject.ask(3))
         await subject.server.answer("two")
         assert await subject.texts(3) == ["two"]
-        assert subject.worker.lane.busy() == 0
+        assert subject.worker.under_way == 0
 
 
 @WAYS
@@ -200,7 +200,7 @@ async def test_a_legacy_client_that_cancels_its_call_does_not_end_it_for_others(
             assert (await subject.wires[2].reply()).status == 202
         if fast:  # past the lane, who cancels is answered nothing
             assert "error" in json.loads((await subject.wires[0].reply()).body)
-            assert subject.worker.lane.busy() == 1
+            assert subject.worker.under_way == 1
         await subject.server.answer("one")
         assert await subject.texts(1) == ["one"]
         assert "notifications/cancelled" not in subject.server.told

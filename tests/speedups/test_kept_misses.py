@@ -154,7 +154,7 @@ async def test_an_answer_that_is_only_for_one_call_is_not_kept(
             async with worker.wire() as wire:
                 await wire.send(ask(number, "a"))
                 await wire.reader.readuntil(b"\r\n\r\n")
-                await eventually(lambda: worker.lane.busy() == 0, "the call to be over")
+                await eventually(lambda: worker.under_way == 0, "the call to be over")
         assert backend.count == 3
         assert (misses(worker), hits(worker)) == (3, 0)
 

@@ -1,6 +1,7 @@
-"""A legacy MCP server over HTTP that asks its clients during calls; run as a program.
+"""A legacy MCP server over HTTP that asks its clients during calls.
 
-It prints its address. Each session is its own: a call on a session of another process is refused.
+Run it as `python -m tests.support.asking_site`; it prints its address. Each session is its own: a
+call on a session of another process is refused.
 The tool `ask` asks on the call's stream, and says the answer and its own process.
 """
 

@@ -47,6 +47,11 @@ class Worker:
         assert self.graph.lane is not None
         return self.graph.lane.lane
 
+    @property
+    def under_way(self) -> int:
+        """How many calls the lane carries; none where there is none."""
+        return 0 if self.graph.lane is None else self.graph.lane.lane.busy()
+
     def wire(self) -> Wire:
         """Return a connection, for a block."""
         return Wire(self.port)
