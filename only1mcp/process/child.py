@@ -21,6 +21,7 @@ from only1mcp.observability.logs import setup_logging
 from only1mcp.process import prctl
 from only1mcp.process.bells import heard
 from only1mcp.process.context import Context
+from only1mcp.process.heap import Heap
 from only1mcp.process.loop_watch import LoopWatch
 from only1mcp.process.pages import drop
 
@@ -52,6 +53,7 @@ class Lifecycle:
         loop = asyncio.get_running_loop()
         loop.add_signal_handler(signal.SIGTERM, self.stop)
         loop.add_reader(context.shared.lifeline, self._on_lifeline)
+        self._heap = Heap()
         self._beat()
 
     def ready(
@@ -105,6 +107,7 @@ class Lifecycle:
 
     def _drop(self) -> None:
         drop(self._context.shared.unchanged)
+        self._heap.tidy()
         asyncio.get_running_loop().call_later(_DROP_S, self._drop)
 
     def _beat(self) -> None:

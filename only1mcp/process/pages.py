@@ -31,10 +31,3 @@ def drop(ranges: Ranges) -> None:
     """Drop these pages from this process; what it touches again comes back by itself."""
     for start, length in ranges:
         _libc.madvise(ctypes.c_void_p(start), ctypes.c_size_t(length), _MADV_DONTNEED)
-
-
-def give_back_heap() -> None:
-    """Return what is free to the system, where the C library can."""
-    trim = getattr(_libc, "malloc_trim", None)
-    if trim is not None:
-        trim(0)

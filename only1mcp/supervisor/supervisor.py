@@ -31,7 +31,8 @@ from only1mcp.process import prctl
 from only1mcp.process.bells import Bells
 from only1mcp.process.child import run_child
 from only1mcp.process.context import Context, Shared, Source
-from only1mcp.process.pages import drop, give_back_heap, unchanged_ranges
+from only1mcp.process.heap import give_back_heap
+from only1mcp.process.pages import drop, unchanged_ranges
 from only1mcp.supervisor.anchor import Anchor
 from only1mcp.supervisor.children import HANDLED, Children
 from only1mcp.supervisor.handover import Handover

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from only1mcp.process.pages import drop, give_back_heap, unchanged_ranges
+from only1mcp.process.heap import give_back_heap
+from only1mcp.process.pages import drop, unchanged_ranges
 
 SIZE = 64 * mmap.PAGESIZE
 _PRIVATE_READ = {"flags": mmap.MAP_PRIVATE, "prot": mmap.PROT_READ}
