@@ -4,10 +4,13 @@ from math import inf
 
 LONG_TURNS = 3
 """So many long turns in a row are no hiccup."""
-CROWD = 8
-"""With fewer requests in a turn it is no crowd that makes it long: something else keeps the worker,
-such as its own start, or one large message; who comes then waits, and is served."""
-LONG = 0.2
+CROWD = 100
+"""So many requests in a turn are too many when it is long. Some sixty clients that wait for their
+answers are none: without compiled parts they make turns as long, and never more than themselves."""
+FEW = 8
+"""So many are when it is very long. With fewer it is not they who make it so: something else keeps
+the worker, such as its own start, or one large message; who comes then waits, and is served."""
+LONG, VERY_LONG = 0.2, 1.0
 """Of the longest wait: a request waits for the turn that is under way, for its own, and for those
 in which its answer comes."""
 SHARE = 0.05
@@ -45,8 +48,10 @@ class Overload:
             refused: whether requests were refused in it.
         """
         if self.refuses_after == inf:
-            is_long = length_s > LONG * self._max_wait_s and taken >= CROWD
-            self._long_turns = self._long_turns + 1 if is_long else 0
+            part = length_s / self._max_wait_s
+            is_crowded = part > LONG and taken >= CROWD
+            is_too_long = is_crowded or (part > VERY_LONG and taken >= FEW)
+            self._long_turns = self._long_turns + 1 if is_too_long else 0
             if self._long_turns < LONG_TURNS:
                 return self._long_turns > 0
             self._refused_at = now

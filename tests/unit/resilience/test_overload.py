@@ -2,7 +2,18 @@
 
 from math import inf
 
-from only1mcp.resilience.overload import CALM_S, CROWD, LONG, LONG_TURNS, SHARE, Overload
+import pytest
+
+from only1mcp.resilience.overload import (
+    CALM_S,
+    CROWD,
+    FEW,
+    LONG,
+    LONG_TURNS,
+    SHARE,
+    VERY_LONG,
+    Overload,
+)
 
 MAX_WAIT_S = 0.1
 LONG_S = 1.5 * LONG * MAX_WAIT_S
@@ -27,12 +38,23 @@ def test_a_hiccup_is_no_overload() -> None:
         assert overload.refuses_after == inf
 
 
-def test_long_turns_for_few_are_none() -> None:
-    """Something else keeps the worker, or each request is much work; who comes is served."""
+@pytest.mark.parametrize(
+    ("length_s", "taken"), [(5.0, FEW - 1), (VERY_LONG * MAX_WAIT_S, CROWD - 1)]
+)
+def test_long_turns_for_few_are_none(length_s: float, taken: int) -> None:
+    """Something else keeps the worker, or each client waits for its answer; who comes is served."""
     overload = Overload(MAX_WAIT_S)
     for turn in range(100):
-        assert not overload.turned(float(turn), 5.0, CROWD - 1, refused=False)
+        assert not overload.turned(float(turn), length_s, taken, refused=False)
         assert overload.refuses_after == inf
+
+
+def test_very_long_turns_are_too_long_for_few_as_well() -> None:
+    """Each of them is much work."""
+    overload = Overload(MAX_WAIT_S)
+    for _ in range(LONG_TURNS):
+        overload.turned(10.0, 1.1 * VERY_LONG * MAX_WAIT_S, FEW, refused=False)
+    assert overload.refuses_after < inf
 
 
 def test_long_turns_in_a_row_are_one() -> None:
