@@ -51,9 +51,8 @@ Latencies count from when a call was due, those of refusals from when it was sen
 
 {machine}
 
-Each row has the load average at its end: **the machine was shared and busy**, with many more
-programs that wanted to run than it has cores, so times are far above those of a machine of one's
-own. Counts are not: nothing may fail for being slow but what has a time in its promise.
+Each row has the load average at its end, for on a machine that does other work as well all times
+are longer. Counts are not: nothing may fail for being slow but what has a time in its promise.
 
 | scenario | promise | | figures |
 | --- | --- | --- | --- |

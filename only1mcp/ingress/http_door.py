@@ -23,6 +23,7 @@ from only1mcp.ingress.http_request import (
 )
 from only1mcp.ingress.origin import OriginCheck
 from only1mcp.ingress.service import Service
+from only1mcp.ingress.shared_answer import SharedAnswer
 from only1mcp.protocol import jsonrpc
 from only1mcp.protocol.versions import MODERN_VERSIONS
 
@@ -59,6 +60,7 @@ class HttpDoor:
         others: Mapping[str, Mapping[str, Handler]] | None = None, held: Held | None = None,
     ) -> None:  # fmt: skip
         self._service = service
+        self._exposition = SharedAnswer(service.metrics)
         self._held = held or Held()
         self._desk = AdminDoor(service, access, self._held)
         self._origins = origins
@@ -173,7 +175,7 @@ class HttpDoor:
     async def _metrics(self, request: web.BaseRequest) -> web.StreamResponse:
         self._desk.check(request)
         return web.Response(
-            body=self._service.metrics(),
+            body=await self._exposition.get(),
             headers={"Content-Type": "text/plain; version=0.0.4; charset=utf-8"},
         )
 

@@ -7,7 +7,7 @@ LONG_TURNS = 3
 CROWD = 100
 """So many requests in a turn are too many when it is long. Some sixty clients that wait for their
 answers are none: without compiled parts they make turns as long, and never more than themselves."""
-FEW = 8
+FEW = 32
 """So many are when it is very long. With fewer it is not they who make it so: something else keeps
 the worker, such as its own start, or one large message; who comes then waits, and is served."""
 LONG, VERY_LONG = 0.2, 1.0
