@@ -153,9 +153,8 @@ class Guard(asyncio.Protocol):
             transport.abort()
             return
         if self._inner is not None:  # it would answer as well, behind the end
-            self._inner.transport = (
-                None  # which it would close, with the rest of the request unread
-            )
+            # Nor may it close the transport, with the rest of the request unread.
+            self._inner.transport = None
             self._part(None)
         transport.write(_response(refused))
         if not self._connections.may_linger:

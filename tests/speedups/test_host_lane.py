@@ -12,18 +12,12 @@ from only1mcp import _speedups
 from only1mcp.links.link import serve
 from only1mcp.protocol.versions import Era
 from tests.support.host_lane import HostedWorker, answer_to, hosted_worker, text_of
-from tests.support.kept import hits, misses, watched
+from tests.support.kept import WAYS, hits, misses, watched
 from tests.support.lane import modern_request
 from tests.support.loop import eventually, on_loop
 from tests.support.messages import modern
 
 ERAS = pytest.mark.parametrize("era", [Era.MODERN, Era.LEGACY])
-WAYS = pytest.mark.parametrize(
-    "fast",
-    [pytest.param(False, id="common"),
-     pytest.param(True, id="lane", marks=pytest.mark.skipif(
-         not _speedups.COMPILED, reason="the lane is compiled only"))],
-)  # fmt: skip
 COMPILED = pytest.mark.skipif(not _speedups.COMPILED, reason="the lane is compiled only")
 
 
