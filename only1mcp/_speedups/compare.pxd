@@ -5,6 +5,9 @@ from libc.string cimport memcmp
 from only1mcp._speedups.http_head cimport Span
 from only1mcp._speedups.json_scan_c cimport Envelope
 
+cdef enum:
+    LONGEST_KEY = 1024      # of what plans and sessions are remembered by, or they fill the memory
+
 cdef extern from "Python.h":
     bint PyUnicode_IS_ASCII(str text)
     const char *PyUnicode_AsUTF8AndSize(str text, Py_ssize_t *size) except NULL
@@ -54,6 +57,21 @@ cdef inline bytes again(bytes last, const unsigned char *data, Py_ssize_t size):
     if last is not None and equal(data, size, last):
         return last
     return PyBytes_FromStringAndSize(<const char *>data, size)
+
+
+cdef inline bint is_simple(Envelope envelope):
+    """Say whether a request is written so that nothing about it is hidden, or too long to keep."""
+    if not envelope.is_plain or len(envelope.method) > LONGEST_KEY:
+        return False
+    return envelope.capabilities_end - envelope.capabilities_start < LONGEST_KEY
+
+
+cdef inline bint asks_for_task(Envelope envelope) noexcept:
+    """Say whether a request may ask for a task (2025-11-25, Tasks): it is not read so closely here.
+
+    Not by `in`: for bytes that raises and drops an exception before it searches.
+    """
+    return holds(envelope.body, envelope.params_start, envelope.params_end, b'"task"', 6)
 
 
 cdef inline bint names_level(Envelope envelope) noexcept:

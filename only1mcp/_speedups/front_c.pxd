@@ -21,6 +21,10 @@ cdef class Front:
     cdef bytes host             # the Host header that was found good last
     cdef bytes authorization    # the header that was found good last
     cdef bytes version, session, capabilities   # what the last request said
+    cdef tuple known            # of the legacy session that `Lane.session_of` found last
+    cdef bytes known_session, known_version     # and what it was found by
+    cdef Caller known_caller
+    cdef unsigned long long known_turn  # of the lane
     cdef Caller caller          # whose it is
     cdef unsigned long long stamp       # of the lane, when that was found
     cdef Call call

@@ -4,14 +4,16 @@ from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes
 
 from only1mcp._speedups.call_c cimport Call, Caller, Plan, Ready, now, write_result
 from only1mcp._speedups.choice_c cimport Choice
-from only1mcp._speedups.compare cimport again, cut, equal, holds, is_secret, names_level, says
+from only1mcp._speedups.compare cimport (
+    LONGEST_KEY, again, asks_for_task, cut, equal, holds, is_secret, is_simple, names_level, says,
+)
 from only1mcp._speedups.http_head cimport (
     HAS_AUTHORIZATION, HAS_METHOD, HAS_NAME, HAS_SESSION, HAS_VERSION, OTHER, RECOGNISED,
     RequestHead, read_request,
 )
 from only1mcp._speedups.json_scan_c cimport Envelope, scan
 from only1mcp._speedups.kept_c cimport Keeping, give
-from only1mcp._speedups.lane_c cimport LONGEST_KEY, Lane
+from only1mcp._speedups.lane_c cimport Lane
 from only1mcp._speedups.outlet cimport open_outlet, send_out
 
 cdef enum:
@@ -253,8 +255,8 @@ cdef class Front:
         elif session is None:
             return None
         else:
-            known = lane.session_of(session, version, caller)
-            if known is None or b'"task"' in envelope.body:  # it may ask for a task
+            known = lane.session_of(self, session, version, caller)
+            if known is None or asks_for_task(envelope):
                 return None
             caps, place = known
         key = (envelope.version_start > 0, envelope.method, target, caps, caller.scope)
@@ -292,7 +294,7 @@ cdef class Front:
         else:
             if session is None:
                 return False
-            known = lane.session_of(session, version, caller)
+            known = lane.session_of(self, session, version, caller)
             if known is None:
                 return False
             caps = known[0]
@@ -364,13 +366,6 @@ cdef class Front:
         data, self.pending = self.pending, None
         self.transport.resume_reading()
         self.feed(data)
-
-
-cdef bint is_simple(Envelope envelope):
-    """Say whether a request is written so that nothing about it is hidden, or too long to keep."""
-    if not envelope.is_plain or len(envelope.method) > LONGEST_KEY:
-        return False
-    return envelope.capabilities_end - envelope.capabilities_start < LONGEST_KEY
 
 
 cdef bint speaks(const unsigned char *raw, RequestHead *head, Envelope envelope,

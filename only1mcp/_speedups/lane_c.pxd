@@ -1,11 +1,11 @@
 # Types of what a worker's connections share.
 cdef enum:
     MANY_PLANS = 4096
-    LONGEST_KEY = 1024      # of what plans and sessions are remembered by, or they fill the memory
 
 cdef class Lane
 
 from only1mcp._speedups.call_c cimport Call, Caller, Plan, Ready
+from only1mcp._speedups.front_c cimport Front
 
 
 cdef class Lane:
@@ -16,6 +16,7 @@ cdef class Lane:
     cdef Py_ssize_t max_header, max_body
     cdef unsigned long long[::1] epoch
     cdef unsigned long long epoch_seen
+    cdef unsigned long long turn        # grows when what is known of sessions is forgotten
     cdef unsigned long long[::1] revoked
     cdef public Caller anyone       # None where everybody needs credentials
     cdef public unsigned long long edition      # grows when other keys are in force
@@ -40,7 +41,9 @@ cdef class Lane:
     cdef int left(self, Call call) except -1
     cdef int well(self, Call call) except -1
     cdef int give_up(self, Call call, str kind) except -1
-    cdef tuple session_of(self, bytes session, bytes version, Caller caller)
+    cpdef forget_sessions(self)
+    cdef tuple session_of(self, Front front, bytes session, bytes version, Caller caller)
+    cdef tuple session_among_all(self, bytes session, bytes version, Caller caller)
     cdef int carried(self, Call call) except -1
     cdef int count(self, Call call, double seconds) except -1
     cdef int observe(self, Py_ssize_t at, double seconds) except -1

@@ -11,6 +11,7 @@ each such case (see `only1mcp.worker.fast_lane`).
 
 from libc.math cimport INFINITY
 from only1mcp._speedups.call_c cimport Call, Caller, Plan, Ready, now
+from only1mcp._speedups.compare cimport LONGEST_KEY
 from only1mcp._speedups.front_c cimport Front
 from only1mcp._speedups.pool_c cimport Pool
 
@@ -192,22 +193,38 @@ cdef class Lane:
             self.plans[key] = plan
         return 0
 
-    cdef tuple session_of(self, bytes session, bytes version, Caller caller):
+    cpdef forget_sessions(self):
+        """Ask again of each legacy session what it is: it may have expired, or changed."""
+        self.sessions.clear()
+        self.turn += 1
+
+    cdef tuple session_of(self, Front front, bytes session, bytes version, Caller caller):
         """Return what a legacy session that may take the lane is known by; or None.
 
-        That is the key of its features, and the place of its calls among instances.
+        That is the key of its features, and the place of its calls among instances. A connection
+        mostly names the same session, in the very objects that it has kept of its last request.
         """
+        if self.epoch[0] != self.epoch_seen:  # a session was ended, or wants other log messages
+            self.epoch_seen = self.epoch[0]
+            self.forget_sessions()
+        if (session is front.known_session and version is front.known_version
+                and caller is front.known_caller and front.known_turn == self.turn):
+            return front.known
+        front.known = self.session_among_all(session, version, caller)
+        front.known_session, front.known_version = session, version
+        front.known_caller, front.known_turn = caller, self.turn
+        return front.known
+
+    cdef tuple session_among_all(self, bytes session, bytes version, Caller caller):
+        """Return the same, for a session that the connection has not named just now."""
         cdef tuple key = (session, version, caller)
         if len(session) > LONGEST_KEY or version is not None and len(version) > LONGEST_KEY:
             return None
-        if self.epoch[0] != self.epoch_seen:  # a session was ended, or wants other log messages
-            self.epoch_seen = self.epoch[0]
-            self.sessions.clear()
         found = self.sessions.get(key)
         if found is None:
             found = self.helper.session(session, version, caller)
             if len(self.sessions) >= MANY_PLANS:
-                self.sessions.clear()
+                self.forget_sessions()
             self.sessions[key] = found or ()
         return found or None
 

@@ -94,7 +94,7 @@ class FastLane:
         self.lane.tick()
         if self._ticks % SWEEP_TICKS == 0:
             self.lane.sweep(self._around.limits.idle_timeout_s)
-            self.lane.sessions.clear()  # they expire
+            self.lane.forget_sessions()  # they expire
         self._timer = asyncio.get_running_loop().call_later(TICK_S, self._tick)
 
     def follow(self, settings: Settings) -> None:
@@ -105,7 +105,7 @@ class FastLane:
         self._callers.forget()
         self.lane.anyone = self._callers.anyone()
         self.lane.edition += 1
-        self.lane.sessions.clear()
+        self.lane.forget_sessions()
         self.lane.forget()
 
     def is_used(self, session: object) -> bool:
