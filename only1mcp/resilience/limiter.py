@@ -59,6 +59,7 @@ class Limiter:
             self._on_exceeded(number)
             wait_s = -(-wait_ns // SECOND_NS)
             raise RateLimited(
-                f"more than {rate.requests} requests in {rate.per_s:g} s",
+                f"beyond the rate of {rate.requests} requests in {rate.per_s:g} s, "
+                f"of which {rate.burst} may come at once",
                 hint=f"try again in {wait_s} s", data={"retryAfter": wait_s},
             )  # fmt: skip

@@ -250,6 +250,7 @@ def _refusals_say_when_to_come_back(gateway: Gateway) -> None:
         ann.initialize()
         status, answer = ann.legacy("tools/call", name="time__now", arguments={})
         assert (status, answer["error"]["code"]) == (200, 32007)
+        assert "may come at once" in answer["error"]["message"]
         assert "hint: try again in" in answer["error"]["message"]
         body = {"jsonrpc": "2.0", "id": 9, "method": "tools/call",
                 "params": {"name": "time__now"}}  # fmt: skip

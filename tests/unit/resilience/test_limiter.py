@@ -66,16 +66,17 @@ def test_each_bucket_is_on_its_own() -> None:
     assert meter.admitted(5, number=1) == 2
 
 
-def test_a_refusal_says_when_to_come_back_and_then_one_is_admitted() -> None:
-    """In the header, and in the error for those who read no headers."""
-    rate = Rate(2, 60.0, 2)
+def test_a_refusal_says_what_the_rate_is_and_when_to_come_back_and_then_one_is_admitted() -> None:
+    """In the header, and in the error for those who read no headers; the burst may be the cause."""
+    rate = Rate(2, 60.0, 1)
     meter = Meter(rate)
-    meter.admitted(2)
+    assert meter.admitted(2) == 1
     with pytest.raises(RateLimited) as caught:
         meter._limiter.charge(0, rate, meter.now_s)
     assert caught.value.headers == (("Retry-After", "30"),)
     assert caught.value.data == {"retryAfter": 30}
-    assert caught.value.hint == "try again in 30 s"
+    said = "beyond the rate of 2 requests in 60 s, of which 1 may come at once"
+    assert (str(caught.value), caught.value.hint) == (said, "try again in 30 s")
     meter.now_s += 30
     assert meter.admitted(2) == 1
 
