@@ -105,12 +105,12 @@ class Lru:
             raise IndexError(entry.target)
         if entry.shelf < 0 or entry.shelf + SHELF > len(self._row):
             raise IndexError(entry.shelf)
+        if entry.stamp != self.stamp(entry.server, entry.target):
+            return False  # the one that is there may have been asked for since
         before = self._entries.get(entry.key)
         if before is not None:
             self._drop(before)
         if entry.size * LARGEST_PART > self.max_bytes:
-            return False
-        if entry.stamp != self.stamp(entry.server, entry.target):
             return False
         self._entries[entry.key] = entry
         self._link(entry)

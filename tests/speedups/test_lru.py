@@ -78,6 +78,16 @@ def test_what_has_changed_is_not_found(twin: Any, word: int) -> None:
     assert len(store.lru) == 0
 
 
+def test_an_answer_that_comes_too_late_leaves_a_good_one_where_it_is(twin: Any) -> None:
+    """Its call was sent before something changed, that of the other one after."""
+    store = Store(twin)
+    late = store.entry(b"k", b"before")
+    store.epochs[SERVER] += 1
+    assert store.put(b"k", b"after")
+    assert not store.lru.put(late)
+    assert store.lru.get(b"k", 1.0).value == b"after"
+
+
 def test_who_was_used_longest_ago_goes_first(twin: Any) -> None:
     """To be looked up is to be used."""
     size = Store(twin).entry(b"a").size
