@@ -88,9 +88,14 @@ def _check(arguments: str) -> None:
     try:
         parsed = json.loads(arguments)
     except ValueError as error:
-        raise Failure("BAD_ARGS", f"--args is not JSON: {error}", exit_code=USAGE) from None
+        raise _bad_args(f"--args is not JSON: {error}") from None
     if not isinstance(parsed, dict):
-        raise Failure("BAD_ARGS", "--args must be a JSON object", exit_code=USAGE)
+        raise _bad_args("--args must be a JSON object")
+
+
+def _bad_args(message: str) -> Failure:
+    hint = """write --args '{"a": "{number}", "b": 1}'"""
+    return Failure("BAD_ARGS", message, hint, exit_code=USAGE)
 
 
 _EXIT = {"BAD_URL": USAGE, "NOT_LOCAL": USAGE, "UNREACHABLE": UNREACHABLE,

@@ -81,9 +81,10 @@ def test_a_call_that_fails_is_shown_and_sets_the_exit_code(cli: Cli) -> None:
 def test_what_cannot_be_measured_says_why(
     cli: Cli, arguments: list[str], code: int, name: str
 ) -> None:
-    """With an exit code that programs understand."""
+    """With an exit code that programs understand, and what to do about it."""
     done = cli(*arguments, "--json")
     assert (done.code, done.error["code"]) == (code, name)
+    assert done.error["hint"]
 
 
 def test_without_a_gateway_it_says_how_to_start_one(tmp_path: Path) -> None:
