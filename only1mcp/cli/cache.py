@@ -5,16 +5,9 @@ from urllib.parse import urlencode
 
 import click
 
-from only1mcp.cli.gateway import control_get, control_send, find_instance
-from only1mcp.cli.output import (
-    NOT_FOUND,
-    Failure,
-    json_option,
-    port_option,
-    print_json,
-    print_table,
-    say,
-)
+from only1mcp.cli.admin import ask
+from only1mcp.cli.gateway import control_get, find_instance
+from only1mcp.cli.output import json_option, port_option, print_json, print_table, say
 
 
 @click.group("cache", invoke_without_command=True)
@@ -52,10 +45,7 @@ def clear_command(server: str | None, tool: str | None, port: int | None, as_jso
     _, record = find_instance(port)
     said = {"server": server, "tool": tool}
     query = urlencode({key: value for key, value in said.items() if value is not None})
-    status, answer = control_send("POST", f"cache/clear?{query}", record["control"])
-    if status != 200:
-        error = answer["error"]
-        raise Failure(error["code"], error["message"], error["hint"], exit_code=NOT_FOUND)
+    answer = ask("POST", f"cache/clear?{query}", record["control"])
     if as_json:
         print_json("cache-clear", answer["cleared"])
         return

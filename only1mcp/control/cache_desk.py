@@ -1,13 +1,21 @@
 """What is told of the workers' caches, and how they are cleared."""
 
+import difflib
+from collections.abc import Iterable
 from typing import Any
 
+from only1mcp.control.host_question import tools_of
 from only1mcp.control.reloader import Reloader
+from only1mcp.ingress.admin_refusal import refusal
 from only1mcp.memory.cache_epochs import TOOL, CacheEpochs
 from only1mcp.observability.cache_metrics import described
 from only1mcp.observability.metrics import MetricsReader
 from only1mcp.process.context import Shared
 from only1mcp.protocol.names import qualify
+
+Answer = tuple[int, dict[str, Any]]
+_NAMED = 10
+"""How many names a hint holds: those that are most like the one that there is not."""
 
 
 class CacheDesk:
@@ -17,6 +25,7 @@ class CacheDesk:
         self._epochs = CacheEpochs(shared.memory, shared.ended_lock)
         self._metrics = metrics
         self._reloader = reloader
+        self._host_socket = shared.runtime_dir.host_socket
 
     def show(self) -> dict[str, Any]:
         """Return what is kept, and what came of it, by server."""
@@ -28,23 +37,47 @@ class CacheDesk:
             "servers": [described(server_id, shelf) for server_id, shelf in shelves],
         }
 
-    def clear(self, server_id: str | None, tool: str | None) -> tuple[int, dict[str, Any]]:
+    async def clear(self, server_id: str | None, tool: str | None) -> Answer:
         """Have all workers forget everything, what a server said, or what one of its tools did.
 
         The tool goes by the server's own name or by the one that clients use.
         """
+        if server_id is not None:
+            return await self._clear_server(server_id, tool)
+        if tool is not None:
+            message = f"the server of the tool {tool!r} is not named"
+            return 400, refusal("NO_SERVER", message, "name it beside the tool")
+        self._epochs.everything()
+        return _cleared(None, None)
+
+    async def _clear_server(self, server_id: str, tool: str | None) -> Answer:
         settings = self._reloader.settings
         server = next((one for one in settings.servers if one.id == server_id), None)
-        if server_id is not None and server is None:
-            message = f"there is no server {server_id!r}"
-            return 404, {"error": {"code": "NOT_FOUND", "message": message,
-                                   "hint": "see: only1mcp list"}}  # fmt: skip
         if server is None:
-            self._epochs.everything()
-        elif tool is None:
-            self._epochs.server(settings.slot_of[server.id])
-        else:
-            before = qualify(server.prefix, "") if server.prefix else ""
-            for name in {tool, tool.removeprefix(before)}:
-                self._epochs.target(settings.slot_of[server.id], TOOL, name)
-        return 200, {"cleared": {"server": server_id, "tool": tool}}
+            known = [one.id for one in settings.servers]
+            return _unknown(f"there is no server {server_id!r}", server_id, "the servers", known)
+        slot = settings.slot_of[server_id]
+        if tool is None:
+            self._epochs.server(slot)
+            return _cleared(server_id, None)
+        bare = tool.removeprefix(qualify(server.prefix, "")) if server.prefix else tool
+        offered = await tools_of(self._host_socket, server_id)
+        if offered is not None and {tool, bare}.isdisjoint(offered):
+            message = f"server {server_id} has no tool {tool!r}"
+            return _unknown(message, bare, "its tools", offered)
+        for name in {tool, bare}:
+            self._epochs.target(slot, TOOL, name)
+        return _cleared(server_id, tool)
+
+
+def _cleared(server_id: str | None, tool: str | None) -> Answer:
+    return 200, {"cleared": {"server": server_id, "tool": tool}}
+
+
+def _unknown(message: str, wanted: str, what: str, known: Iterable[str]) -> Answer:
+    """Say that there is no such thing, and what there is instead."""
+    ranked = sorted(known, key=lambda one: -difflib.SequenceMatcher(None, wanted, one).ratio())
+    shown = ", ".join(ranked[:_NAMED])
+    more = f" and {len(ranked) - _NAMED} more" if len(ranked) > _NAMED else ""
+    hint = f"{what} are: {shown}{more}" if ranked else "there are none"
+    return 404, refusal("NOT_FOUND", message, hint)

@@ -30,7 +30,7 @@ from only1mcp.host.variants import Variants
 from only1mcp.host.watching import Watching
 from only1mcp.links.frames import Kind
 from only1mcp.links.link import Link, serve
-from only1mcp.links.wire import SESSION, STREAM, CallFrame, decode_numbered
+from only1mcp.links.wire import SESSION, STREAM, TOOLS, CallFrame, decode_numbered
 from only1mcp.memory.cache_epochs import CacheEpochs
 from only1mcp.memory.ended_sessions import EndedSessions
 from only1mcp.memory.instances import InstanceTable
@@ -223,6 +223,10 @@ class Host:
             self._watching.take(link, note)
 
     def _call(self, link: Link, token: int, frame: CallFrame) -> None:
+        if frame.method == TOOLS:
+            names = self._variants.tool_names(self._known.get(frame.server_id))
+            link.send(Kind.REPLY, token, orjson.dumps(names))
+            return
         server = self._roster.get(frame.server_id)
         questions: dict[int, Respond] = {}
         self._asked[link, token] = questions

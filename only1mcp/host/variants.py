@@ -68,6 +68,13 @@ class Variants:
             async with self._listing[one.server.id]:
                 await self._learn(features, one)
 
+    def tool_names(self, common: Catalogue | None) -> list[str] | None:
+        """Return the tools that a server offers to anybody; None when it was never up."""
+        if common is None:
+            return None
+        offers = [offer for offer in self.known.values() if offer.server_id == common.server_id]
+        return sorted({item.key for offer in (common, *offers) for item in offer.tools})
+
     def forget(self, server_id: str) -> None:
         """Forget a server that was removed."""
         for key in [key for key in self.known if key[1] == server_id]:

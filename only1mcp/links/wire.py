@@ -12,6 +12,8 @@ SESSION = "only1mcp/session"
 """What a worker calls when it wants something of a session with a server."""
 STREAM = "only1mcp/stream"
 """What a worker calls as long as it holds the stream of a session whose client can be asked."""
+TOOLS = "only1mcp/tools"
+"""What control calls to know the names of a server's tools."""
 
 
 @dataclass(frozen=True, slots=True)

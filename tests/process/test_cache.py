@@ -5,6 +5,7 @@ import json
 import threading
 from collections.abc import Iterator
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
@@ -23,9 +24,11 @@ from tests.support.cached import (
 from tests.support.changing_backend import META as PREFIX
 from tests.support.changing_backend import PRIVATE, PUBLIC, SHORT, ChangingBackend
 from tests.support.gateway import Gateway
-from tests.support.keyed import ENV, Caller
+from tests.support.keyed import ENV, SENT, Caller
 from tests.support.mcp_client import META, McpClient, modern_headers
 from tests.support.waiting import wait_until
+
+CLEAR = "/api/v1/admin/cache/clear"
 
 
 @pytest.fixture
@@ -147,6 +150,34 @@ def make(change: str, gateway: Gateway, backend: ChangingBackend) -> None:
             gateway.command("cache", "clear", "b", "look", "--json")
         case "client's name":
             gateway.command("cache", "clear", "b", "b__look", "--json")
+
+
+@pytest.mark.parametrize(
+    ("named", "code", "said"),
+    [
+        (("nobody",), "NOT_FOUND", "the servers are: b"),
+        (("b", "lok"), "NOT_FOUND", "its tools are: look"),
+        (("b", "b__lok"), "NOT_FOUND", "its tools are: look"),
+        (("b", "B__look"), "NOT_FOUND", "its tools are: look"),
+    ],
+)
+def test_what_there_is_not_cannot_be_cleared(
+    gateway: Gateway, backend: ChangingBackend, on_each_worker: Clients,
+    named: tuple[str, ...], code: str, said: str,
+) -> None:  # fmt: skip
+    """The command and the admin API name what there is; nothing else is forgotten."""
+    ann = on_each_worker()[0]
+    look(ann)
+    error = gateway.command("cache", "clear", *named, "--json")["error"]
+    assert (error["code"], error["hint"].startswith(said)) == (code, True), error
+    query = urlencode(dict(zip(("server", "tool"), named, strict=False)))
+    with Caller(gateway.port, "root") as root:
+        response, told = root.ask("POST", f"{CLEAR}?{query}", SENT, b"")
+        assert (response.status, json.loads(told)) == (404, {"error": error})
+        response, told = root.ask("POST", f"{CLEAR}?tool=look", SENT, b"")
+        assert (response.status, json.loads(told)["error"]["code"]) == (400, "NO_SERVER")
+    assert look(ann) == "look 1"
+    assert backend.counts["look"] == 1
 
 
 @pytest.mark.parametrize("change", ["tools", "server"])

@@ -20,11 +20,12 @@ KINDS = {"tools": {"look": "10m", "ask": "10m", "fail": "10m", "tell": "10m"}}
 def configured(backend: ChangingBackend, **cache: Any) -> dict[str, Any]:
     """Return a configuration with the server, and with two callers who have keys."""
     keys = [{"id": one, "key_env": f"KEY_{one.upper()}"} for one in ("ann", "tom")]
+    root = {"id": "root", "key_env": "KEY_ROOT", "admin": True}
     few = {"id": "few", "key_env": "KEY_FEW", "tools": ["b__fail"],
            "rate_limit": {"requests": 3, "per": "1h"}}  # fmt: skip
     return {
         "proxy": {"cache": {"enabled": True, "max_bytes": "4MiB"}},
-        "auth": {"keys": [*keys, few]},
+        "auth": {"keys": [*keys, few, root]},
         "servers": [{"id": "b", "url": backend.url, "cache": {**KINDS, **cache}}],
     }
 
