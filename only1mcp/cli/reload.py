@@ -2,10 +2,9 @@
 
 import click
 
-from only1mcp.cli.gateway import control_send, find_instance
-from only1mcp.cli.output import INVALID, Failure, json_option, port_option, print_json, say
-from only1mcp.cli.settings import invalid
-from only1mcp.config.problems import ConfigInvalid, problem_of
+from only1mcp.cli.admin import ask
+from only1mcp.cli.gateway import find_instance
+from only1mcp.cli.output import Failure, json_option, port_option, print_json, say
 
 _LISTED = ("added", "removed", "changed")
 
@@ -16,12 +15,7 @@ _LISTED = ("added", "removed", "changed")
 def reload_command(port: int | None, as_json: bool) -> None:
     """Have a running gateway take over its configuration; a bad one changes nothing."""
     _, record = find_instance(port)
-    _, answer = control_send("POST", "reload", record["control"])
-    outcome = answer["reload"]
-    if outcome["problems"]:
-        raise invalid(ConfigInvalid(problem_of(plain) for plain in outcome["problems"]))
-    if not outcome["ok"]:
-        raise Failure("RELOAD_FAILED", outcome["message"], "see the log", exit_code=INVALID)
+    outcome = ask("POST", "reload", record["control"])["reload"]
     if outcome["unconfirmed"]:
         raise Failure(
             "NOT_CONFIRMED", f"not in force yet in {', '.join(outcome['unconfirmed'])}",

@@ -4,7 +4,8 @@ import time
 
 import click
 
-from only1mcp.cli.gateway import control_get, control_send, find_instance
+from only1mcp.cli.admin import ask
+from only1mcp.cli.gateway import control_get, find_instance
 from only1mcp.cli.output import UNEXPECTED, Failure, json_option, port_option, print_json, say
 
 _POLL_S = 0.05
@@ -21,7 +22,7 @@ def restart_command(port: int | None, timeout: float, as_json: bool) -> None:
     """
     _, record = find_instance(port)
     before = _workers(record["control"])
-    control_send("POST", "workers/restart", record["control"])
+    ask("POST", "workers/restart", record["control"])
     deadline = time.monotonic() + timeout
     while not _is_done(before, record["control"]):
         if time.monotonic() > deadline:

@@ -13,11 +13,9 @@ from urllib.parse import quote
 
 import click
 
+from only1mcp.cli.admin import ask, exit_of
 from only1mcp.cli.gateway import control_get, control_send
 from only1mcp.cli.output import (
-    CONFLICT,
-    INVALID,
-    NOT_FOUND,
     USAGE,
     Failure,
     config_option,
@@ -26,11 +24,9 @@ from only1mcp.cli.output import (
     say,
 )
 from only1mcp.cli.settings import find_file, invalid, missing
-from only1mcp.config.problems import ConfigInvalid, problem_of
+from only1mcp.config.problems import ConfigInvalid
 from only1mcp.config.refusals import EditRefused
 from only1mcp.links.runtime_dir import running
-
-_EXITS = {"EXISTS": CONFLICT, "NOT_FOUND": NOT_FOUND, "CONFIG_INVALID": INVALID}
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,8 +160,7 @@ def _make(change: _Change, config_path: str | None, as_json: bool) -> None:
     sockets = _gateways_on(path)
     if sockets:
         method, where, body = change.request
-        status, answer = control_send(method, where, sockets[0], body=body)
-        _judge(status, answer)
+        ask(method, where, sockets[0], body)
         for other in sockets[1:]:
             control_send("POST", "reload", other)
     else:
@@ -192,19 +187,6 @@ def _gateways_on(path: Path) -> list[str]:
     return found
 
 
-def _judge(status: int, answer: dict[str, Any]) -> None:
-    """Raise what the gateway says against a change."""
-    if status == 200:
-        return
-    problems = answer.get("problems") or answer.get("reload", {}).get("problems")
-    if problems:
-        raise invalid(ConfigInvalid(problem_of(plain) for plain in problems))
-    error = answer.get("error") or {"code": "RELOAD_FAILED", "message": str(answer), "hint": ""}
-    raise Failure(
-        error["code"], error["message"], error["hint"], exit_code=_EXITS.get(error["code"], 1)
-    )
-
-
 def _change_here(path: Path, act: Callable[[str, str], str]) -> None:
     from only1mcp.config.store import change_file
 
@@ -213,7 +195,7 @@ def _change_here(path: Path, act: Callable[[str, str], str]) -> None:
     except ConfigInvalid as error:
         raise invalid(error) from None
     except EditRefused as error:
-        code = _EXITS.get(error.code, 1)
+        code = exit_of(error.code)
         raise Failure(error.code, str(error), error.hint, exit_code=code) from None
     except OSError as error:
         raise Failure("CANNOT_WRITE", f"{path} cannot be changed: {error}") from None

@@ -5,7 +5,8 @@ from typing import Any
 
 import click
 
-from only1mcp.cli.gateway import control_send, find_instance
+from only1mcp.cli.admin import ask
+from only1mcp.cli.gateway import find_instance
 from only1mcp.cli.output import UNEXPECTED, Failure, json_option, port_option, print_json, say
 from only1mcp.links.runtime_dir import RuntimeDir
 
@@ -24,9 +25,7 @@ def upgrade_command(port: int | None, timeout: float, as_json: bool) -> None:
     """
     instance, before = find_instance(port)
     last = instance.read_upgrade()
-    status, answer = control_send("POST", "upgrade", before["control"])
-    if status != 202:
-        raise Failure(answer["error"]["code"], answer["error"]["message"], answer["error"]["hint"])
+    ask("POST", "upgrade", before["control"])
     after = _wait(instance, before, last, timeout)
     if as_json:
         print_json("upgrade", {"before": before, "after": after})

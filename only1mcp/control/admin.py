@@ -1,5 +1,6 @@
 """The admin API, implemented once: workers and the command line reach it over a unix socket."""
 
+import logging
 import os
 import signal
 import time
@@ -13,10 +14,11 @@ from only1mcp import __version__
 from only1mcp._speedups import ACCEL
 from only1mcp.config.settings import Settings
 from only1mcp.control.cache_desk import CacheDesk
-from only1mcp.control.editing import ServerEditor
+from only1mcp.control.editing import ServerEditor, answer_of
 from only1mcp.control.parsers import Parsers
 from only1mcp.control.reloader import Reloader
 from only1mcp.health.board import HealthBoard
+from only1mcp.ingress.admin_refusal import refusal
 from only1mcp.ingress.origin import bracketed
 from only1mcp.links.runtime_dir import RuntimeDir
 from only1mcp.memory.health_words import HealthWords
@@ -28,7 +30,12 @@ from only1mcp.observability.metrics import MetricsReader
 from only1mcp.process.context import Context, plan_of
 from only1mcp.process.instances import NamedInstances, describe
 
+_log = logging.getLogger(__name__)
 PREFIX = "/api/v1/admin"
+_WAYS = (
+    "GET health, servers, metrics, status, cache; POST servers, servers/<id>/enable, "
+    "servers/<id>/disable, reload, workers/restart, cache/clear; DELETE servers/<id>"
+)
 LOCAL = "Only1MCP-Local"
 """The header by which the command line says that it speaks on our socket itself; workers, who pass
 on what clients say, never send it."""
@@ -103,16 +110,16 @@ class Admin:
         return _json(self._cache.show())
 
     async def _post_clear(self, request: web.Request) -> web.Response:
-        """Have all workers forget answers; 404 for a server that there is not."""
+        """Have all workers forget answers; 404 for a server or a tool that there is not."""
         query = request.query
-        status, body = self._cache.clear(query.get("server"), query.get("tool"))
+        status, body = await self._cache.clear(query.get("server"), query.get("tool"))
         return _json(body, status)
 
     async def _post_reload(self, request: web.Request) -> web.Response:
         """Reload; 409 when nothing was changed because of a mistake."""
         del request
-        outcome = await self._reloader.reload("request")
-        return _json({"reload": outcome.to_plain()}, 200 if outcome.ok else 409)
+        status, body = answer_of(await self._reloader.reload("request"))
+        return _json(body, status)
 
     async def _post_restart(self, request: web.Request) -> web.Response:
         """Have the supervisor replace the workers, one after the other."""
@@ -213,19 +220,27 @@ def _json(body: Any, status: int = 200) -> web.Response:
 
 
 def _refused(status: int, code: str, message: str, hint: str) -> web.Response:
-    return _json({"error": {"code": code, "message": message, "hint": hint}}, status)
+    return _json(refusal(code, message, hint), status)
 
 
 @web.middleware
 async def _in_json(
     request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
 ) -> web.StreamResponse:
-    """Say in JSON as well that there is nothing of this kind here."""
+    """Say in JSON as well that there is nothing of this kind here, or that we have failed."""
+    asked = f"{request.method} {request.path[:200]}"
     try:
         return await handler(request)
     except web.HTTPException as error:
         code = error.reason.upper().replace(" ", "_")
-        answer = _refused(error.status, code, f"{request.method} {request.path[:200]}", "")
-        if "Allow" in error.headers:
-            answer.headers["Allow"] = error.headers["Allow"]
+        allowed = error.headers.get("Allow")
+        answer = _refused(
+            error.status, code, f"{asked} is not possible",
+            f"what is: {_WAYS}" if allowed is None else f"use {allowed}",
+        )  # fmt: skip
+        if allowed is not None:
+            answer.headers["Allow"] = allowed
         return answer
+    except Exception:  # noqa: BLE001 - whatever it is, who asked is told in one form
+        _log.exception("the admin API failed", extra={"path": asked})
+        return _refused(500, "INTERNAL", "internal error", "see the gateway's log")

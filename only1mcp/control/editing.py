@@ -7,12 +7,16 @@ from typing import Any
 
 from only1mcp.config.problems import ConfigInvalid
 from only1mcp.config.refusals import EditRefused
+from only1mcp.control.outcome import Outcome
 from only1mcp.control.over_network import unfit
 from only1mcp.control.parsers import Parsers, ReaderFailed
 from only1mcp.control.reloader import Reloader
+from only1mcp.ingress.admin_refusal import refusal
 from only1mcp.process.context import Source
 
 Answer = tuple[int, dict[str, Any]]
+INVALID = "CONFIG_INVALID"
+_SEE = "only1mcp config schema describes all keys"
 _EXAMPLE = 'as {"id": "search", "url": "http://127.0.0.1:9000/mcp"}'
 
 
@@ -27,10 +31,10 @@ class ServerEditor:
     async def add(self, entry: Any, *, local: bool) -> Answer:
         """Add a server; only who is on this machine's own account may name a program."""
         if not isinstance(entry, dict) or not isinstance(entry.get("id"), str):
-            return _refusal(400, "INVALID", "a server is a JSON object with an id", _EXAMPLE)
+            return 400, refusal("INVALID", "a server is a JSON object with an id", _EXAMPLE)
         refused = None if local else unfit(entry)
         if refused is not None:
-            return _refusal(403, *refused)
+            return 403, refusal(*refused)
         return await self._change("add_server", entry)
 
     async def remove(self, server_id: str) -> Answer:
@@ -44,25 +48,29 @@ class ServerEditor:
     async def _change(self, what: str, server: Any, **how: bool) -> Answer:
         if self._source is None or self._source.path is None:
             hint = "write one: only1mcp init > only1mcp.yaml"
-            return _refusal(409, "NO_CONFIG", "the gateway runs without a configuration file", hint)
+            return 409, refusal("NO_CONFIG", "the gateway runs without a configuration file", hint)
         try:
             await self._parsers.change(what, server, how)
         except ConfigInvalid as error:
             problems = [problem.to_plain() for problem in error.problems]
-            code, answer = _refusal(422, "CONFIG_INVALID", "it would not be valid", "")
-            return code, {**answer, "problems": problems}
+            return 422, refusal(INVALID, "it would not be valid", _SEE, problems=problems)
         except (ReaderFailed, TimeoutError) as error:
             why = str(error) or "it took too long"
             message = f"the configuration may not have been changed: {why}"
-            return _refusal(500, "READER_FAILED", message, "see the gateway's log, and try again")
+            return 500, refusal("READER_FAILED", message, "see the gateway's log, and try again")
         except OSError as error:
             message = f"the configuration cannot be changed: {error}"
-            return _refusal(500, "CANNOT_WRITE", message, "")
+            return 500, refusal("CANNOT_WRITE", message, "see who may write the file")
         except EditRefused as error:
-            return _refusal(error.http_status, error.code, str(error), error.hint)
-        outcome = await self._reloader.reload("request")
-        return (200 if outcome.ok else 409), {"reload": outcome.to_plain()}
+            return error.http_status, refusal(error.code, str(error), error.hint)
+        return answer_of(await self._reloader.reload("request"))
 
 
-def _refusal(status: int, code: str, message: str, hint: str) -> Answer:
-    return status, {"error": {"code": code, "message": message, "hint": hint}}
+def answer_of(outcome: Outcome) -> Answer:
+    """Say how a reload went; one that changed nothing because of a mistake is an error."""
+    plain = outcome.to_plain()
+    if outcome.ok:
+        return 200, {"reload": plain}
+    code = INVALID if outcome.problems else "RELOAD_FAILED"
+    hint = _SEE if outcome.problems else "see the gateway's log"
+    return 409, {**refusal(code, outcome.message, hint, problems=outcome.problems), "reload": plain}

@@ -16,7 +16,6 @@ from only1mcp.ingress.http_request import PRINCIPAL, body_of, check_sends_json
 from only1mcp.ingress.service import Service
 
 _log = logging.getLogger(__name__)
-PREFIX = "/api/v1/admin/"
 MAX_BODY = 65_536
 _FORWARDING = ("Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Real-IP", "Via")
 
@@ -83,7 +82,8 @@ class AdminDoor:
             check_sends_json(request)
         async with body_of(request, self._held) as body:
             if len(body) > MAX_BODY:
-                raise TooLong(f"the body is longer than {MAX_BODY} bytes")
+                message = f"the body is longer than {MAX_BODY} bytes"
+                raise TooLong(message, hint="send one server as a JSON object")
             status, answer = await self._service.admin(path, request.method, body)
         _log.info(
             "administration", extra={"principal": who.id, "method": request.method,

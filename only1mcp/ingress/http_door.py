@@ -2,13 +2,13 @@
 
 from collections.abc import Awaitable, Callable, Mapping
 
-import orjson
 from aiohttp import web
 
 from only1mcp.auth.access import Access
 from only1mcp.errors import ClientError, Only1MCPError
-from only1mcp.ingress.admin_door import PREFIX as ADMIN_PREFIX
 from only1mcp.ingress.admin_door import AdminDoor
+from only1mcp.ingress.admin_refusal import PREFIX as ADMIN_PREFIX
+from only1mcp.ingress.admin_refusal import refusal_at
 from only1mcp.ingress.cors import GRANTED, allowed, granted
 from only1mcp.ingress.held import Held
 from only1mcp.ingress.http_exchange import HttpExchange, respond
@@ -24,7 +24,6 @@ from only1mcp.ingress.http_request import (
 from only1mcp.ingress.origin import OriginCheck
 from only1mcp.ingress.service import Service
 from only1mcp.ingress.shared_answer import SharedAnswer
-from only1mcp.protocol import jsonrpc
 from only1mcp.protocol.versions import MODERN_VERSIONS
 
 _ASKED = "Access-Control-Request-Method"
@@ -42,6 +41,14 @@ class NotFound(ClientError):
     code = -32600
     http_status = 404
     reason = "not_found"
+
+
+class NotAllowed(ClientError):
+    """There is something at this path, but not for this method."""
+
+    code = -32600
+    http_status = 405
+    reason = "method_not_allowed"
 
 
 class HttpDoor:
@@ -85,7 +92,7 @@ class HttpDoor:
             self._admit(request)
             response = await self._route(request)
         except Only1MCPError as error:
-            response = _json(error.http_status, jsonrpc.error_from(None, error))
+            response = _json(error.http_status, refusal_at(request.rel_url.raw_path, error))
             response.headers.update(error.headers)
             if error.http_status == 503:
                 response.headers["Retry-After"] = "1"
@@ -186,9 +193,10 @@ class HttpDoor:
 
 
 def _not_allowed(request: web.BaseRequest, allowed: list[str]) -> web.Response:
-    message = f"{request.method[:20]} is not allowed here"
-    response = _json(405, jsonrpc.error(None, orjson.dumps({"code": -32600, "message": message})))
-    response.headers["Allow"] = ", ".join(allowed)
+    listed = ", ".join(allowed)
+    error = NotAllowed(f"{request.method[:20]} is not allowed here", hint=f"use {listed}")
+    response = _json(error.http_status, refusal_at(request.rel_url.raw_path, error))
+    response.headers["Allow"] = listed
     return response
 
 

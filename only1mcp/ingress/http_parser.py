@@ -5,7 +5,7 @@ import logging
 from aiohttp import web
 
 from only1mcp.errors import ClientError, Only1MCPError
-from only1mcp.protocol import jsonrpc
+from only1mcp.ingress.admin_refusal import refusal_at
 
 _log = logging.getLogger(__name__)
 
@@ -31,7 +31,7 @@ class HttpParser(web.RequestHandler):
         if request.writer.output_size > 0:
             raise ConnectionError("the answer is under way already")
         response = web.Response(
-            status=status, body=jsonrpc.error_from(None, error),
+            status=status, body=refusal_at(request.rel_url.raw_path, error),
             headers={"Content-Type": "application/json", "Connection": "close"},
         )  # fmt: skip
         response.force_close()

@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator
 from http.client import HTTPConnection
 from itertools import product
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -148,10 +149,40 @@ def test_no_program_and_no_secret_of_this_machine_is_taken_over_the_network(
 def test_mistakes_of_administrators_are_told_in_json(
     gateway: Gateway, verb: str, path: str, body: Any, status: int
 ) -> None:
-    """None of them breaks anything."""
+    """In one form, whichever of our processes finds them; none of them breaks anything."""
     found, said = _as_root(gateway, verb, path, body)
     assert found == status, said
-    assert "error" in said
+    error = said["error"]
+    assert said.keys() == {"error"}
+    assert error.keys() - {"problems"} == {"code", "message", "hint"}
+    assert error["code"] == error["code"].upper()
+    assert error["message"]
+    assert error["hint"]
+    assert bool(error.get("problems")) == (status == 422)
+
+
+def test_a_refusal_of_who_asks_has_the_form_of_every_other(gateway: Gateway) -> None:
+    """Whoever asks the admin API need not know JSON-RPC, even for what never reaches it."""
+    ann, root = f"Bearer {KEYS['ann']}", f"Bearer {KEYS['root']}"
+    for headers, status, code in (
+        ({}, 401, "UNAUTHENTICATED"),
+        ({"Authorization": "Bearer wrong"}, 401, "INVALID_CREDENTIALS"),
+        ({"Authorization": ann}, 403, "INSUFFICIENT_SCOPE"),
+        ({"Authorization": root, "Origin": "https://evil.example"}, 403, "FORBIDDEN"),
+    ):
+        found, said = _ask(gateway, "GET", "status", **headers)
+        assert (found, said.keys()) == (status, {"error"})
+        assert (said["error"].keys(), said["error"]["code"]) == ({"code", "message", "hint"}, code)
+
+
+def test_a_reload_of_a_file_with_mistakes_is_an_error_like_any_other(tmp_path: Path) -> None:
+    """Beside it stands what is known of the reload."""
+    with Gateway(keyed(), env=ENV, directory=tmp_path) as gateway:
+        (tmp_path / "config.yaml").write_text("servers: 7\n")
+        status, said = _as_root(gateway, "POST", "reload", {})
+        assert (status, said["error"]["code"]) == (409, "CONFIG_INVALID")
+        assert said["error"]["problems"] == said["reload"]["problems"] != []
+        assert said["error"]["hint"]
 
 
 def test_a_change_without_a_body_needs_its_media_type_all_the_same(gateway: Gateway) -> None:
@@ -159,7 +190,7 @@ def test_a_change_without_a_body_needs_its_media_type_all_the_same(gateway: Gate
     authorization = f"Bearer {KEYS['root']}"
     status, said = _ask(gateway, "POST", "reload", None, Authorization=authorization)
     assert status == 415
-    assert "hint: send the header Content-Type: application/json" in said["error"]["message"]
+    assert said["error"]["hint"].startswith("send the header Content-Type: application/json")
     status, said = _ask(gateway, "POST", "reload", None, Authorization=authorization,
                         Content_Type="application/json")  # fmt: skip
     assert (status, said["reload"]["ok"]) == (200, True)

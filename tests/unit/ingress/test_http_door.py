@@ -141,6 +141,23 @@ async def test_another_method_is_405_and_told_which_are_allowed(
     assert (door.service.requests, door.service.admin_paths) == ([], [])
 
 
+@pytest.mark.parametrize(
+    ("path", "code"), [("/mcp", -32600), ("/api/v1/admin/x", "METHOD_NOT_ALLOWED")]
+)
+@on_loop
+async def test_a_refusal_has_the_form_that_is_expected_at_its_path(
+    path: str, code: str | int
+) -> None:
+    """JSON-RPC for clients of MCP; the admin API has a form of its own."""
+    door = Door()
+    async with door.open() as wire:
+        reply = await send(wire, "PUT", path)
+    error = json.loads(reply.body)["error"]
+    assert error["code"] == code
+    assert ("hint: use " in error["message"]) == (path == "/mcp")
+    assert ("hint" in error) == (path != "/mcp")
+
+
 @on_loop
 async def test_a_modern_client_is_told_that_there_is_no_stream() -> None:
     """2026-07-28 has none of sessions; 405 says so."""
