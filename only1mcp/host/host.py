@@ -14,6 +14,7 @@ from only1mcp.config.settings import Settings
 from only1mcp.errors import BackendUnreachable
 from only1mcp.health.board import HOST
 from only1mcp.health.manager import HealthReporter
+from only1mcp.host.bequest import Bequest
 from only1mcp.host.channel_server import ChannelServer
 from only1mcp.host.lane import MAX_SLOTS, LaneDesk
 from only1mcp.host.lessons import Lessons
@@ -86,7 +87,7 @@ class Host:
         self._watching = Watching(
             self._roster, self._tasks, self._links.__contains__, self._on_updated
         )
-        self._sessions = SessionWatches(
+        self.sessions = SessionWatches(
             self._watching, self._links, self._tasks, EndedSessions(memory, lock).__contains__
         )
         self._lessons = Lessons(
@@ -113,7 +114,7 @@ class Host:
         for server in self._new:
             server.start()
             server.pool.resume()
-        self._sessions.starts = False
+        self.sessions.starts = False
         self._new = []
 
     def follow(self, settings: Settings) -> None:
@@ -169,7 +170,7 @@ class Host:
 
     def _greet(self, link: Link) -> None:
         self.desk.greet(link)
-        self._sessions.greet(link)
+        self.sessions.greet(link)
         for catalogue in self._known.values():
             link.send(Kind.EVENT, 0, _catalogue_event(catalogue))
         for (features, _), catalogue in self._variants.known.items():
@@ -206,17 +207,16 @@ class Host:
     def _take_note(self, link: Link, note: dict[str, Any]) -> None:
         """Take what a worker tells that concerns no call."""
         if "ended" in note:
-            self._broadcast(orjson.dumps({"ended": note["ended"]}))
-            self._sessions.ended(note["ended"])
+            self.sessions.ended(note["ended"])
         elif "roots" in note:
             for server in self._roster.everyone:
                 server.pool.notify(note["roots"], ROOTS_LIST_CHANGED)
         elif "sessions_held" in note or "session_left" in note:
             self.desk.take(link, note)
         elif "kept" in note or "alive" in note:
-            self._sessions.take(link, note)
+            self.sessions.take(link, note)
         elif "level" in note:
-            self._tasks.spawn(self._roster.lower_level(note["level"]))
+            self.sessions.want_level(note["level"])
         elif "learn" in note:
             self._tasks.spawn(self._lessons.teach(link, note["learn"]))
         else:
@@ -242,7 +242,7 @@ class Host:
         if server is not None and frame.method in SUBSCRIPTIONS:
             if self._watching.refuses(frame, answer):
                 return
-            answer = self._sessions.noting(frame, answer)
+            answer = self.sessions.noting(frame, answer)
             if not frame.features:  # who can be asked watches on a connection of its own
                 self._under_way[link, token] = _nothing
                 self._tasks.spawn(self._watching.subscribe(frame, answer))
@@ -377,15 +377,19 @@ async def serve_host(context: Context, lifecycle: Lifecycle) -> None:
     host = Host(context, reporter)
     reporter.start()
     links = await serve(shared.runtime_dir.host_socket, host.link)
+    heirs = await serve(shared.runtime_dir.heir_socket, host.sessions.heir)
     lanes = await serve(shared.runtime_dir.lane_socket, host.lane.line) if COMPILED else None
     if context.row.starts > 1:
         await host.desk.hear_of_the_last(partial(worker_indices, shared.memory))
+    if shared.predecessor is not None:
+        await Bequest(host.sessions.inherit).accept(shared.predecessor.heir_socket)
     host.start()
     reaping = Tasks()
     reaping.spawn(reap_orphans(host.child_pids))
     lifecycle.ready(host.follow)
     await lifecycle.stopping.wait()
     links.close()
+    heirs.close()
     if lanes is not None:
         lanes.close()
     if not lifecycle.orphaned:

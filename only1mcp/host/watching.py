@@ -83,6 +83,19 @@ class Watching:
             self._unwatched(server, server.watches.drop({serial}))
             server.pool.let_go(serial)
 
+    def forget(self, serial: int, place: Place) -> None:
+        """Have a legacy session watch a resource no more: its client has said so elsewhere."""
+        server_id, uri = place
+        server = self._roster.current(server_id)
+        if server is not None:
+            server.pool.watches.remove(serial, uri)
+            if server.watches.remove(uri, serial):
+                self._unwatched(server, [uri])
+
+    def lower_level(self, level: int) -> None:
+        """Have all servers log from this severity on."""
+        self._tasks.spawn(self._roster.lower_level(level))
+
     def is_known(self, server_id: str) -> bool:
         """Say whether a server is configured."""
         return self._roster.current(server_id) is not None

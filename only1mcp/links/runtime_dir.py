@@ -51,6 +51,11 @@ class RuntimeDir:
         return self.path / "host.sock"
 
     @property
+    def heir_socket(self) -> Path:
+        """Links to the host, of the host of a program that is to take the place of this one."""
+        return self.path / "heir.sock"
+
+    @property
     def lane_socket(self) -> Path:
         """Links to the host for the fast lane."""
         return self.path / "lane.sock"

@@ -53,6 +53,8 @@ class Shared:
     published: Published | None = None
     """Where newer settings than ours will be."""
     bells: Bells | None = None
+    predecessor: RuntimeDir | None = None
+    """The folder of the program whose place ours is to take; None once it has."""
     unchanged: Ranges = ()
     """Of the files that every process has mapped, what it can drop at any time."""
 

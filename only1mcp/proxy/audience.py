@@ -7,25 +7,24 @@ on several streams).
 
 import asyncio
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Protocol
 
 import orjson
 
-from only1mcp._speedups import Envelope, elements, members
+from only1mcp._speedups import Envelope
 from only1mcp.auth.principal import ANYONE, Principal
 from only1mcp.backends.call import NOTHING, Cancel
-from only1mcp.errors import InvalidParams, Only1MCPError, Overloaded, Unauthenticated
+from only1mcp.errors import Only1MCPError, Overloaded, Unauthenticated
 from only1mcp.memory.session_marks import SessionMarks
 from only1mcp.protocol import jsonrpc
 from only1mcp.protocol.client_features import Feature
 from only1mcp.protocol.inbound import Inbound
-from only1mcp.protocol.jsonrpc import as_string
 from only1mcp.protocol.log_levels import level_of
 from only1mcp.protocol.progress import subscription_tagged
 from only1mcp.protocol.raw_object import with_field
-from only1mcp.protocol.subscriptions import MAX_URIS, UPDATED, list_changed
+from only1mcp.protocol.subscriptions import FLAGS, KINDS, UPDATED, list_changed, read_wanted
 from only1mcp.protocol.task_members import CHANGED
 from only1mcp.proxy.exchange import Answer, Exchange
 from only1mcp.proxy.outbound import client_features
@@ -35,17 +34,12 @@ from only1mcp.proxy.task_subscription import honoured_tasks
 from only1mcp.registry.edition import Edition
 from only1mcp.routing.router import route_uri
 from only1mcp.sessions.session import Session
+from only1mcp.sessions.watch_book import Place
 
 MAX_STREAMS = 10_000
 MAX_HELD = 1000
 ACKNOWLEDGE_S = 1.0
 """How long a subscription waits for servers that have to be told of it first."""
-_FLAGS = {
-    "toolsListChanged": "tools", "promptsListChanged": "prompts",
-    "resourcesListChanged": "resources",
-}  # fmt: skip
-_NAMED = frozenset({"resourceSubscriptions", "taskIds"})
-KINDS = frozenset(_FLAGS.values())
 _TAG = "io.modelcontextprotocol/subscriptionId"
 
 
@@ -57,6 +51,9 @@ class Watcher(Protocol):
 
     def unwatch(self, server_id: str, uri: str, holder: int) -> None:
         """Take that back."""
+
+    def subscribed(self, serial: int) -> Iterable[Place]:
+        """Return what a legacy session has subscribed to."""
 
     def watch_task(self, server_id: str, task_id: str, holder: int) -> None:
         """Have a task of 2026-07-28 watched for one of our streams."""
@@ -144,8 +141,8 @@ class Audience:
         )
         self._marks.set_stream(session.serial, session.expires, listener.number, self._wall())
         exchange.open()
-        for kind in sorted(KINDS) if instead else ():
-            _tell(listener, list_changed(kind), b"")
+        if instead:
+            _tell_again(listener, self._watcher.subscribed(session.serial))
         self._attend(listener)
         if self._closed:
             self.close()
@@ -158,7 +155,7 @@ class Audience:
             InvalidParams: what it is to tell of is not said properly.
             Overloaded: there are too many streams.
         """
-        kinds, uris, task_ids = _wanted(inbound.envelope)
+        kinds, uris, task_ids = read_wanted(inbound.envelope)
         snapshot = self._edition.view(NOTHING, principal.grant)
         tasks = honoured_tasks(inbound, task_ids, snapshot, self._task_ids)
         owners: dict[str, str] = {}
@@ -354,6 +351,15 @@ def _watches(listener: _Listener, uri: str) -> bool:
     return any(uri.startswith(watched) for watched in listener.uris)
 
 
+def _tell_again(listener: _Listener, places: Iterable[Place]) -> None:
+    """Tell of all that may have changed while a session had no stream."""
+    for kind in sorted(KINDS):
+        _tell(listener, list_changed(kind), b"")
+    for server_id, uri in places:
+        if listener.allows(server_id):
+            _tell(listener, UPDATED, orjson.dumps({"uri": uri}))
+
+
 def _tell(listener: _Listener, method: str, params: bytes) -> None:
     if listener.subscription:
         params = subscription_tagged(params or b"{}", listener.subscription)
@@ -364,32 +370,9 @@ def _tell(listener: _Listener, method: str, params: bytes) -> None:
         listener.held.append(message)
 
 
-def _wanted(envelope: Envelope) -> tuple[frozenset[str], list[str], list[str] | None]:
-    """Read which lists, resources and tasks a subscription is about; None if it names no tasks."""
-    body: bytes = envelope.body
-    spans = {key: (a, b) for key, a, b in members(body, envelope.params_start)}
-    start, _ = spans.get("notifications", (0, 0))
-    if body[start : start + 1] != b"{" or not start:
-        raise InvalidParams("params.notifications must be an object")
-    kinds: set[str] = set()
-    named: dict[str, list[str]] = {}
-    for key, a, b in members(body, start):
-        if key in _FLAGS and body[a:b] == b"true":
-            kinds.add(_FLAGS[key])
-        elif key in _NAMED and body[a : a + 1] == b"[":
-            found = [as_string(body[c:d]) for c, d in elements(body, a)]
-            named[key] = [text for text in found if text is not None]
-    if any(len(some) > MAX_URIS for some in named.values()):
-        raise InvalidParams(
-            f"more than {MAX_URIS} resources or tasks in one subscription",
-            hint="open another subscription for the rest",
-        )
-    return frozenset(kinds), named.get("resourceSubscriptions", []), named.get("taskIds")
-
-
 def _acknowledged(listener: _Listener) -> bytes:
     honoured: dict[str, object] = {
-        flag: True for flag, kind in _FLAGS.items() if kind in listener.kinds
+        flag: True for flag, kind in FLAGS.items() if kind in listener.kinds
     }
     if listener.uris:
         honoured["resourceSubscriptions"] = list(listener.uris)

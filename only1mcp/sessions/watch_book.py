@@ -60,6 +60,11 @@ class WatchBook:
         page = self._pages.get(serial)
         return page is not None and place in page.places
 
+    def places(self, serial: int) -> list[Place]:
+        """Return what a session watches."""
+        page = self._pages.get(serial)
+        return [] if page is None else list(page.places)
+
     def add(self, serial: int, features: Feature, place: Place) -> bool:
         """Note what a session watches; says whether that is new."""
         page = self._pages.setdefault(serial, Page(features))

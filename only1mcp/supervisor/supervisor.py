@@ -190,6 +190,7 @@ class Supervisor:
                 _log.error("the process that others know the gateway by is gone; stopping")
                 self._signals.append(signal.SIGTERM)
             elif takeover.is_done and not was_done:
+                self._children.follow(replace(shared, predecessor=None))
                 self._register()
             elif not takeover.is_done and takeover.servers_are_up(shared, now):
                 self._children.release_workers()
@@ -335,7 +336,7 @@ class Supervisor:
         layout = Layout(2 * MAX_WORKERS, servers, MetricsPlan(("",) * servers).size)
         directory = self._runtime_dir.generation(self._holdings.generation)
         directory.path.mkdir(mode=0o700)
-        handover = self._holdings.handover
+        handover, before = self._holdings.handover, self._holdings.generation - 1
         return Shared(
             settings=settings,
             memory=SharedMemory(layout, None if handover is None else lasting_of(handover)),
@@ -349,6 +350,7 @@ class Supervisor:
             source=self._source,
             published=Published(),
             bells=Bells(layout.processes),
+            predecessor=None if handover is None else self._runtime_dir.generation(before),
         )
 
     def _become(self, context: Context) -> NoReturn:

@@ -16,6 +16,7 @@ from only1mcp.proxy.stream_questions import StreamQuestions
 from only1mcp.registry.catalogue import Catalogue
 from only1mcp.registry.edition import Edition
 from only1mcp.sessions.session import Session
+from only1mcp.sessions.watch_book import Place
 from only1mcp.worker.kept_watches import KeptWatches
 from only1mcp.worker.shared_sessions import SharedSessions
 
@@ -39,7 +40,7 @@ class Events:
         elif "variant" in event:
             catalogue = Catalogue.from_plain(event["catalogue"])
             self._offer_some(Feature(event["variant"]), catalogue)
-        elif "session" in event or "session_retired" in event:
+        elif "session" in event or "session_retired" in event or "log_level" in event:
             if self.sessions is not None:
                 self.sessions.take(event)
         elif "learned" in event and self.learning is not None:
@@ -116,9 +117,10 @@ class Events:
 class HostWatcher:
     """Implements `only1mcp.proxy.audience.Watcher` over the link to the host."""
 
-    def __init__(self, link: HostLink, asks: Asks) -> None:
+    def __init__(self, link: HostLink, asks: Asks, events: Events) -> None:
         self._link = link
         self._asks = asks
+        self._events = events
 
     def attend(
         self, session: Session, send: Callable[[bytes], None], allows: Callable[[str], bool]
@@ -141,6 +143,11 @@ class HostWatcher:
     def unwatch(self, server_id: str, uri: str, holder: int) -> None:
         """Take that back."""
         self._link.note({"unwatch": [server_id, uri, holder]})
+
+    def subscribed(self, serial: int) -> list[Place]:
+        """Return what a legacy session has subscribed to, as far as the host has told us."""
+        kept = self._events.kept
+        return [] if kept is None else kept.watched(serial)
 
     def watch_task(self, server_id: str, task_id: str, holder: int) -> None:
         """Have a task watched for one of our streams."""

@@ -10,7 +10,7 @@ from typing import Any
 
 from only1mcp.backends.host_link import HostLink
 from only1mcp.protocol.client_features import Feature
-from only1mcp.sessions.watch_book import LET_GO_S, WatchBook
+from only1mcp.sessions.watch_book import LET_GO_S, Place, WatchBook
 from only1mcp.tasks import Tasks
 
 REPORT_S = LET_GO_S / 12
@@ -55,6 +55,10 @@ class KeptWatches:
     def ended(self, serial: int) -> None:
         """Forget a session that was ended."""
         self._book.drop(serial)
+
+    def watched(self, serial: int) -> list[Place]:
+        """Return what a session watches."""
+        return self._book.places(serial)
 
     def saw(self, serial: int) -> None:
         """Note that the client of a session has sent something."""

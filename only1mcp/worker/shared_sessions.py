@@ -51,7 +51,10 @@ class SharedSessions:
         return SharedKeeper(self, key_of(server, url), 2 * server.handshake_timeout_s)
 
     def take(self, event: dict[str, Any]) -> None:
-        """Take what the host tells of a session."""
+        """Take what the host tells of a session, or of how much servers are to log on all."""
+        if "log_level" in event:
+            self._level = event["log_level"]
+            return
         if "session_retired" in event:
             key, session_id = event["session_retired"]
             told = self.told.get(key)

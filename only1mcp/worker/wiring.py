@@ -182,7 +182,7 @@ def build(context: Context) -> Graph:
     access = _make_access(context)
     peers, asks = _make_peers(context, tasks, access)
     audience = Audience(
-        context.index, edition, marks, wall_seconds, HostWatcher(link, asks),
+        context.index, edition, marks, wall_seconds, HostWatcher(link, asks, events),
         TaskIds(shared.session_key),
     )  # fmt: skip
     reporter = HealthReporter(context.name, shared.runtime_dir.board_socket, shared.board_key)

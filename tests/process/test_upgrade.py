@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -12,12 +11,12 @@ from typing import Any
 
 import pytest
 
-import only1mcp
 from loadtests.line import line
 from only1mcp.supervisor.handover import VARIABLE
 from only1mcp.transports.stdio import descendants
 from tests.support.callers import Callers
 from tests.support.gateway import Gateway
+from tests.support.installed import Installed, upgrade
 from tests.support.keyed import ENV, Caller, keyed
 from tests.support.loop import eventually, on_loop
 from tests.support.manager import managed
@@ -26,28 +25,6 @@ from tests.support.processes import Herd
 from tests.support.talker import talker
 from tests.support.waiting import PATIENCE_S, wait_until
 from tests.support.zoo import animal, zoo
-
-PACKAGE = Path(only1mcp.__file__).parent
-
-
-class Installed:
-    """A place where the program is installed, and can be replaced."""
-
-    def __init__(self, directory: Path) -> None:
-        self._directory = directory
-        self.env = {"PYTHONPATH": str(directory / "site")}
-        (directory / "site").mkdir()
-        (directory / "site" / "only1mcp").symlink_to(PACKAGE)
-
-    def install(self, version: str, *, broken: str = "") -> None:
-        """Put another version there, which may fail to start."""
-        other = self._directory / f"only1mcp-{version}"
-        shutil.copytree(PACKAGE, other, ignore=shutil.ignore_patterns("__pycache__"))
-        first = other / "__init__.py"
-        first.write_text(first.read_text().replace(only1mcp.__version__, version) + broken)
-        draft = self._directory / "site" / "draft"
-        draft.symlink_to(other)
-        draft.replace(self._directory / "site" / "only1mcp")
 
 
 @pytest.fixture
@@ -61,12 +38,6 @@ def gate(tmp_path: Path) -> Iterator[Path]:
     """Return a file that calls under way wait for; they wait no longer when the test ends."""
     yield tmp_path / "gate"
     (tmp_path / "gate").touch()
-
-
-def _upgrade(gateway: Gateway) -> dict[str, Any]:
-    """Have the program that is installed now take over; returns what the command prints."""
-    said: dict[str, Any] = gateway.command("upgrade", "--port", str(gateway.port), "--json")
-    return said
 
 
 def _failed(said: dict[str, Any]) -> str:
@@ -86,7 +57,7 @@ def test_another_version_takes_over_and_no_call_fails(tmp_path: Path, installed:
         with Callers(one.port, "a__echo") as callers, Herd(descendants(one.pid)) as old:
             for version in ("7.0.1", "7.0.2"):
                 installed.install(version)
-                said = _upgrade(one)["data"]
+                said = upgrade(one)["data"]
                 assert said["after"]["version"] == version
                 assert one.status()["version"] == version
                 assert one.status()["pid"] == said["after"]["pid"] != said["before"]["pid"]
@@ -109,7 +80,7 @@ def test_a_long_call_is_finished_by_the_program_that_took_it(
         server = gateway.server("b")["pid"]
         with McpClient(gateway.port) as client:
             client.send("tools/call", name="a__act", arguments={})
-            assert "data" in _upgrade(gateway)
+            assert "data" in upgrade(gateway)
             with McpClient(gateway.port) as other:
                 assert int(other.call("b__whoami")) == gateway.server("b")["pid"] != server
             gate.touch()
@@ -126,7 +97,7 @@ def test_sessions_go_on_and_those_that_ended_stay_ended(tmp_path: Path) -> None:
             ended = client.initialize().session
             assert client.end_session() == 200
         for _ in range(2):
-            assert "data" in _upgrade(gateway)
+            assert "data" in upgrade(gateway)
         with McpClient(gateway.port, kept) as client:
             assert client.call("a__echo", text="on") == "on"
             assert client.end_session() == 200
@@ -141,7 +112,7 @@ def test_a_session_key_that_could_not_be_written_is_handed_over(tmp_path: Path) 
     with Gateway(zoo(animal("a", "tame")), directory=tmp_path) as gateway:
         with McpClient(gateway.port) as client:
             session = client.initialize().session
-        assert "data" in _upgrade(gateway)
+        assert "data" in upgrade(gateway)
         with McpClient(gateway.port, session) as client:
             assert client.call("a__echo", text="on") == "on"
 
@@ -153,7 +124,7 @@ def test_what_a_key_has_used_of_its_rate_stays_used(tmp_path: Path) -> None:
         assert [_use(gateway, "ann") for _ in range(4)] == [200, 200, 200, 429]
         config["auth"]["keys"].reverse()
         gateway.configure(config)
-        assert "data" in _upgrade(gateway)
+        assert "data" in upgrade(gateway)
         assert _use(gateway, "ann") == 429
         assert _use(gateway, "tom") == 200
 
@@ -186,7 +157,7 @@ def test_a_program_that_fails_to_start_changes_nothing_and_says_why(
         assert why in gateway.log
         installed.install("7.0.2")
         # The command itself is broken for as long as the installed program is.
-        assert _upgrade(gateway)["data"]["after"]["version"] == "7.0.2"
+        assert upgrade(gateway)["data"]["after"]["version"] == "7.0.2"
 
 
 def _failed_by_hand(gateway: Gateway) -> str:
@@ -203,7 +174,7 @@ def test_a_configuration_that_is_not_valid_changes_nothing(tmp_path: Path) -> No
     with Gateway(zoo(animal("a", "tame")), directory=tmp_path) as gateway:
         server = gateway.server("a")["pid"]
         gateway.configure({"servers": 1})
-        assert "servers" in _failed(_upgrade(gateway))
+        assert "servers" in _failed(upgrade(gateway))
         with McpClient(gateway.port) as client:
             assert int(client.call("a__whoami")) == server
 
@@ -213,9 +184,9 @@ def test_the_demonstration_does_not_become_something_else_by_an_upgrade(tmp_path
     with Gateway(None, directory=tmp_path) as gateway:
         found = tmp_path / "only1mcp.yaml"
         found.write_text("version: '1.0'")
-        assert "cannot become" in _failed(_upgrade(gateway))
+        assert "cannot become" in _failed(upgrade(gateway))
         found.unlink()
-        assert "data" in _upgrade(gateway)
+        assert "data" in upgrade(gateway)
 
 
 def test_a_new_program_that_dies_on_the_way_leaves_nothing_behind(tmp_path: Path) -> None:
@@ -250,7 +221,7 @@ def test_the_anchor_passes_signals_on_and_ends_as_the_gateway_ends(tmp_path: Pat
     config = zoo(animal("a", "tame"))
     with Gateway(config, directory=tmp_path) as gateway:
         for _ in range(2):
-            assert "data" in _upgrade(gateway)
+            assert "data" in upgrade(gateway)
         gateway.configure(zoo(animal("a", "tame"), animal("b", "tame")))
         gateway.send(signal.SIGHUP)
         wait_until(lambda: len(gateway.status()["servers"]) == 2, "the reload")
@@ -264,7 +235,7 @@ def test_a_gateway_whose_anchor_is_killed_ends(tmp_path: Path) -> None:
     """Who kills the process that he knows wants the gateway gone."""
     with Gateway(zoo(animal("a", "tame")), directory=tmp_path) as gateway:
         for _ in range(2):
-            assert "data" in _upgrade(gateway)
+            assert "data" in upgrade(gateway)
         with Herd.below(gateway.pid) as herd:
             wait_until(lambda: len(herd.alive) < 20, "it has settled")
             os.kill(gateway.pid, signal.SIGKILL)
@@ -299,7 +270,7 @@ def test_the_service_manager_is_told_of_the_new_process(tmp_path: Path) -> None:
 def test_the_demonstration_and_the_number_of_workers_go_on(tmp_path: Path) -> None:
     """Fewer workers than sockets: those that are left serve all of them."""
     with Gateway(None, workers=3, directory=tmp_path) as gateway:
-        assert "data" in _upgrade(gateway)
+        assert "data" in upgrade(gateway)
         for _ in range(20):
             with McpClient(gateway.port) as client:
                 assert client.call("demo-calc__add", a=1, b=2) == "3"
@@ -313,7 +284,7 @@ def test_fewer_workers_after_an_upgrade_serve_all_sockets(tmp_path: Path) -> Non
             gateway.configure(zoo(animal("a", "tame"), workers=count))
             wait_until(lambda n=count: len(gateway.pids("worker")) == n, "the reload")  # type: ignore[misc]
             with Callers(gateway.port, "a__echo") as callers:
-                assert "data" in _upgrade(gateway)
+                assert "data" in upgrade(gateway)
                 callers.flow()
             assert callers.failures == []
             assert len(gateway.pids("worker")) == count
@@ -332,7 +303,7 @@ async def test_an_answer_to_a_question_reaches_the_program_that_asked(tmp_path: 
             answers = []
             async for message in mine.messages():
                 if message.get("method") == "elicitation/create":
-                    assert "data" in await asyncio.to_thread(_upgrade, gateway)
+                    assert "data" in await asyncio.to_thread(upgrade, gateway)
                     said = {"jsonrpc": "2.0", "id": message["id"], "result": {"action": "decline"}}
                     await aside.send(headers, said)
                     await aside.only()
@@ -354,7 +325,7 @@ async def test_a_call_is_cancelled_at_the_program_that_carries_it(tmp_path: Path
             call = {"jsonrpc": "2.0", "id": 1, "method": "tools/call"}
             await mine.send(headers, {**call, "params": {"name": "a__act", "arguments": {}}})
             await eventually((tmp_path / "journal").exists, "the call is under way")
-            assert "data" in await asyncio.to_thread(_upgrade, gateway)
+            assert "data" in await asyncio.to_thread(upgrade, gateway)
             cancel = {"method": "notifications/cancelled", "params": {"requestId": 1}}
             await aside.send(headers, {"jsonrpc": "2.0", **cancel})
             await aside.only()

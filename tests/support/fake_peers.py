@@ -50,6 +50,7 @@ class FakeWatcher:
     def __init__(self) -> None:
         self.on_watch: Callable[[str, str, int, bool], None] = _unheard
         """Hears at once of each watch that it is honoured."""
+        self.subscriptions: dict[int, list[tuple[str, str]]] = {}
         self.watched: list[tuple[str, str, int]] = []
         self.unwatched: list[tuple[str, str, int]] = []
         self.watched_tasks: list[tuple[str, str, int]] = []
@@ -66,6 +67,10 @@ class FakeWatcher:
     def unwatch(self, server_id: str, uri: str, holder: int) -> None:
         """Note that it is not any more."""
         self.unwatched.append((server_id, uri, holder))
+
+    def subscribed(self, serial: int) -> list[tuple[str, str]]:
+        """Return what a test has a session watch."""
+        return self.subscriptions.get(serial, [])
 
     def watch_task(self, server_id: str, task_id: str, holder: int) -> None:
         """Note that a task is watched."""

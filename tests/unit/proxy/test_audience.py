@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 
 from only1mcp.errors import Overloaded
+from only1mcp.protocol.subscriptions import KINDS
 from only1mcp.proxy import audience
-from only1mcp.proxy.audience import KINDS, Audience
+from only1mcp.proxy.audience import Audience
 from only1mcp.proxy.task_ids import TaskIds
 from only1mcp.sessions.session import Session
 from tests.support.catalogues import catalogue

@@ -12,7 +12,9 @@ from only1mcp.protocol.versions import Era
 from only1mcp.proxy.asks import Asks
 from only1mcp.proxy.learning import LEGACY
 from only1mcp.sessions.session import Session
+from only1mcp.tasks import Tasks
 from only1mcp.worker.events import Events, HostWatcher
+from only1mcp.worker.kept_watches import KeptWatches
 from tests.support.catalogues import catalogue
 from tests.support.desk import Desk
 from tests.support.loop import on_loop
@@ -111,10 +113,11 @@ async def test_a_host_that_has_just_come_is_told_what_is_watched_and_wanted() ->
     assert desk.topics == ["8", "8"]
 
 
-def test_the_host_is_told_what_streams_watch() -> None:
+@on_loop
+async def test_the_host_is_told_what_streams_watch() -> None:
     """And what they no longer watch."""
     link = ToldLink()
-    watcher = HostWatcher(link, Asks("1.1"))
+    watcher = HostWatcher(link, Asks("1.1"), wired(Desk()))
     watcher.watch("a", "r://é", 5, ("key", 3))
     watcher.unwatch("a", "r://é", 5)
     watcher.watch_task("a", "t", 6)
@@ -126,11 +129,27 @@ def test_the_host_is_told_what_streams_watch() -> None:
 
 
 @on_loop
+async def test_what_a_session_has_subscribed_to_is_what_the_host_has_told() -> None:
+    """Before it has told anything that is nothing."""
+    desk = Desk()
+    link, events = ToldLink(), wired(desk)
+    watcher = HostWatcher(link, Asks("1.1"), events)
+    assert watcher.subscribed(7) == []
+    tasks = Tasks()
+    events.kept = KeptWatches(link, desk.audience.serials, tasks)
+    events.take({"kept": [7, 0, [["a", "r://1"], ["b", "r://2"]]]})
+    events.take({"let_go": [7, [["a", "r://1"]]]})
+    assert (watcher.subscribed(7), watcher.subscribed(8)) == ([("b", "r://2")], [])
+    await tasks.cancel_all()
+
+
+@on_loop
 async def test_the_host_may_ask_on_a_stream_until_it_ends() -> None:
     """What was asked by then is withdrawn."""
     link, said = ToldLink(), list[bytes]()
     session = Session(7, 0, "2025-11-25", b'{"roots":{}}', b"")
-    leave = HostWatcher(link, Asks("1.1")).attend(session, said.append, lambda _: True)
+    watcher = HostWatcher(link, Asks("1.1"), wired(Desk()))
+    leave = watcher.attend(session, said.append, lambda _: True)
     (sink,) = link.called
     sink.on_request(scan(b'{"jsonrpc":"2.0","id":"a/1","method":"roots/list"}'), lambda _: None)
     leave()
