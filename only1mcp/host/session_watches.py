@@ -172,7 +172,9 @@ class SessionWatches:
                 (new if self._add(serial, features, place) else known).append(place)
         if new:
             self._broadcast(_kept(serial, features, new))
-            self._watching.watch_again(serial, features, new, starts=self.starts)
+            self._watching.watch_again(
+                serial, features, new, starts=self.starts, is_wanted=self._book.has
+            )
         return gone, known
 
     async def _sweep(self) -> None:

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable, Iterable
+from functools import partial
 
 import orjson
 
@@ -101,11 +102,13 @@ class Watching:
         return self._roster.current(server_id) is not None
 
     def watch_again(
-        self, serial: int, features: Feature, places: Iterable[Place], *, starts: bool
-    ) -> None:
+        self, serial: int, features: Feature, places: Iterable[Place], *, starts: bool,
+        is_wanted: Callable[[int, Place], bool],
+    ) -> None:  # fmt: skip
         """Have a session watch what it did when another host was there.
 
-        Servers that are about to start do so then: by that time there are workers to tell.
+        Servers that are about to start do so then: by that time there are workers to tell. What is
+        not wanted any more once a server was told is taken back.
         """
         own = set[AnyServer]()
         for server_id, uri in places:
@@ -118,18 +121,26 @@ class Watching:
             elif server.feed is None:
                 server.watches.note(SUBSCRIBE, uri, serial)
             else:
-                self._tasks.spawn(self._watch_again(server, uri, serial))
+                wanted = partial(is_wanted, serial, (server_id, uri))
+                self._tasks.spawn(self._watch_again(server, uri, serial, wanted))
         for server in () if starts else own:
             server.pool.watch_again(serial)
 
-    async def _watch_again(self, server: AnyServer, uri: str, serial: int) -> None:
+    async def _watch_again(
+        self, server: AnyServer, uri: str, serial: int, is_wanted: Callable[[], bool]
+    ) -> None:
         """Have a resource watched whose server is up already; what was missed counts as updated."""
+        if not is_wanted():
+            return
         try:
             await server.watch(SUBSCRIBE, uri, serial)
         except Only1MCPError as error:
             _log.info("not watched again: %s", error, extra={"server": server.server.id})
-        else:
+            return
+        if is_wanted():
             self._on_updated(server.server.id, uri, orjson.dumps({"uri": uri}))
+        else:
+            self.forget(serial, (server.server.id, uri))
 
     def _unwatched(self, server: AnyServer, uris: list[str]) -> None:
         """Tell a server what nobody watches any more."""

@@ -163,17 +163,17 @@ def _watched(backend: KeepingBackend, but: set[str]) -> set[str]:
 def test_servers_log_for_the_program_that_follows_as_they_did_before(tmp_path: Path) -> None:
     """Before any client has made a call there."""
     with _served(tmp_path) as (gateway, backend):
-        with McpClient(gateway.port, _opened(gateway, {})) as client:
-            client.request("logging/setLevel", level="alert")
-        with McpClient(gateway.port) as client:
-            client.initialize().request("logging/setLevel", level="critical")
+        for level in ("emergency", "alert", "emergency"):
+            with McpClient(gateway.port) as client:
+                answer = client.initialize().request("logging/setLevel", level=level)[1]
+                assert "result" in answer
         before = set(backend.kept)
         assert "data" in upgrade(gateway)
         wait_until(
             lambda: {
                 kept.level for name, kept in backend.kept.items()
                 if name not in before and name in backend.sessions
-            } == {LEVELS.index("debug")},
+            } == {LEVELS.index("alert")},
             "the level of the new session",
         )  # fmt: skip
 

@@ -2,12 +2,16 @@
 
 import json
 import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from only1mcp.host import session_watches, watches
 from only1mcp.links.frames import Kind
+from only1mcp.links.link import connect, serve
 from only1mcp.links.wire import CallFrame
 from only1mcp.sessions import watch_book
 from tests.support.hosting import Hosted, Worker, hosted
@@ -149,3 +153,96 @@ async def test_the_first_sessions_let_go_at_once_when_there_are_too_many(
         await ask(worker, 8, "r://2")
         assert await worker.event("let_go") == [7, []]
         assert watched(subject) == {"r://2": {8}}
+
+
+@on_loop
+async def test_the_host_of_the_next_program_hears_what_workers_hear(tmp_path: Path) -> None:
+    """What is known when it comes, then whatever changes."""
+    async with hosted() as subject:
+        worker = await subject.worker()
+        await worker.event("settled")
+        await ask(worker, 7, "r://1")
+        worker.note(level=3)
+        worker.note(level=5)
+        await sync(worker)
+        async with heir(subject, tmp_path / "heir.sock") as next_one:
+            await next_one.event("told")
+            assert events(next_one) == [{"kept": [7, 0, [["srv", "r://1"]]]}, {"log_level": 3}]
+            await ask(worker, 8, "r://2")
+            await ask(worker, 7, "r://1", UNSUBSCRIBE)
+            worker.note(level=1)
+            worker.note(ended=8)
+            await next_one.event("ended")
+            assert events(next_one)[2:] == [
+                {"kept": [8, 0, [["srv", "r://2"]]]}, {"let_go": [7, [["srv", "r://1"]]]},
+                {"log_level": 1},
+            ]  # fmt: skip
+        later = await subject.worker()
+        assert await later.event("log_level") == 1
+
+
+@pytest.mark.parametrize("is_early", [True, False], ids=["before", "after"])
+@on_loop
+async def test_what_the_host_before_has_told_is_gone_on_with(
+    is_early: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Before servers start or after; what was let go at the one before is let go here."""
+    async with hosted(start=not is_early) as subject:
+        worker = await subject.worker()
+        inherit = subject.host.sessions.inherit
+        subject.ended.add(6, 2_000_000_000, 1_000_000_000)
+        if not is_early:
+            await worker.event("settled")
+        for serial, uri in ((6, "r://1"), (7, "r://1"), (7, "r://2"), (8, "r://2"), (9, "r://3")):
+            inherit({"kept": [serial, 0, [["srv", uri], ["gone", uri]]]})
+        inherit({"let_go": [9, [["srv", "r://3"], ["gone", "r://3"]]]})
+        inherit({"what": "a later program may say"})
+        if is_early:
+            subject.host.start()
+            await worker.event("settled")
+        for uri in ("r://1", "r://2"):
+            await eventually(lambda uri=uri: f"subscribed {uri}" in caplog.text, uri)  # type: ignore[misc]
+        inherit({"let_go": [8, []]})  # its client has not been seen, there
+        inherit({"let_go": [7, [["srv", "r://1"]]]})
+        assert await worker.event("kept") == [7, 0, [["srv", "r://1"]]]
+        assert await worker.event("let_go") == [9, [["srv", "r://3"]]]
+        await eventually(lambda: watched(subject) == {"r://2": {7, 8}}, "what is left")
+        await eventually(lambda: "stderr: unsubscribed r://1" in caplog.text, "the server's word")
+        inherit({"ended": 7})
+        assert await worker.event("ended") == 7
+        assert watched(subject) == {"r://2": {8}}
+
+
+@on_loop
+async def test_a_session_with_a_connection_of_its_own_goes_on_there(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """The server is asked again on it; what was let go meanwhile is not told of any more."""
+    async with hosted() as subject:
+        worker = await subject.worker()
+        await worker.event("settled")
+        subject.host.sessions.inherit({"kept": [7, 8, [["srv", "r://1"], ["srv", "r://2"]]]})
+        for uri in ("r://1", "r://2"):
+            await eventually(lambda uri=uri: f"subscribed {uri}" in caplog.text, uri)  # type: ignore[misc]
+        subject.host.sessions.inherit({"let_go": [7, [["srv", "r://1"]]]})
+        (server,) = subject.host._roster
+        assert server.pool.watches.uris(7) == ["r://2"]
+
+
+@asynccontextmanager
+async def heir(subject: Hosted, path: Path) -> AsyncIterator[Worker]:
+    """Let the host of a next program come, for the time of a block."""
+    served = await serve(path, subject.host.sessions.heir)
+    one = Worker()
+    one.link = await connect(path, one.make)
+    try:
+        yield one
+    finally:
+        one.close()
+        await eventually(lambda: one.is_gone, "its end")
+        served.close()
+
+
+def events(heard: Worker) -> list[Any]:
+    """Return the events that came."""
+    return [event for _, _, event in heard.frames]

@@ -5,7 +5,10 @@ from typing import Any
 
 import pytest
 
+from only1mcp.auth.grant import Grant
+from only1mcp.auth.principal import Principal
 from only1mcp.errors import Overloaded
+from only1mcp.protocol import subscriptions
 from only1mcp.protocol.subscriptions import KINDS
 from only1mcp.proxy import audience
 from only1mcp.proxy.audience import Audience
@@ -121,18 +124,6 @@ async def test_a_subscription_hears_only_what_it_asked_for(kind: str) -> None:
     assert told.methods[1:] == [CHANGED[kind]]
 
 
-@pytest.mark.parametrize("value", [False, None, 1, "true", {}, []])
-@on_loop
-async def test_only_true_is_true(value: object) -> None:
-    """Nothing else counts as asked for."""
-    desk = make_desk()
-    told = listen(desk, toolsListChanged=value, resourceSubscriptions=value or "r://1")
-    assert told.messages[0]["params"]["notifications"] == {}
-    desk.audience.changed(KINDS)
-    update(desk, "r://1")
-    assert len(told.messages) == 1
-
-
 @on_loop
 async def test_a_watched_resource_is_told_to_the_host_for_as_long_as_the_stream_lasts() -> None:
     """By its owner and for this stream alone; what nobody can have is not honoured."""
@@ -186,24 +177,10 @@ async def test_a_new_host_is_told_what_is_watched() -> None:
     assert desk.watcher.watched == before[:1]
 
 
-@pytest.mark.parametrize(
-    "params", [{}, {"notifications": None}, {"notifications": []}, {"notifications": "x"}]
-)
-@on_loop
-async def test_a_subscription_to_nothing_that_can_be_read_is_refused(
-    params: dict[str, object],
-) -> None:
-    """It is the client's mistake."""
-    desk = make_desk()
-    told = desk.modern("subscriptions/listen", params)
-    assert (told.only.status, told.message["error"]["code"]) == (400, -32602)
-    assert not told.is_open
-
-
 @on_loop
 async def test_a_subscription_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     """In the number of its resources; nothing of one that is refused is watched."""
-    monkeypatch.setattr(audience, "MAX_URIS", 2)
+    monkeypatch.setattr(subscriptions, "MAX_URIS", 2)
     desk = make_desk()
     assert listen(desk, resourceSubscriptions=["r://1", "r://2"]).answers == []
     watched = len(desk.watcher.watched)
@@ -285,6 +262,22 @@ async def test_the_newest_stream_of_a_session_is_its_only_one() -> None:
     old.cancel()
     desk.audience.changed(frozenset({"tools"}))
     assert len(new.methods) == 2
+
+
+@on_loop
+async def test_a_stream_that_replaces_one_tells_of_all_that_may_have_been_missed() -> None:
+    """Of lists, and what its session watches at servers that exist for it; a first one does not."""
+    desk = make_desk()
+    _, session, _ = followed(desk)
+    desk.watcher.subscriptions[session.serial] = [("a", "r://1"), ("b", "s://1")]
+    told, some, first = Told(), Told(), Told()
+    desk.audience.follow(session, first)
+    desk.audience.follow(session, told, instead=True)
+    desk.audience.follow(session, some, Principal("", grant=Grant(servers=("b",))), instead=True)
+    assert first.methods == []
+    assert told.methods == [*CHANGED.values(), UPDATED, UPDATED]
+    assert [one["params"] for one in told.messages[3:]] == [{"uri": "r://1"}, {"uri": "s://1"}]
+    assert [one["params"] for one in some.messages[3:]] == [{"uri": "s://1"}]
 
 
 @on_loop
