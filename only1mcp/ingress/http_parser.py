@@ -1,13 +1,16 @@
 """aiohttp's parser behind the guard, with errors in the form that all of ours have."""
 
 import logging
+from typing import Any
 
-from aiohttp import web
+from aiohttp import HttpVersion, HttpVersion11, web
 
 from only1mcp.errors import ClientError, Only1MCPError
 from only1mcp.ingress.admin_refusal import refusal_at
 
 _log = logging.getLogger(__name__)
+_UNREAD = "UNKNOWN"
+"""The method that aiohttp gives to what it cannot read."""
 
 
 class HttpParser(web.RequestHandler):
@@ -38,8 +41,28 @@ class HttpParser(web.RequestHandler):
         return response
 
 
+class HttpRequest(web.BaseRequest):
+    """One request, as it is answered."""
+
+    __slots__ = ()
+
+    @property
+    def version(self) -> HttpVersion:
+        """The version of the answer; aiohttp takes what it cannot read for HTTP/1.0."""
+        return HttpVersion11 if self.method == _UNREAD else super().version
+
+    async def _prepare_hook(self, response: web.StreamResponse) -> None:
+        """Say no more of what serves here than the fast lane does: aiohttp names all versions."""
+        response.headers.popall("Server", None)
+
+
 class HttpServer(web.Server):
-    """Makes the parsers."""
+    """Makes the parsers and the requests."""
+
+    def _make_request(
+        self, message: Any, payload: Any, protocol: Any, writer: Any, task: Any
+    ) -> HttpRequest:
+        return HttpRequest(message, payload, protocol, writer, task, self._loop)
 
     def __call__(self) -> web.RequestHandler:
         """Make the parser of one connection."""

@@ -36,6 +36,14 @@ def _raw(gateway: Gateway, data: bytes) -> tuple[int, bytes]:
         return response.status, response.read()
 
 
+def _head(gateway: Gateway, data: bytes) -> tuple[bytes, http.client.HTTPMessage]:
+    """Send bytes; returns the status line and the headers of the answer."""
+    with socket.create_connection(("127.0.0.1", gateway.port), timeout=20) as connection:
+        connection.sendall(data)
+        with connection.makefile("rb") as answer:
+            return answer.readline(), http.client.parse_headers(answer)
+
+
 def _send(
     gateway: Gateway, verb: str, path: str = "/mcp", body: bytes | None = None, **headers: str
 ) -> tuple[http.client.HTTPResponse, bytes]:
@@ -349,10 +357,37 @@ def test_pipelined_requests_are_answered_in_order(gateway: Gateway) -> None:
                 assert json.loads(answers.read(length))["id"] == number
 
 
+UNREADABLE = (
+    b"POST /mcp HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n"
+    b"2\r\n{}\r\n0\r\nContent-Length: 5\r\n\r\n"
+)
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n",
+        b"GET /health HTTP/1.0\r\n\r\n",
+        b"GET /api/v1/admin/status HTTP/1.1\r\nHost: localhost\r\n\r\n",
+        b"PUT /nowhere HTTP/1.1\r\nHost: localhost\r\n\r\n",
+        b"POST /mcp HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        b"POST /mcp HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2\r\n\r\n{}",
+        b"nonsense\r\n\r\n",
+        UNREADABLE,
+    ],
+)
+def test_no_answer_names_the_software_that_serves_it(gateway: Gateway, request_: bytes) -> None:
+    """Neither of the two ways in tells an attacker which versions to look up."""
+    _, headers = _head(gateway, request_)
+    assert headers["Server"] is None
+    assert "aiohttp" not in str(headers)
+
+
 def test_what_the_parser_cannot_read_leaves_a_line_and_no_traceback(gateway: Gateway) -> None:
     """Anybody can send it; a trailer about framing passes the guard, and the parser refuses it."""
-    head = b"POST /mcp HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n"
-    assert _raw(gateway, head + b"2\r\n{}\r\n0\r\nContent-Length: 5\r\n\r\n")[0] == 400
+    line, headers = _head(gateway, UNREADABLE)
+    assert line == b"HTTP/1.1 400 Bad Request\r\n"
+    assert headers["Connection"] == "close"
     said = wait_until(
         lambda: [line for line in gateway.log.splitlines() if "http_parser" in line], "a line"
     )
