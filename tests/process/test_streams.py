@@ -12,11 +12,12 @@ import pytest
 from tests.support import asking_child, stdio_child
 from tests.support.event_client import EventStream
 from tests.support.gateway import Gateway
-from tests.support.mcp_client import META, McpClient, modern_headers
+from tests.support.mcp_client import HEADERS, LEGACY, META, McpClient, modern_headers
 from tests.support.waiting import wait_until
 
 WORKERS = 3
 CHANGED = "notifications/tools/list_changed"
+CANCELLED = "notifications/cancelled"
 CONFIG: dict[str, Any] = {
     "stdio": {"allowed_commands": [sys.executable]},
     "servers": [
@@ -53,6 +54,29 @@ def wait_replaced(gateway: Gateway, index: int, pid: int) -> None:
         return row is not None and row["pid"] != pid and row["state"] == "ready"
 
     wait_until(is_replaced, "the next worker")
+
+
+@pytest.mark.parametrize("in_chunks", [False, True], ids=["fast lane", "common way"])
+@pytest.mark.parametrize("request_id", [1, 77, "x", None, {}], ids=repr)
+def test_a_cancellation_of_what_is_not_under_way_is_taken_and_ignored(
+    gateway: Gateway, request_id: object, in_chunks: bool
+) -> None:
+    """It crossed the answer, or was never about anything; of 1 there was one, which has ended."""
+    note = {"jsonrpc": "2.0", "method": CANCELLED, "params": {"requestId": request_id}}
+    body = json.dumps(note).encode()
+    with McpClient(gateway.port).initialize() as client:
+        own = {**HEADERS, "Mcp-Session-Id": str(client.session), "MCP-Protocol-Version": LEGACY}
+        echo = {"jsonrpc": "2.0", "id": 1, "method": "tools/call",
+                "params": {"name": "child__echo", "arguments": {}}}  # fmt: skip
+        response, answer = client.exchange("POST", json.dumps(echo).encode(), own)
+        assert (response.status, json.loads(answer)["id"]) == (200, 1)
+        for headers in (own, modern_headers(CANCELLED)):
+            client.http.request(
+                "POST", "/mcp", iter([body]) if in_chunks else body, headers,
+                encode_chunked=in_chunks,
+            )  # fmt: skip
+            response = client.http.getresponse()
+            assert (response.status, response.read()) == (202, b"")
 
 
 def test_a_stream_goes_on_wherever_its_client_comes_back(gateway: Gateway) -> None:
