@@ -159,14 +159,27 @@ def _given_up(gateway: Gateway, connections: list[socket.socket]) -> int:
     return len(ports)
 
 
+def _fill(gateway: Gateway, connection: socket.socket) -> None:
+    """Send calls with large answers, and wait until they have ended, or the client was given up."""
+    before = gateway.log.count('"msg":"tools/call"')
+    for number in range(7):
+        _send(connection, _frame(number, 3 * MIB))
+    wait_until(
+        lambda: (
+            gateway.log.count('"msg":"tools/call"') >= before + 7
+            or _given_up(gateway, [connection])
+        ),
+        "the end of the calls",
+    )
+
+
 def test_answers_that_wait_on_channels_count_among_those_that_clients_leave_unread() -> None:
     """Each is within the bound of its own; all together are not, and the longest waits end."""
     config = zoo(animal("a", "tame"), limits={"max_buffered": "16MiB"}, listen={"websocket": True})
     with Gateway(config) as gateway, ExitStack() as stack:
         channels = [stack.enter_context(_unheard(gateway.port)) for _ in range(8)]
-        for connection in channels:
-            for number in range(7):
-                _send(connection, _frame(number, 3 * MIB))
+        for connection in channels:  # one after the other, or the server takes no more input
+            _fill(gateway, connection)
         wait_until(lambda: _given_up(gateway, channels) >= 4, "half of them are given up")
         with McpClient(gateway.port) as client:
             assert client.call("a__echo", text="on") == "on"
