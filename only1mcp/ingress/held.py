@@ -98,41 +98,40 @@ class Unsent:
 
     Args:
         held: counts for all clients.
+        size: returns how many bytes wait; whoever holds them knows.
         give_up: ends the connection; others have no room.
     """
 
-    def __init__(self, held: Held, give_up: Callable[[], None]) -> None:
+    def __init__(self, held: Held, size: Callable[[], int], give_up: Callable[[], None]) -> None:
         self._held = held
+        self._size = size
         self._give_up = give_up
-        self._size = 0
         self._over = False
 
     def get_write_buffer_size(self) -> int:
         """Return how many bytes wait."""
-        return self._size
+        return self._size()
 
     def abort(self) -> None:
         """Give the client up."""
         self._give_up()
 
-    def add(self, size: int) -> None:
-        """Count what is yet to be sent."""
+    def added(self) -> None:
+        """Learn that more is yet to be sent."""
         if not self._over:
-            self._size += size
             self._held.paused(self)
 
-    def sent(self, size: int) -> None:
-        """Learn that the transport has it: whoever reads on waits anew for the rest."""
-        self._size -= size
+    def sent(self) -> None:
+        """Learn that the transport has some of it: whoever reads on waits anew for the rest."""
         self._held.resumed(self)
-        if self._size > 0 and not self._over:
+        if not self._over and self._size() > 0:
             self._held.paused(self)
 
     def end(self) -> None:
         """Learn that nothing more will be sent; who made us is let go of."""
         self._over = True
         self._held.resumed(self)
-        self._give_up = _nobody
+        self._size, self._give_up = int, _nobody
 
 
 def _nobody() -> None:

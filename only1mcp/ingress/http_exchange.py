@@ -37,9 +37,10 @@ class HttpExchange:
 
     def __init__(self, max_unsent: int = MAX_UNSENT_BYTES, held: Held | None = None) -> None:
         self._max_unsent = max_unsent
-        self._waiting = Unsent(held or Held(), self._overflow)
         self._items: deque[bytes | _End] = deque()
-        self._unsent = 0
+        self._size = 0
+        """How many bytes are queued."""
+        self._unsent = Unsent(held or Held(), lambda: self._size, self._overflow)
         self._wake = asyncio.Event()
         self._overrun = False
         self._transport: asyncio.Transport | None = None
@@ -72,12 +73,12 @@ class HttpExchange:
     def _put(self, data: bytes) -> None:
         if self._overrun:
             return
-        if self._unsent > self._max_unsent:
+        if self._size > self._max_unsent:
             self._overflow()
         else:
-            self._unsent += len(data)
+            self._size += len(data)
             self._items.append(data)
-            self._waiting.add(len(data))
+            self._unsent.added()
         self._wake.set()
 
     def _overflow(self) -> None:
@@ -97,7 +98,7 @@ class HttpExchange:
         try:
             return await self._respond(request)
         finally:
-            self._waiting.end()
+            self._unsent.end()
 
     async def _respond(self, request: web.BaseRequest) -> web.StreamResponse:
         await self._next()
@@ -135,8 +136,8 @@ class HttpExchange:
                         event = event_stream.encode(body, event_id=item.event_id)
                         await response.write(event)
                 return True
-            self._unsent -= len(item)
-            self._waiting.sent(len(item))
+            self._size -= len(item)
+            self._unsent.sent()
             if item:
                 await response.write(item)
         return False

@@ -62,11 +62,11 @@ class WebSocketDoor:
             if request.transport is not None:
                 request.transport.abort()  # the client does not read
 
-        unsent = Unsent(self._held, give_up)
+        unsent = Unsent(self._held, lambda: outbox.size, give_up)
 
         def write(message: bytes) -> None:
             if outbox.put(message):
-                unsent.add(len(message))
+                unsent.added()
             else:
                 give_up()
 
@@ -100,7 +100,7 @@ async def _send(socket: "web.WebSocketResponse[bool]", outbox: Outbox, unsent: U
         while (message := await outbox.get()) is not None:
             await socket.send_frame(message, WSMsgType.TEXT)
             outbox.sent(message)
-            unsent.sent(len(message))
+            unsent.sent()
         await socket.close(code=WSCloseCode.GOING_AWAY)
     except ConnectionError:
         return  # the connection is gone; whoever reads from it learns the same

@@ -15,14 +15,15 @@ class Outbox:
 
     def __init__(self) -> None:
         self._queue: asyncio.Queue[bytes | None] = asyncio.Queue()
-        self._unsent = 0
+        self.size = 0
+        """How many bytes are not sent yet."""
         self._closed = False
 
     def put(self, message: bytes) -> bool:
         """Take a message; False when it takes no more."""
-        if self._closed or self._unsent > MAX_UNSENT_BYTES:
+        if self._closed or self.size > MAX_UNSENT_BYTES:
             return False
-        self._unsent += len(message)
+        self.size += len(message)
         self._queue.put_nowait(message)
         return True
 
@@ -32,7 +33,7 @@ class Outbox:
 
     def sent(self, message: bytes) -> None:
         """Learn that a message is out of our hands."""
-        self._unsent -= len(message)
+        self.size -= len(message)
 
     def close(self) -> None:
         """Take no more; what was taken can still be got."""

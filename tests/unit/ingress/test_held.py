@@ -81,16 +81,25 @@ def test_a_growing_backlog_keeps_its_place_and_one_answer_is_always_allowed() ->
 def test_what_waits_before_a_transport_counts_as_well() -> None:
     """Who has been read from waits anew; who is gone counts no more, whatever comes for it."""
     held, given_up = Held(100), list[str]()
-    first, second = (Unsent(held, partial(given_up.append, name)) for name in "ab")
-    first.add(30)
-    second.add(30)
-    first.add(30)
-    first.sent(10)
+    sizes = {"a": 0, "b": 0}
+    first, second = (
+        Unsent(held, partial(sizes.__getitem__, name), partial(given_up.append, name))
+        for name in sizes
+    )
+
+    def add(unsent: Unsent, name: str, size: int) -> None:
+        sizes[name] += size
+        (unsent.added if size > 0 else unsent.sent)()
+
+    add(first, "a", 30)
+    add(second, "b", 30)
+    add(first, "a", 30)
+    add(first, "a", -10)
     assert (held.unread, given_up) == (80, [])
-    second.add(30)
+    add(second, "b", 30)
     assert given_up == ["b"]
     assert held.unread == 50
     second.end()
-    second.add(90)
+    add(second, "b", 90)
     first.end()
     assert (held.unread, given_up) == (0, ["b"])
