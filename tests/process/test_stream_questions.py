@@ -61,6 +61,11 @@ class Scene:
 
         wait_until(is_replaced, "a new host")
 
+    def hears_at_last(self, session: str, stream: EventStream) -> None:
+        """Answer what a stream brings; the server hears that one answer and no other."""
+        self.answer(session, stream.until("roots/list"), "late")
+        assert self.answers() == [_roots("late")]
+
     def answers(self, number: int = 1) -> list[Any]:
         """Wait until the server has so many answers; return them."""
         wait_until(lambda: len(self.server.answers) >= number, "the answers")
@@ -107,8 +112,7 @@ def test_a_question_waits_for_a_stream_and_for_another_when_that_one_ends() -> N
         with scene.stream(session) as first:
             first.until("roots/list")
         with scene.stream(session) as second:
-            scene.answer(session, second.until("roots/list"), "late")
-            assert scene.answers() == [_roots("late")]
+            scene.hears_at_last(session, second)
 
 
 def test_a_question_that_waited_for_a_call_outlasts_it() -> None:
@@ -123,8 +127,7 @@ def test_a_question_that_waited_for_a_call_outlasts_it() -> None:
             scene.server.release()
             assert "result" in wait_until(lambda: _end_of(call), "the end of the call")
         with scene.stream(session) as stream:
-            scene.answer(session, stream.until("roots/list"), "late")
-            assert scene.answers() == [_roots("late")]
+            scene.hears_at_last(session, stream)
 
 
 def test_the_next_host_asks_on_the_streams_that_are_open() -> None:
@@ -136,8 +139,7 @@ def test_the_next_host_asks_on_the_streams_that_are_open() -> None:
             with McpClient(scene.gateway.port, session) as client:
                 assert client.call("k__echo", text="again") == "again"
             scene.change_roots(session)
-            scene.answer(session, stream.until("roots/list"), "anew")
-            assert scene.answers() == [_roots("anew")]
+            scene.hears_at_last(session, stream)
 
 
 def _end_of(call: PostStream) -> dict[str, Any] | None:

@@ -27,6 +27,13 @@ def asked(member: FakeMember) -> list[tuple[str, str | None]]:
 
 
 SUBSCRIBED = [("resources/subscribe", "r://1")]
+CALLED = [("tools/call", None)]
+
+
+async def subscribed(member: FakeMember) -> None:
+    """Wait until a server is asked to tell of the resource, and have it say that it will."""
+    await eventually(lambda: asked(member) == SUBSCRIBED, "the server is asked to tell")
+    member.answer()
 
 
 @on_loop
@@ -36,9 +43,8 @@ async def test_a_call_waits_until_its_effects_will_be_told() -> None:
         subject.pool.watch(ANN, "r://1", STREAM)
         sink, _ = subject.call(principal="ann")
         (member,) = subject.members
-        await eventually(lambda: asked(member) == SUBSCRIBED, "the server is asked to tell")
-        member.answer()
-        await eventually(lambda: asked(member) == [("tools/call", None)], "the call is sent")
+        await subscribed(member)
+        await eventually(lambda: asked(member) == CALLED, "the call is sent")
         tell(member, "r://1/part")
         tell(member, "x://1")
         tell(member, "r://1", "notifications/message")
@@ -46,7 +52,7 @@ async def test_a_call_waits_until_its_effects_will_be_told() -> None:
         member.answer()
         assert len(sink.heard) == 1
         subject.call(principal="ann")
-        assert asked(member) == [("tools/call", None)]  # it knows
+        assert asked(member) == CALLED  # it knows
 
 
 @on_loop
@@ -58,7 +64,7 @@ async def test_a_server_that_refuses_is_not_asked_again() -> None:
         (member,) = subject.members
         await eventually(lambda: asked(member) == SUBSCRIBED, "the server is asked to tell")
         member.calls.pop(0)[1].on_failure(BackendLost("gone"))
-        await eventually(lambda: asked(member) == [("tools/call", None)], "the call is sent")
+        await eventually(lambda: asked(member) == CALLED, "the call is sent")
 
 
 @on_loop
@@ -71,11 +77,11 @@ async def test_others_are_told_nothing_and_do_not_get_the_connection() -> None:
         first = subject.members[0]
         await eventually(lambda: asked(first) == SUBSCRIBED, "the server is asked to tell")
         first.answer()
-        await eventually(lambda: asked(first) == [("tools/call", None)], "the call is sent")
+        await eventually(lambda: asked(first) == CALLED, "the call is sent")
         first.answer()
         subject.call(principal="bob")
         subject.call(principal="ann")
-        assert [asked(one) for one in subject.members] == [[("tools/call", None)]] * 2
+        assert [asked(one) for one in subject.members] == [CALLED] * 2
         tell(subject.members[0], "r://1")
         tell(subject.members[1], "r://1")
         assert subject.updated == [(ANN, "r://1")]
@@ -91,8 +97,7 @@ async def test_what_is_watched_later_is_watched_on_spare_connections_too() -> No
         subject.pool.watch(BOB, "r://1", (WORKER, 2))
         assert asked(member) == []
         subject.pool.watch(ANN, "r://1", STREAM)
-        await eventually(lambda: asked(member) == SUBSCRIBED, "the server is asked to tell")
-        member.answer()
+        await subscribed(member)
         tell(member, "r://1")
         subject.pool.beside.remove("r://1", STREAM)
         tell(member, "r://1")
@@ -108,15 +113,13 @@ async def test_a_connection_that_is_another_now_is_asked_again() -> None:
         subject.pool.watch(ANN, "r://1", STREAM)
         for turn in range(2):
             member.answer()
-            await eventually(lambda: asked(member) == SUBSCRIBED, "the server is asked to tell")
-            member.answer()
+            await subscribed(member)
             await eventually(lambda: member in subject.pool._spare, "it is spare")
             subject.call(principal="ann")
-            assert asked(member) == [("tools/call", None)], turn
+            assert asked(member) == CALLED, turn
             member.turned()
         member.answer()
-        await eventually(lambda: asked(member) == SUBSCRIBED, "the server is asked to tell")
-        member.answer()
+        await subscribed(member)
         await eventually(lambda: member in subject.pool._spare, "it is spare")
         member.turned()
         subject.call(principal="ann")
@@ -144,9 +147,8 @@ async def test_one_on_which_a_stream_waits_is_kept_longer() -> None:
         subject.pool.watch(ANN, "r://1", STREAM)
         subject.call(principal="ann")
         (member,) = subject.members
-        await eventually(lambda: asked(member) == SUBSCRIBED, "the server is asked to tell")
-        member.answer()
-        await eventually(lambda: asked(member) == [("tools/call", None)], "the call is sent")
+        await subscribed(member)
+        await eventually(lambda: asked(member) == CALLED, "the call is sent")
         member.answer()
         assert subject.pool._idle_s(member) == pool.SESSION_IDLE_S
         subject.pool.beside.drop_link(OTHER)
@@ -168,4 +170,4 @@ async def test_a_connection_watches_a_number_of_resources_and_no_more() -> None:
         while len(member.calls) > 1:
             member.answer()
         member.answer()
-        await eventually(lambda: asked(member) == [("tools/call", None)], "the call is sent")
+        await eventually(lambda: asked(member) == CALLED, "the call is sent")
