@@ -44,6 +44,8 @@ def answer(message: dict[str, Any]) -> dict[str, Any] | None:
     if method == "initialize":
         return {"protocolVersion": "2025-11-25", "capabilities": {"tools": {}, "prompts": {}},
                 "serverInfo": {"name": "child", "version": "7"}}  # fmt: skip
+    if method == "ping":
+        return {}
     if method == "tools/list":
         result = {"tools": [{"name": name} for name in tools]}
         if "restless" in MOODS and len(tools) < 7:

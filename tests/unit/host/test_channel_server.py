@@ -108,6 +108,18 @@ async def test_a_server_is_met_listed_and_called() -> None:
 
 
 @on_loop
+async def test_a_server_that_is_pinged_answers_and_stays() -> None:
+    """As any does: the next call finds the same process."""
+    async with server() as subject:
+        await subject.up()
+        pid = subject.status.pid
+        sink = FutureSink()
+        subject.server.call(Outgoing("ping", b"{}", Era.LEGACY), sink)
+        assert json.loads((await sink.wait(PATIENCE_S)).body)["result"] == {}
+        assert await answer_of(subject.call("echo")) == [pid, {}]
+
+
+@on_loop
 async def test_calls_wait_for_a_server_that_starts() -> None:
     """In order."""
     async with server() as subject:
