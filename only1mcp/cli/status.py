@@ -65,12 +65,20 @@ def _print_servers(servers: list[dict[str, Any]]) -> None:
             (
                 server["id"], server.get("transport", ""), server["state"],
                 "+".join(server.get("eras", [])) or "-", server.get("tools", 0),
-                server.get("pid") or "-", server.get("restarts", 0), server["detail"][:120],
+                server.get("pid") or "-", server.get("restarts", 0), _why(server),
             )
             for server in servers
         ],
     )  # fmt: skip
     _print_instances(servers)
+
+
+def _why(told: dict[str, Any]) -> str:
+    """Say why a server or a process is down, and when it is started again if that is to come."""
+    why = (told.get("why") or told.get("detail") or "")[:120]
+    next_s = told.get("next_start_in_s")
+    again = [] if next_s is None else [f"next start in {next_s:.0f} s"]
+    return "; ".join([why, *again] if why else again)
 
 
 def _print_instances(servers: list[dict[str, Any]]) -> None:
@@ -88,7 +96,7 @@ def _print_instances(servers: list[dict[str, Any]]) -> None:
             (
                 server_id, one.get("url") or one["replica"], one["health"], one["breaker"],
                 one["in_flight"], f"{one['weight'] * one['weight_factor']:g}",
-                f"{one['latency_ms']:.1f} ms", one.get("pid") or "-", one.get("why", "")[:120],
+                f"{one['latency_ms']:.1f} ms", one.get("pid") or "-", _why(one),
             )
             for server_id, one in several
         ],

@@ -210,7 +210,19 @@ class Admin:
             server.pop("breakers", None)
             server.pop("down", None)
             server.pop("replicas", None)
+            for one in (server, *server.get("instances", [])):
+                _tell_next_start(one)
         return servers
+
+
+def _tell_next_start(told: dict[str, Any]) -> None:
+    """Put how long a process is yet to wait for its start, for the moment of that; None for none.
+
+    To a process that runs alone this is what a breaker is to one of several instances.
+    """
+    if "next_start" in told:
+        at = told.pop("next_start")
+        told["next_start_in_s"] = round(max(at - time.monotonic(), 0.0), 1) if at else None
 
 
 def _json(body: Any, status: int = 200) -> web.Response:

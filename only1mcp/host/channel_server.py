@@ -246,13 +246,17 @@ class ChannelServer:
         status.state = next((s for s in _BEST_FIRST if s in states), ServerState.STOPPED)
         status.pid = next((one.pid for one in all_of_them if one.pid), 0)
         status.restarts = sum(one.restarts for one in all_of_them)
+        status.next_start = min(
+            (one.next_start for one in all_of_them if one.next_start), default=0.0
+        )
         worse = [one for one in all_of_them if one.state is not ServerState.UP]
         status.detail = all_of_them[0].detail
         status.replicas, status.down = {}, {}
         if len(all_of_them) > 1:
             status.detail = "; ".join(_described(one) for one in worse)
             status.replicas = {
-                one.name: {"pid": one.pid, "state": one.state.value, "restarts": one.restarts}
+                one.name: {"pid": one.pid, "state": one.state.value, "restarts": one.restarts,
+                           "next_start": one.next_start}
                 for one in all_of_them
             }  # fmt: skip
             status.down = {one.name: one.detail or one.state.value for one in worse}

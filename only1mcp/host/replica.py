@@ -82,6 +82,8 @@ class Replica:
         """Why it is not up."""
         self.pid = 0
         self.restarts = 0
+        self.next_start = 0.0
+        """When it is started again, while it waits for that; else 0."""
         self.watches = hearing.watches
         self.feed: Feed | None = None
         """None while it is down."""
@@ -111,6 +113,7 @@ class Replica:
         if self._loop_task is not None:
             self._loop_task.cancel()
             await asyncio.wait([self._loop_task])
+        self.next_start = 0.0
         self._set_state(ServerState.STOPPED)
         self._waiting.fail(self._unreachable())
 
@@ -169,9 +172,11 @@ class Replica:
             except Exception as error:  # noqa: BLE001 - a mistake of ours costs one server, not its watcher
                 _log.exception("a server's watcher failed", extra=self._labels)
                 self.detail = f"internal error: {error!r}"
-            wait_s = self._policy.ended(time.monotonic())
+            now = time.monotonic()
+            wait_s = self._policy.ended(now)
             parked = self._policy.parked
             if wait_s:
+                self.next_start = now + wait_s
                 self._set_state(ServerState.PARKED if parked else ServerState.DOWN)
                 self._waiting.fail(self._unreachable())
             _log.warning(
@@ -179,6 +184,7 @@ class Replica:
                 extra={**self._labels, "detail": self.detail},
             )  # fmt: skip
             await asyncio.sleep(wait_s)
+            self.next_start = 0.0
             self.restarts += 1
 
     async def _live(self) -> None:

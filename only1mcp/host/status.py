@@ -35,6 +35,9 @@ class ServerStatus:
     """Pid, state and restarts of each process by its number, where there are several."""
     pid: int = 0
     restarts: int = 0
+    next_start: float = 0.0
+    """When a process that has ended is started again, in seconds of `time.monotonic`; 0 for none
+    that waits for that. The longer it goes on to end, the longer it waits."""
     eras: tuple[str, ...] = ()
     version: str = ""
     """The server's own name and version."""

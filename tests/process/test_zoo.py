@@ -1,6 +1,7 @@
 """Servers that misbehave: each costs its own tools, and nobody else's."""
 
 import json
+import re
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -92,6 +93,20 @@ def test_a_server_that_crashes_at_start_is_parked(gateway: Gateway, journals: Pa
     assert "no licence found" in status["detail"]
     assert (journals / "crash").read_text().count("start") == 6
     assert "stderr: no licence found" in _server_log(gateway, "crash")
+
+
+def test_a_server_that_is_parked_is_shown_with_the_time_of_its_next_start(gateway: Gateway) -> None:
+    """In the place of a breaker, which a process that runs alone does not have."""
+    wait_until(lambda: gateway.server("crash")["state"] == "parked", "it is parked")
+    seconds = wait_until(lambda: gateway.server("crash")["next_start_in_s"], "it waits")
+    assert 0 < seconds <= 60
+    assert gateway.server("tame")["next_start_in_s"] is None
+    pattern = r"(?m)^crash .* parked .*exited with code 1.*; next start in \d+ s$"
+
+    def shown() -> object:
+        return re.search(pattern, gateway.run("status", "--port", str(gateway.port))[1])
+
+    wait_until(shown, "the command shows it")
 
 
 def test_servers_that_never_come_up_are_down_with_the_reason(gateway: Gateway) -> None:
