@@ -25,6 +25,9 @@ _RELOAD_S, _CHURN_S, _KILL_S = 5.0, 1.0, 15.0
 _SESSIONS = 20
 _WARM_UP = 0.25
 """Of the whole: caches fill, and memory that was freed is kept for the next time."""
+_FILL = 0.05
+"""Likewise, at the beginning: sessions are opened as fast as can be, for a worker remembers some
+thousands of them, and would else seem to grow for a quarter of an hour."""
 _GROWTH_MIB = 6.0
 _SPARE = 8
 """Descriptors and children that may come and go between two samples."""
@@ -116,6 +119,12 @@ class Life:
         self._gateway.send(signal.SIGHUP)
         self.counts["reloads"] += 1
 
+    def fill(self, seconds: float) -> None:
+        """Open sessions and end them for some time."""
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            self.churn()
+
     def churn(self) -> None:
         """Open sessions, use them and end them."""
         for _ in range(_SESSIONS):
@@ -158,6 +167,7 @@ def soak(seconds: float, findings: Findings) -> None:
         more = zoo(web, animal("pipe", "tame"), animal("more", "tame"))
         with Gateway(plain, workers=2) as gateway:
             life = Life(gateway, plain, more)
+            life.fill(_FILL * seconds)
             with (
                 life.going_on(),
                 load(gateway.url, HTTP_TOOL, rate=_RATE, seconds=seconds) as calls,
