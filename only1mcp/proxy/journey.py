@@ -79,7 +79,7 @@ class Journey:
             self._ended = True
             self._record(status, detail)  # who has the answer finds it counted
             self.exchange.answer(answer)
-            self.on_end()
+            self._let_go()
         return _nothing
 
     def give(self, server_id: str, answer: Answer) -> Cancel:
@@ -124,7 +124,12 @@ class Journey:
             if self.call is not None:
                 self.call.abandon()
             self._record("cancelled", None)
-            self.on_end()
+            self._let_go()
+
+    def _let_go(self) -> None:
+        """Tell of the end; and drop what holds us, or only the collector would free it."""
+        on_end, self.on_end, self.call = self.on_end, _nothing, None
+        on_end()
 
     def _record(self, status: str, detail: str | None) -> None:
         envelope, call = self.envelope, self.call

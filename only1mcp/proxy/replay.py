@@ -74,8 +74,10 @@ class Resumable:
         """End with the answer: plain if the stream has not begun."""
         del event_id
         if not self.name:
-            assert self._inner is not None
-            self._inner.answer(answer)
+            inner, self._inner = self._inner, None
+            self.finished, self.on_gone = True, _nothing  # which may hold us
+            assert inner is not None
+            inner.answer(answer)
             return
         self._keep(answer.body)
         inner = self._finish()
@@ -153,7 +155,8 @@ class Resumable:
 
     def _expire(self) -> None:
         self._replays.remove(self)
-        self.on_gone()
+        on_gone, self.on_gone = self.on_gone, _nothing
+        on_gone()
 
 
 class Replays:
@@ -187,6 +190,7 @@ class Replays:
             if stream.name:
                 stream.detach(connection)
             else:
+                stream.on_gone = _nothing  # which holds it
                 give_up()
 
         return broken
