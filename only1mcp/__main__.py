@@ -6,7 +6,9 @@ import sys
 def main() -> None:
     """Run the command line."""
     from only1mcp.cli.main import cli
+    from only1mcp.cli.output import write_wholly
 
+    write_wholly()
     cli.main(prog_name="only1mcp", args=sys.argv[1:])
 
 

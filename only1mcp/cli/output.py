@@ -1,5 +1,6 @@
 """What commands print, and how they fail. Data goes to stdout, all else to stderr."""
 
+import io
 import json
 import sys
 from collections.abc import Callable, Sequence
@@ -45,6 +46,18 @@ class Failure(click.ClickException):
         click.echo(f"error: {self.message}", err=True, file=file)
         if self.hint:
             click.echo(f"hint: {self.hint}", err=True, file=file)
+
+
+def write_wholly() -> None:
+    """Have stdout write all that it is given, also where `PYTHONUNBUFFERED` is set.
+
+    A write to a full pipe ends early when a signal comes, or work of io_uring, which uvloop uses;
+    without a buffer Python drops the rest and says nothing.
+    """
+    if isinstance(sys.stdout, io.TextIOWrapper) and isinstance(sys.stdout.buffer, io.RawIOBase):
+        encoding, errors = sys.stdout.encoding, sys.stdout.errors
+        buffer = io.BufferedWriter(sys.stdout.detach())
+        sys.stdout = io.TextIOWrapper(buffer, encoding, errors, line_buffering=True)
 
 
 def print_json(kind: str, data: Any) -> None:
