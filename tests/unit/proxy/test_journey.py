@@ -1,14 +1,27 @@
 """One message of a client, from its arrival to its end."""
 
+import asyncio
+import gc
+import weakref
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
 from only1mcp._speedups import scan
 from only1mcp.errors import BackendLost, Cancelled, InvalidRequest
 from only1mcp.protocol.headers import McpHeaders
 from only1mcp.protocol.methods import METHODS, OTHER_INDEX
+from only1mcp.protocol.versions import Era
 from only1mcp.proxy.exchange import Answer, Request
 from only1mcp.proxy.journey import Journey, Outcome
+from tests.support.asking import ALL, CALL, META, askable_desk
+from tests.support.desk import Desk, tool_result
+from tests.support.loop import on_loop
 from tests.support.messages import legacy, modern, modern_headers, notification
 from tests.support.told import Told
 
+ENDS = ("answer", "failure", "leave", "question")
 DONE = Answer(200, b'{"done":true}')
 
 
@@ -111,3 +124,50 @@ def test_an_outcome_says_what_was_asked_for_and_how_long_it_took() -> None:
     assert read.outcomes[0].target == "r://1"
     (outcome,) = unknown.outcomes
     assert (outcome.method, outcome.method_index, outcome.target) == ("", OTHER_INDEX, None)
+
+
+@pytest.mark.parametrize("era", list(Era))
+@pytest.mark.parametrize("end", ENDS)
+@on_loop
+async def test_a_call_that_has_ended_is_freed_without_the_collector(era: Era, end: str) -> None:
+    """What holds itself piles up until it is collected, which costs each call its share."""
+    desk = askable_desk()
+    with _no_collector():
+        told = weakref.ref(_call(desk, era, end))
+        await asyncio.sleep(0)  # the loop lets go of what it has run
+        assert told() is None
+
+
+def _call(desk: Desk, era: Era, end: str) -> Told:
+    """Make a call and bring it to its end; return what its client was told."""
+    if era is Era.MODERN:
+        told = desk.modern("tools/call", {**CALL, "_meta": META})
+    else:
+        told = desk.legacy("tools/call", CALL, desk.session(ALL))
+    server = desk.hosted["a"]
+    if end == "leave":
+        told.cancel()
+        assert server.calls[0].cancelled
+    elif end == "failure":
+        server.answer(BackendLost("gone"))
+    else:
+        if end == "question":
+            server.ask("roots/list")
+        server.answer(tool_result("y"))
+    assert len(told.answers) == (end != "leave")
+    told.cancel = _nothing  # a connection lets go of it with the end as well
+    server.calls.clear()
+    return told
+
+
+@contextmanager
+def _no_collector() -> Iterator[None]:
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
+
+
+def _nothing() -> None:
+    """There is nothing to cancel."""
