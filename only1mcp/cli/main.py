@@ -20,6 +20,7 @@ _COMMANDS = {
     "remove": ("servers", "Remove a server from the configuration."),
     "enable": ("servers", "Enable a server that was disabled."),
     "disable": ("servers", "Keep a server in the configuration without serving it."),
+    "workers": ("workers", "Serve with another number of workers."),
     "tools": ("tools", "List and call tools through the gateway."),
     "test": ("check", "Start each server alone and see what it offers."),
     "cache": ("cache", "Show or clear the answers that a running gateway keeps."),

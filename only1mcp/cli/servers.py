@@ -1,44 +1,12 @@
-"""`add`, `remove`, `enable` and `disable`: the configuration file is changed, comments are kept.
+"""`add`, `remove`, `enable` and `disable`."""
 
-A gateway that runs on the file makes the change itself, in its own environment, and takes it over.
-"""
-
-import os
-from collections.abc import Callable
-from dataclasses import dataclass
-from functools import partial
-from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 import click
 
-from only1mcp.cli.admin import ask, exit_of
-from only1mcp.cli.gateway import control_get, control_send
-from only1mcp.cli.output import (
-    USAGE,
-    Failure,
-    config_option,
-    json_option,
-    print_json,
-    say,
-)
-from only1mcp.cli.settings import find_file, invalid, missing
-from only1mcp.config.problems import ConfigInvalid
-from only1mcp.config.refusals import EditRefused
-from only1mcp.links.runtime_dir import running
-
-
-@dataclass(frozen=True, slots=True)
-class _Change:
-    """One change, as it is asked of a gateway and as it is made without one."""
-
-    done: str
-    """What to say once it is made."""
-    name: str
-    request: tuple[str, str, Any]
-    """Method, path and body."""
-    act: Callable[[str, str], str]
+from only1mcp.cli.change import Change, make
+from only1mcp.cli.output import USAGE, Failure, config_option, json_option, print_json, say
 
 
 @click.command("add")
@@ -63,8 +31,8 @@ def add_command(
     only1mcp add search http://127.0.0.1:9000/mcp -H "Authorization: Bearer ${TOKEN}"
     """  # noqa: D301 - click wants the sign itself
     entry = {"id": name, **(_address if "://" in target else _program)(target, **options)}
-    change = _Change("added", name, ("POST", "servers", entry), partial(_act, "add_server", entry))
-    _make(change, config_path, as_json)
+    change = Change(("POST", "servers", entry), "add_server", entry)
+    _make("added", name, change, config_path, as_json)
 
 
 def _address(
@@ -101,11 +69,8 @@ def _program(
 @json_option
 def remove_command(name: str, config_path: str | None, as_json: bool) -> None:
     """Remove a server from the configuration; its calls under way are answered."""
-    request = ("DELETE", f"servers/{quote(name, safe='')}", None)
-    _make(
-        _Change("removed", name, request, partial(_act, "remove_server", name)),
-        config_path, as_json,
-    )  # fmt: skip
+    change = Change(("DELETE", f"servers/{quote(name, safe='')}", None), "remove_server", name)
+    _make("removed", name, change, config_path, as_json)
 
 
 @click.command("enable")
@@ -129,16 +94,18 @@ def disable_command(name: str, config_path: str | None, as_json: bool) -> None:
 def _switch(name: str, config_path: str | None, as_json: bool, *, enabled: bool) -> None:
     word = "enable" if enabled else "disable"
     request = ("POST", f"servers/{quote(name, safe='')}/{word}", None)
-    act = partial(_act, "switch_server", name, enabled=enabled)
-    _make(_Change(f"{word}d", name, request, act), config_path, as_json)
+    change = Change(request, "switch_server", name, {"enabled": enabled})
+    _make(f"{word}d", name, change, config_path, as_json)
 
 
-def _act(what: str, server: Any, file: str, text: str, **how: bool) -> str:
-    """Change the text of a file."""
-    from only1mcp.config import edit
-
-    change: Callable[..., str] = getattr(edit, what)
-    return change(file, text, server, **how)
+def _make(done: str, name: str, change: Change, config_path: str | None, as_json: bool) -> None:
+    """Make a change, and say that it was made."""
+    made = make(change, config_path)
+    if as_json:
+        said = {"id": name, "change": done, "file": str(made.path), "live": bool(made.sockets)}
+        print_json("change", said)
+    else:
+        say(f"{done} {name} in {made.effect}")
 
 
 def _wrong(message: str) -> Failure:
@@ -150,52 +117,3 @@ def _pair(text: str, sign: str, option: str) -> tuple[str, str]:
     if not found or not name:
         raise _wrong(f"{option} {text!r} is not NAME{sign}VALUE")
     return name.strip(), value.strip()
-
-
-def _make(change: _Change, config_path: str | None, as_json: bool) -> None:
-    """Have the gateway that runs on the file change it, or change it here."""
-    path = find_file(config_path)
-    if path is None:
-        raise missing()
-    sockets = _gateways_on(path)
-    if sockets:
-        method, where, body = change.request
-        ask(method, where, sockets[0], body)
-        for other in sockets[1:]:
-            control_send("POST", "reload", other)
-    else:
-        _change_here(path, change.act)
-    if as_json:
-        said = {"id": change.name, "change": change.done, "file": str(path), "live": bool(sockets)}
-        print_json("change", said)
-    else:
-        effect = "in force" if sockets else "no gateway runs on it"
-        say(f"{change.done} {change.name} in {path}; {effect}")
-
-
-def _gateways_on(path: Path) -> list[str]:
-    """Return the control sockets of the gateways that run on a file."""
-    found = []
-    for instance in running():
-        record = instance.read_record() or {}
-        try:
-            config = control_get("status", record["control"])["config"]
-        except (Failure, KeyError):
-            continue
-        if config is not None and Path(config).resolve() == path.resolve():
-            found.append(str(record["control"]))
-    return found
-
-
-def _change_here(path: Path, act: Callable[[str, str], str]) -> None:
-    from only1mcp.config.store import change_file
-
-    try:
-        change_file(path, act, os.environ)
-    except ConfigInvalid as error:
-        raise invalid(error) from None
-    except EditRefused as error:
-        code = exit_of(error.code)
-        raise Failure(error.code, str(error), error.hint, exit_code=code) from None
-    except OSError as error:
-        raise Failure("CANNOT_WRITE", f"{path} cannot be changed: {error}") from None

@@ -20,6 +20,7 @@ from only1mcp.protocol.names import server_id
 
 Entry = dict[str, Any]
 SERVERS, CLIENT_SERVERS = "servers", "mcpServers"
+PROXY, WORKERS = "proxy", "workers"
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +89,24 @@ def switch_server(file: str, text: str, name: str, *, enabled: bool) -> str:
         text = _checked(file, wanted, partial(flag, value))
         data = wanted
     return text
+
+
+def set_workers(file: str, text: str, number: int | str) -> str:
+    """Return the text with another number of workers, or `auto`.
+
+    Raises:
+        EditRefused: the file is written in an unusual way.
+        ConfigInvalid: the text is no configuration to begin with.
+    """
+    data = _data(file, text)
+    wanted = deepcopy(data)
+    proxy = wanted.get(PROXY) or {}
+    if not isinstance(proxy, dict):
+        raise _unusual()
+    if proxy.get(WORKERS) == number:
+        return text
+    wanted[PROXY] = {**proxy, WORKERS: number}
+    return _checked(file, wanted, lambda: _text(file, text).set_value(PROXY, WORKERS, number))
 
 
 def _data(file: str, text: str) -> dict[str, Any]:

@@ -46,6 +46,26 @@ class TomlText:
         self._lines.insert(start + 1, f"{flag} = {word}\n")
         return "".join(self._lines)
 
+    def set_value(self, section: str, key: str, value: int | str) -> str:
+        """Set a number or a word of a table at the top, which need not be there yet."""
+        own = next((at for at, name, is_array in self._headers() if name == section), None)
+        if own is None:
+            text = "".join(self._lines)
+            gap = "" if not text else "\n" if text.endswith("\n") else "\n\n"
+            return f"{text}{gap}[{section}]\n{key} = {_value(value)}\n"
+        pattern = re.compile(rf"^(\s*{key}\s*=\s*)(\"[^\"]*\"|'[^']*'|[^\s#]+)")
+        for number in range(own + 1, len(self._lines)):
+            if _HEADER.match(self._lines[number]):
+                break
+            if pattern.match(self._lines[number]):
+                self._lines[number] = pattern.sub(
+                    lambda found: found.group(1) + _value(value), self._lines[number]
+                )
+                return "".join(self._lines)
+        self._lines[own] = _lined(self._lines[own])
+        self._lines.insert(own + 1, f"{key} = {_value(value)}\n")
+        return "".join(self._lines)
+
     def _span(self, section: str, key: int | str) -> tuple[int, int]:
         """Return the lines of an entry, tables within it included."""
         own = section if isinstance(key, int) else f"{section}.{key}"
@@ -64,6 +84,10 @@ class TomlText:
                 name = re.sub(r"[\"'\s]", "", match.group(2))
                 found.append((at, name, bool(match.group(1))))
         return found
+
+
+def _lined(line: str) -> str:
+    return line if line.endswith("\n") else f"{line}\n"
 
 
 def _value(value: object) -> str:

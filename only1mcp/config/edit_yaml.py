@@ -96,6 +96,45 @@ class YamlText:
         indent = " " * entry.start_mark.column
         return self._insert_line(self._end(first), f"{indent}{flag}: {word}\n")
 
+    def set_value(self, section: str, key: str, value: int | str) -> str:
+        """Set a number or a word of a map at the top, which need not be there yet."""
+        if self._root is None:
+            return self._add_map(section, key, value)
+        name, node = self._pair(self._root, section)
+        if name is None:
+            return self._add_map(section, key, value)
+        if isinstance(node, yaml.ScalarNode):  # nothing behind the colon
+            indent = " " * (name.start_mark.column + 2)
+            return self._insert_line(name.end_mark.index, f"{indent}{key}: {value}\n")
+        return self._set_in_map(node, key, value)
+
+    def _set_in_map(self, node: Any, key: str, value: int | str) -> str:
+        known, scalar = self._pair(node, key)
+        if known is not None:
+            is_quoted = node.flow_style or scalar.style
+            text = json.dumps(value) if is_quoted else str(value)
+            return self._splice(scalar.start_mark.index, scalar.end_mark.index, text)
+        written = f"{json.dumps(key)}: {json.dumps(value)}"
+        if not node.value:
+            at = node.start_mark.index + 1
+            return self._splice(at, at, written)
+        first, after = node.value[0]
+        if node.flow_style:
+            return self._insert_in_flow(after, written, first)
+        indent = " " * first.start_mark.column
+        return self._insert_line(self._end(after), f"{indent}{key}: {value}\n")
+
+    def _add_map(self, section: str, key: str, value: int | str) -> str:
+        """Add a map at the end."""
+        root = self._root
+        if root is None or not root.flow_style:
+            return f"{_lined(self._text)}{section}:\n  {key}: {value}\n"
+        written = f"{json.dumps(section)}: {json.dumps({key: value})}"
+        if root.value:
+            return self._insert_in_flow(root.value[-1][1], written, root.value[-1][0])
+        at = root.start_mark.index + 1
+        return self._splice(at, at, written)
+
     def _pair(self, mapping: Any, name: str) -> tuple[Any, Any]:
         for key, value in mapping.value:
             if key.value == name:

@@ -18,7 +18,7 @@ from only1mcp.config.settings import Settings
 
 _EDITS: dict[str, Callable[..., str]] = {
     "add_server": edit.add_server, "remove_server": edit.remove_server,
-    "switch_server": edit.switch_server,
+    "switch_server": edit.switch_server, "set_workers": edit.set_workers,
 }  # fmt: skip
 
 
@@ -53,7 +53,7 @@ def outcome_of(job: dict[str, Any]) -> dict[str, Any]:
 
 
 def _edited(job: dict[str, Any], file: str, text: str) -> str:
-    return _EDITS[job["what"]](file, text, job["server"], **job["how"])
+    return _EDITS[job["what"]](file, text, job["subject"], **job["how"])
 
 
 def main() -> None:

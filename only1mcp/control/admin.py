@@ -14,7 +14,7 @@ from only1mcp import __version__
 from only1mcp._speedups import ACCEL
 from only1mcp.config.settings import Settings
 from only1mcp.control.cache_desk import CacheDesk
-from only1mcp.control.editing import ServerEditor, answer_of
+from only1mcp.control.editing import Editor, answer_of
 from only1mcp.control.parsers import Parsers
 from only1mcp.control.reloader import Reloader
 from only1mcp.health.board import HealthBoard
@@ -34,7 +34,7 @@ _log = logging.getLogger(__name__)
 PREFIX = "/api/v1/admin"
 _WAYS = (
     "GET health, servers, metrics, status, cache; POST servers, servers/<id>/enable, "
-    "servers/<id>/disable, reload, workers/restart, cache/clear; DELETE servers/<id>"
+    "servers/<id>/disable, reload, workers, workers/restart, cache/clear; DELETE servers/<id>"
 )
 LOCAL = "Only1MCP-Local"
 """The header by which the command line says that it speaks on our socket itself; workers, who pass
@@ -49,7 +49,7 @@ class Admin:
     ) -> None:
         self._shared = context.shared
         self._reloader = reloader
-        self._editor = ServerEditor(context.shared.source, parsers, reloader)
+        self._editor = Editor(context.shared.source, parsers, reloader)
         self._board = board
         self._words = HealthWords(context.shared.memory)
         self._metrics = MetricsReader(context.shared.metrics_plan, context.shared.memory)
@@ -76,6 +76,7 @@ class Admin:
         app.router.add_get(f"{PREFIX}/cache", self._get_cache)
         app.router.add_post(f"{PREFIX}/cache/clear", self._post_clear)
         app.router.add_post(f"{PREFIX}/reload", self._post_reload)
+        app.router.add_post(f"{PREFIX}/workers", self._post_workers)
         app.router.add_post(f"{PREFIX}/workers/restart", self._post_restart)
         app.router.add_post(f"{PREFIX}/upgrade", self._post_upgrade)
         app.router.add_post(f"{PREFIX}/servers", self._post_server)
@@ -144,11 +145,13 @@ class Admin:
 
     async def _post_server(self, request: web.Request) -> web.Response:
         """Add a server; 403 for a program, unless the command line on this machine asks."""
-        try:
-            entry = orjson.loads(await request.read())
-        except orjson.JSONDecodeError:
-            entry = None
+        entry = await _body_of(request)
         status, body = await self._editor.add(entry, local=LOCAL in request.headers)
+        return _json(body, status)
+
+    async def _post_workers(self, request: web.Request) -> web.Response:
+        """Have another number of workers, in the file and at once."""
+        status, body = await self._editor.set_workers(await _body_of(request))
         return _json(body, status)
 
     async def _delete_server(self, request: web.Request) -> web.Response:
@@ -223,6 +226,14 @@ def _tell_next_start(told: dict[str, Any]) -> None:
     if "next_start" in told:
         at = told.pop("next_start")
         told["next_start_in_s"] = round(max(at - time.monotonic(), 0.0), 1) if at else None
+
+
+async def _body_of(request: web.Request) -> Any:
+    """Return what a request says; None if that is not JSON."""
+    try:
+        return orjson.loads(await request.read())
+    except orjson.JSONDecodeError:
+        return None
 
 
 def _json(body: Any, status: int = 200) -> web.Response:

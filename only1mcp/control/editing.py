@@ -1,10 +1,11 @@
-"""Adds, removes and switches servers at the wish of the command line or of the admin API.
+"""Changes servers and the number of workers at the wish of the command line or the admin API.
 
 The file is changed, and taken over at once; so it and what runs never differ.
 """
 
 from typing import Any
 
+from only1mcp.config.overrides import override_paths
 from only1mcp.config.problems import ConfigInvalid
 from only1mcp.config.refusals import EditRefused
 from only1mcp.control.outcome import Outcome
@@ -17,10 +18,12 @@ from only1mcp.process.context import Source
 Answer = tuple[int, dict[str, Any]]
 INVALID = "CONFIG_INVALID"
 _SEE = "only1mcp config schema describes all keys"
+_WORKERS = ("proxy", "workers")
+_WORKERS_EXAMPLE = 'as {"workers": 4}, or {"workers": "auto"}'
 _EXAMPLE = 'as {"id": "search", "url": "http://127.0.0.1:9000/mcp"}'
 
 
-class ServerEditor:
+class Editor:
     """Changes the file that the gateway runs on."""
 
     def __init__(self, source: Source | None, parsers: Parsers, reloader: Reloader) -> None:
@@ -45,12 +48,28 @@ class ServerEditor:
         """Enable or disable a server."""
         return await self._change("switch_server", server_id, enabled=enabled)
 
-    async def _change(self, what: str, server: Any, **how: bool) -> Answer:
+    async def set_workers(self, wish: Any) -> Answer:
+        """Run another number of workers; whoever started the gateway may have had the last word."""
+        number = wish.get("workers") if isinstance(wish, dict) else None
+        if isinstance(number, bool) or not (isinstance(number, int) or number == "auto"):
+            return 400, refusal("INVALID", "the number of workers is not said", _WORKERS_EXAMPLE)
+        given = {} if self._source is None else override_paths(self._source.environment)
+        if _WORKERS in given:
+            message = f"the gateway was started with a number of workers ({given[_WORKERS]})"
+            return 409, refusal(
+                "OVERRIDDEN", message, "start it without --workers and the variable"
+            )
+        status, answer = await self._change("set_workers", number)
+        if status == 200:
+            answer["workers"] = self._reloader.settings.workers
+        return status, answer
+
+    async def _change(self, what: str, subject: Any, **how: bool) -> Answer:
         if self._source is None or self._source.path is None:
             hint = "write one: only1mcp init > only1mcp.yaml"
             return 409, refusal("NO_CONFIG", "the gateway runs without a configuration file", hint)
         try:
-            await self._parsers.change(what, server, how)
+            await self._parsers.change(what, subject, how)
         except ConfigInvalid as error:
             problems = [problem.to_plain() for problem in error.problems]
             return 422, refusal(INVALID, "it would not be valid", _SEE, problems=problems)

@@ -62,7 +62,7 @@ class Parsers:
             outcome = await self._ask({"what": "load"})
         return self._source.finish(Settings.from_plain(outcome["settings"]))
 
-    async def change(self, what: str, server: Any, how: dict[str, bool]) -> None:
+    async def change(self, what: str, subject: Any, how: dict[str, bool]) -> None:
         """Change the file by a function of `only1mcp.config.edit`.
 
         Raises:
@@ -72,7 +72,7 @@ class Parsers:
             ReaderFailed: nothing is known of what has become of it.
             TimeoutError: likewise.
         """
-        await self._ask({"what": what, "server": server, "how": how})
+        await self._ask({"what": what, "subject": subject, "how": how})
 
     def is_cold(self) -> bool:
         """Whether the next job would have to wait, and one is to be thought of."""

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from tests.support.gateway import Gateway
 from tests.support.keyed import ENV, KEYS, keyed
@@ -24,6 +25,7 @@ CHANGES: tuple[tuple[str, str, Any], ...] = (
     ("POST", "servers", {"id": "web", "url": "http://127.0.0.1:1/mcp"}),
     ("DELETE", "servers/files", None), ("POST", "servers/files/disable", {}),
     ("POST", "reload", {}), ("POST", "workers/restart", {}), ("POST", "cache/clear", {}),
+    ("POST", "workers", {"workers": 2}),
 )  # fmt: skip
 
 
@@ -108,6 +110,28 @@ def test_an_administrator_adds_switches_and_removes_servers(gateway: Gateway) ->
     workers = gateway.pids("worker")
     assert _as_root(gateway, "POST", "workers/restart", {})[0] == 202
     wait_until(lambda: workers[0] not in gateway.pids("worker"), "another worker")
+
+
+def test_an_administrator_changes_the_number_of_workers(tmp_path: Path) -> None:
+    """In the file and at once; not if the start has said another one."""
+    with Gateway(keyed(workers=1), workers=None, env=ENV, directory=tmp_path) as gateway:
+        status, said = _as_root(gateway, "POST", "workers", {"workers": 2})
+        assert (status, said["workers"], said["reload"]["ok"]) == (200, 2, True)
+        wait_until(lambda: len(gateway.pids("worker")) == 2, "the other worker")
+        assert yaml.safe_load((tmp_path / "config.yaml").read_text())["proxy"]["workers"] == 2
+        for body, expected, code in (
+            ({"workers": 1000}, 422, "CONFIG_INVALID"), ({"workers": True}, 400, "INVALID"),
+            ({}, 400, "INVALID"), (b"{", 400, "INVALID"), ({"workers": "many"}, 400, "INVALID"),
+        ):  # fmt: skip
+            status, said = _as_root(gateway, "POST", "workers", body)
+            assert (status, said["error"]["code"]) == (expected, code)
+            assert said["error"]["hint"]
+
+
+def test_the_number_of_workers_of_the_start_has_the_last_word(gateway: Gateway) -> None:
+    """It was given with --workers."""
+    status, said = _as_root(gateway, "POST", "workers", {"workers": 2})
+    assert (status, said["error"]["code"]) == (409, "OVERRIDDEN")
 
 
 @pytest.mark.parametrize(

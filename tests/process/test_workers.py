@@ -1,5 +1,6 @@
 """Workers come and go at run time, and no client notices."""
 
+import json
 import os
 import signal
 from pathlib import Path
@@ -42,6 +43,44 @@ def test_the_number_of_workers_follows_the_file_and_no_call_fails(tmp_path: Path
         assert callers.failures == []
         assert gateway.server("a")["pid"] == server
         assert b'only1mcp_worker_up{worker="' in gateway.get("/metrics")[1]
+
+
+def test_the_command_sets_the_number_in_the_file_and_at_once(tmp_path: Path) -> None:
+    """It returns when so many serve; comments stay, and no call fails."""
+    text = f"# Ours.\n{json.dumps(_config(2))}  # all\n"
+    with Gateway(text, workers=None, directory=tmp_path) as gateway:
+        path = tmp_path / "config.yaml"
+        with Callers(gateway.port, "a__echo") as callers:
+            for number in (3, 1):
+                code, _, said = gateway.run("workers", str(number), "-c", str(path))
+                assert (code, said) == (0, f"workers: {number} in {path}; in force\n")
+                rows = [row for row in gateway.status()["processes"] if row["role"] == "worker"]
+                assert sum(row["state"] == "ready" for row in rows) == number
+                callers.flow()
+        assert callers.failures == []
+        assert path.read_text() == text.replace('"workers": 2', '"workers": 1')
+        refusals = (("x", 2, "neither a number nor auto"), ("0", 5, "must be 1 to"))
+        for wish, expected, words in refusals:
+            code, _, said = gateway.run("workers", wish, "-c", str(path))
+            assert (code, words in said) == (expected, True), said
+    done = gateway.command("workers", "auto", "-c", str(path), "--json")["data"]
+    assert done == {"workers": "auto", "file": str(path), "live": False}
+    assert '"workers": "auto"' in path.read_text()
+
+
+def test_a_number_of_workers_from_the_start_is_not_overruled(tmp_path: Path) -> None:
+    """The file would say one thing, and what runs another."""
+    with Gateway(_config(2), workers=1, directory=tmp_path) as gateway:
+        path = tmp_path / "config.yaml"
+        before = path.read_text()
+        code, _, said = gateway.run("workers", "3", "-c", str(path))
+        assert (code, "ONLY1MCP_WORKERS" in said, "hint: start it without" in said) == (
+            1,
+            True,
+            True,
+        )
+        assert path.read_text() == before
+        assert len(_serving(gateway)) == 1
 
 
 def test_sockets_of_workers_that_are_no_more_are_served(tmp_path: Path) -> None:

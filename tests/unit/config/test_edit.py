@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
-from only1mcp.config.edit import add_server, remove_server, switch_server
+from only1mcp.config.edit import add_server, remove_server, set_workers, switch_server
 from only1mcp.config.refusals import DuplicateServer, EditRefused, UnknownServer
 
 YAML = """\
@@ -121,6 +121,45 @@ def test_a_switched_server_differs_in_one_word(file: str, name: str) -> None:
     assert {one["id"]: one.get("enabled", True) for one in _data(file, on)["servers"]}[name] is True
     assert len(_changed_lines(off, on)) <= 2
     assert on.count("#") == text.count("#")
+
+
+SIZED = {
+    "c.yaml": YAML, "i.yaml": "proxy: {port: 9000}  # ours\nlog: {level: info}\n",
+    "e.yaml": "proxy: {}  # nothing\n", "n.yaml": "proxy:  # nothing\nlog: {level: info}\n",
+    "w.yaml": "proxy:\n  workers: 'auto'  # as many as there are cores\n  port: 1\n",
+    "o.yaml": "log:\n  level: info  # the last\n", "z.yaml": "",
+    "c.json": JSON, "w.json": '{"proxy": {"port": 1, "workers": 2}}', "e.json": "{}",
+    "p.json": '{\n  "proxy": {\n    "port": 1\n  }\n}\n',
+    "c.toml": TOML, "w.toml": '[proxy]\nworkers = "auto"  # cores\n[proxy.limits]\nmax_calls = 7\n',
+    "l.toml": "[proxy.limits]\nmax_calls = 7", "h.toml": "[proxy]", "z.toml": "",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("file", SIZED)
+def test_the_number_of_workers_is_set_wherever_it_belongs(file: str) -> None:
+    """Nothing else is said otherwise, and no comment is lost; what is so already stays so."""
+    text = SIZED[file]
+    before = _data(file, text) if text else {}
+    for number in (3, "auto", 12):
+        text = set_workers(file, text, number)
+        wanted = {**before, "proxy": {**(before.get("proxy") or {}), "workers": number}}
+        assert _data(file, text) == wanted
+        assert set_workers(file, text, number) == text
+    assert text.count("#") == SIZED[file].count("#")
+    assert sum(line[0] == "-" for line in _changed_lines(SIZED[file], text)) <= 1
+
+
+@pytest.mark.parametrize(
+    ("file", "text"),
+    [("c.yaml", "a: &x {port: 1}\nproxy: *x\n"), ("c.yaml", "proxy: [1]\n"),
+     ("c.toml", "proxy = {port = 1}\n"), ("c.toml", "proxy.port = 1\n")],
+)  # fmt: skip
+def test_workers_of_a_file_that_is_written_too_cleverly_are_left_alone(
+    file: str, text: str
+) -> None:
+    """As servers are."""
+    with pytest.raises(EditRefused):
+        set_workers(file, text, 3)
 
 
 def test_every_comment_of_the_rest_is_kept() -> None:

@@ -26,7 +26,7 @@ def path(tmp_path: Path) -> Path:
 def job(path: Path | None, what: str, server: Any = None, **how: bool) -> dict[str, Any]:
     """Return a job as control writes it."""
     named = None if path is None else str(path)
-    return {"what": what, "path": named, "environment": {}, "server": server, "how": how}
+    return {"what": what, "path": named, "environment": {}, "subject": server, "how": how}
 
 
 def test_settings_are_those_that_the_file_says(path: Path) -> None:

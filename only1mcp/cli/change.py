@@ -1,0 +1,102 @@
+"""Changes of the configuration file: comments are kept.
+
+A gateway that runs on the file makes the change itself, in its own environment, and takes it over.
+"""
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from only1mcp.cli.admin import ask, exit_of
+from only1mcp.cli.gateway import control_get, control_send
+from only1mcp.cli.output import Failure
+from only1mcp.cli.settings import find_file, invalid, missing
+from only1mcp.config.problems import ConfigInvalid
+from only1mcp.config.refusals import EditRefused
+from only1mcp.links.runtime_dir import running
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One change, as it is asked of a gateway and as it is made without one."""
+
+    request: tuple[str, str, Any]
+    """Method, path and body."""
+    what: str
+    """The function of `only1mcp.config.edit` that makes it."""
+    subject: Any
+    """Its first argument after the file."""
+    how: Mapping[str, bool] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """A change that was made."""
+
+    path: Path
+    sockets: list[str]
+    """The control sockets of the gateways in which it is in force."""
+    answer: Any
+    """What the first of them has said; None without one."""
+
+    @property
+    def effect(self) -> str:
+        """Where the change is to be seen, for people."""
+        return f"{self.path}; {'in force' if self.sockets else 'no gateway runs on it'}"
+
+
+def make(change: Change, config_path: str | None) -> Made:
+    """Have the gateway that runs on the file change it, or change it here.
+
+    Raises:
+        Failure: it was not changed.
+    """
+    path = find_file(config_path)
+    if path is None:
+        raise missing()
+    sockets = _gateways_on(path)
+    answer = None
+    if sockets:
+        method, where, body = change.request
+        answer = ask(method, where, sockets[0], body)
+        for other in sockets[1:]:
+            control_send("POST", "reload", other)
+    else:
+        _change_here(path, change)
+    return Made(path, sockets, answer)
+
+
+def _gateways_on(path: Path) -> list[str]:
+    """Return the control sockets of the gateways that run on a file."""
+    found = []
+    for instance in running():
+        record = instance.read_record() or {}
+        try:
+            config = control_get("status", record["control"])["config"]
+        except (Failure, KeyError):
+            continue
+        if config is not None and Path(config).resolve() == path.resolve():
+            found.append(str(record["control"]))
+    return found
+
+
+def _change_here(path: Path, change: Change) -> None:
+    from only1mcp.config import edit
+    from only1mcp.config.store import change_file
+
+    function: Callable[..., str] = getattr(edit, change.what)
+
+    def act(file: str, text: str) -> str:
+        return function(file, text, change.subject, **change.how)
+
+    try:
+        change_file(path, act, os.environ)
+    except ConfigInvalid as error:
+        raise invalid(error) from None
+    except EditRefused as error:
+        code = exit_of(error.code)
+        raise Failure(error.code, str(error), error.hint, exit_code=code) from None
+    except OSError as error:
+        raise Failure("CANNOT_WRITE", f"{path} cannot be changed: {error}") from None

@@ -1,0 +1,63 @@
+"""`workers`."""
+
+import time
+
+import click
+
+from only1mcp.cli.change import Change, make
+from only1mcp.cli.gateway import control_get
+from only1mcp.cli.output import (
+    UNEXPECTED,
+    USAGE,
+    Failure,
+    config_option,
+    json_option,
+    print_json,
+    say,
+)
+
+_POLL_S = 0.05
+
+
+def _count(value: str) -> int | str:
+    if value != "auto" and not value.isdecimal():
+        hint = "see: only1mcp workers --help"
+        raise Failure("USAGE", f"{value!r} is neither a number nor auto", hint, exit_code=USAGE)
+    return value if value == "auto" else int(value)
+
+
+@click.command("workers")
+@click.argument("number")
+@config_option
+@click.option("--timeout", default=60.0, show_default=True, help="Seconds to wait for them.")
+@json_option
+def workers_command(number: str, config_path: str | None, timeout: float, as_json: bool) -> None:
+    """Serve with another NUMBER of workers, or with auto; no request is lost.
+
+    The configuration file is changed, and a gateway that runs on it at once.
+    """
+    wish = _count(number)
+    made = make(Change(("POST", "workers", {"workers": wish}), "set_workers", wish), config_path)
+    if made.sockets:
+        _wait(made.sockets[0], made.answer["workers"], timeout)
+    if as_json:
+        print_json("workers", {"workers": wish, "file": str(made.path), "live": bool(made.sockets)})
+    else:
+        say(f"workers: {wish} in {made.effect}")
+
+
+def _wait(socket_path: str, count: int, timeout_s: float) -> None:
+    """Wait until so many serve, and those that are too many take no more clients."""
+    deadline = time.monotonic() + timeout_s
+    while sorted(_states(socket_path)) != ["ready"] * count:
+        if time.monotonic() > deadline:
+            raise Failure(
+                "WORKERS_TIMEOUT", f"there are not {count} workers after {timeout_s:g} s",
+                "see only1mcp status and the log", exit_code=UNEXPECTED,
+            )  # fmt: skip
+        time.sleep(_POLL_S)
+
+
+def _states(socket_path: str) -> list[str]:
+    rows = control_get("status", socket_path)["processes"]
+    return [row["state"] for row in rows if row["role"] == "worker" and row["state"] != "draining"]
