@@ -33,12 +33,32 @@ class ProcessStatus:
     """The number of the settings that it works by."""
 
 
+class _Word:
+    """One word of a row, which may be read and set as it is."""
+
+    def __init__(self, at: int) -> None:
+        self._at = at
+
+    def __get__(self, row: "ProcessRow", owner: type) -> int:
+        return row._words[self._at]
+
+    def __set__(self, row: "ProcessRow", value: int) -> None:
+        row._words[self._at] = value
+
+
 class ProcessRow:
     """One process's own row.
 
     The supervisor writes only while the process is not there, but for `stands_in`, which is its
     alone.
     """
+
+    pid = _Word(_PID)
+    """The process; 0 while there is none."""
+    serves = _Word(_SERVES)
+    """The number of the settings that the process works by."""
+    stands_in = _Word(_STANDS_IN)
+    """On which listening sockets a worker is to accept besides its own, one bit for each."""
 
     def __init__(self, words: "memoryview[int]") -> None:
         self._words = words
@@ -62,15 +82,6 @@ class ProcessRow:
         self._words[_BEAT] = now_ns
 
     @property
-    def pid(self) -> int:
-        """The process; 0 while there is none."""
-        return self._words[_PID]
-
-    @pid.setter
-    def pid(self, pid: int) -> None:
-        self._words[_PID] = pid
-
-    @property
     def state(self) -> State:
         """What the process says of itself."""
         return State(self._words[_STATE])
@@ -83,24 +94,6 @@ class ProcessRow:
     def starts(self) -> int:
         """How often it was started; 0 for a row that nobody has ever had."""
         return self._words[_STARTS]
-
-    @property
-    def serves(self) -> int:
-        """The number of the settings that the process works by."""
-        return self._words[_SERVES]
-
-    @serves.setter
-    def serves(self, number: int) -> None:
-        self._words[_SERVES] = number
-
-    @property
-    def stands_in(self) -> int:
-        """On which listening sockets a worker is to accept besides its own, one bit for each."""
-        return self._words[_STANDS_IN]
-
-    @stands_in.setter
-    def stands_in(self, places: int) -> None:
-        self._words[_STANDS_IN] = places
 
     @property
     def beat_ns(self) -> int:
