@@ -33,9 +33,10 @@ class LoopMetrics:
             "The same without the time in which the kernel let others run.", labels,
         )  # fmt: skip
         for row in read_processes(self._memory):
-            slots = self._memory.metrics_row(row_index(row.role, row.index)).tolist()
+            slots = self._memory.metrics_row(row_index(row.role, row.index))
+            own = slots[self._at : self._at + HISTOGRAM + 2].tolist()
             name = f"{row.role}-{row.index}" if row.role == "worker" else row.role
-            add_histogram(waits, [name], slots, self._at)
-            longest.add([name], slots[self._at + HISTOGRAM] / 1e6)
-            stalls.add([name], slots[self._at + HISTOGRAM + 1] / 1e6)
+            add_histogram(waits, [name], own, 0)
+            longest.add([name], own[HISTOGRAM] / 1e6)
+            stalls.add([name], own[HISTOGRAM + 1] / 1e6)
         yield from (waits, longest, stalls)

@@ -197,13 +197,16 @@ class MetricsReader:
         return text_of(self.collect())
 
     def totals(self) -> list[int]:
-        """Return each slot summed over all processes."""
+        """Return each slot summed over all processes; 0 where no client is, and for the loops."""
         rows = [
-            self._memory.metrics_row(number)[: self._plan.size].tolist()
+            self._memory.metrics_row(number)
             for number in range(self._memory.layout.processes)
             if ProcessRow(self._memory.process_row(number)).starts
         ]
-        return [sum(column) for column in zip([0] * self._plan.size, *rows, strict=True)]
+        plan = self._plan
+        unused = plan.client(len(plan.client_ids))  # from there on: most of the row
+        gap = [0] * (plan.servers - unused)
+        return _summed(rows, 0, unused) + gap + _summed(rows, plan.servers, plan.size)
 
     def collect(self) -> Iterator[Family]:
         """Yield every metric family."""
@@ -316,6 +319,11 @@ class MetricsReader:
             if row.role == "worker":
                 up.add([str(row.index)], int(row.state is State.READY))
         yield from (build, up, starts)
+
+
+def _summed(rows: "list[memoryview[int]]", start: int, end: int) -> list[int]:
+    parts = [row[start:end].tolist() for row in rows]
+    return list(map(sum, zip([0] * (end - start), *parts, strict=True)))
 
 
 def add_histogram(family: Family, labels: list[str], totals: Sequence[int], at: int) -> None:

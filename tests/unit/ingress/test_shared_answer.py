@@ -2,7 +2,7 @@
 
 import asyncio
 
-from only1mcp.ingress.shared_answer import SharedAnswer
+from only1mcp.ingress.shared_answer import PAUSE_S, SharedAnswer
 from only1mcp.tasks import Tasks
 from tests.support.loop import on_loop
 
@@ -31,6 +31,33 @@ async def test_all_who_ask_in_one_turn_get_one_answer() -> None:
     failed = await asyncio.gather(shared.get(), shared.get(), return_exceptions=True)
     assert [type(one) for one in failed] == [ValueError, ValueError]
     assert await shared.get() == b"4"
+
+
+@on_loop
+async def test_a_crowd_that_goes_on_coming_is_answered_now_and_then() -> None:
+    """Each with what was made after its question; the loop is not kept busy with it."""
+    made = 0
+
+    def make() -> bytes:
+        nonlocal made
+        made += 1
+        return b"%d" % made
+
+    got: list[bool] = []
+
+    async def ask() -> None:
+        before = made
+        got.append(int(await shared.get()) > before)
+
+    shared, tasks, loop = SharedAnswer(make), Tasks(), asyncio.get_running_loop()
+    began, asking = loop.time(), []
+    while made < 4:
+        asking.append(tasks.spawn(ask()))
+        await asyncio.sleep(0)
+    await asyncio.gather(*asking)
+    assert all(got)
+    assert len(got) > made
+    assert made <= (loop.time() - began) / PAUSE_S + 2
 
 
 @on_loop
