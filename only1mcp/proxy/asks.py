@@ -1,11 +1,14 @@
 """What legacy clients are asked on behalf of servers, until they answer.
 
 The ids are ours and name the worker that waits, because the answer is a POST of its own, which may
-reach any worker. An answer counts only when it comes in the session that was asked.
+reach any worker. An answer counts only when it comes in the session that was asked. One that has
+crossed the word that its question is withdrawn is ignored, as 2025-11-25 (utilities/cancellation)
+has it: the Python SDK gives up its whole session when an answer of its own is refused.
 """
 
 import asyncio
 import secrets
+from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -15,7 +18,7 @@ from only1mcp._speedups import Envelope
 from only1mcp.errors import InvalidRequest, Overloaded
 from only1mcp.protocol import jsonrpc
 
-MAX_OPEN = 10_000
+MAX_OPEN = MAX_WITHDRAWN = 10_000
 PATIENCE_S = 600.0
 """How long a person has to answer."""
 _PREFIX = "o1"
@@ -46,6 +49,8 @@ class Asks:
     def __init__(self, address: str) -> None:
         self._address = address
         self._open: dict[bytes, _Open] = {}
+        self._withdrawn: OrderedDict[bytes, int] = OrderedDict()
+        """The sessions whose answers may still come, by the ids of questions."""
 
     def ask(
         self, serial: int, method: str, params: bytes, send: Send, on_answer: OnAnswer
@@ -68,6 +73,9 @@ class Asks:
         """Forget a question and tell the client, if it is still open."""
         entry = self._take(ask_id)
         if entry is not None:
+            self._withdrawn[ask_id] = entry.serial
+            if len(self._withdrawn) > MAX_WITHDRAWN:
+                self._withdrawn.popitem(last=False)
             params = b'{"requestId":%b}' % ask_id
             entry.send(jsonrpc.notification("notifications/cancelled", params))
 
@@ -75,8 +83,11 @@ class Asks:
         """Take a client's answer.
 
         Raises:
-            InvalidRequest: nobody waits for it in this session (any more).
+            InvalidRequest: nobody waits for it in this session, or it came before.
         """
+        if self._withdrawn.get(answer.id or b"") == serial:
+            del self._withdrawn[answer.id or b""]
+            return
         entry = self._open.get(answer.id or b"")
         if entry is None or entry.serial != serial:
             raise InvalidRequest(

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from only1mcp._speedups import RESPONSE, members
 from only1mcp.backends.call import Cancel
-from only1mcp.errors import Cancelled, InvalidRequest
+from only1mcp.errors import Cancelled
 from only1mcp.protocol.client_features import ROOTS_LIST_CHANGED
 from only1mcp.protocol.inbound import Inbound
 from only1mcp.proxy.answer import ACCEPTED
@@ -79,10 +79,12 @@ class Inbox:
         if address is None or address == self._peers.address or journey.request.forwarded:
             self._asks.deliver(session.serial, inbound.envelope)
             return journey.finish(ACCEPTED)
-        unknown = InvalidRequest("nobody waits for this answer")
-        return self._peers.forward(
-            address, journey.request, journey.exchange, lambda: journey.drop(unknown)
-        )
+
+        def gone() -> None:
+            """Ignore the answer: who asked has gone with that worker."""
+            journey.finish(ACCEPTED)
+
+        return self._peers.forward(address, journey.request, journey.exchange, gone)
 
     def _cancel(self, journey: Journey, inbound: Inbound, session: Session) -> None:
         """Cancel the request that a notification names (2025-11-25, utilities/cancellation)."""

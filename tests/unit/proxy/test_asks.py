@@ -70,7 +70,7 @@ async def test_an_answer_counts_once_in_its_own_session() -> None:
 
 @on_loop
 async def test_a_question_that_is_withdrawn_is_taken_back_once() -> None:
-    """Its answer is refused, and nobody answers for the client."""
+    """An answer that is on its way is ignored, one more is refused; nobody answers for it."""
     client = Client()
     ask_id = client.ask()
     client.asks.withdraw(ask_id)
@@ -80,8 +80,26 @@ async def test_a_question_that_is_withdrawn_is_taken_back_once() -> None:
     ]  # fmt: skip
     assert json.dumps(client.heard[1]["params"]["requestId"]).encode() == ask_id
     with pytest.raises(InvalidRequest):
+        client.asks.deliver(8, answered(ask_id))
+    client.asks.deliver(7, answered(ask_id))
+    with pytest.raises(InvalidRequest):
         client.asks.deliver(7, answered(ask_id))
     assert client.answers == []
+
+
+@on_loop
+async def test_of_too_many_withdrawn_questions_the_first_are_forgotten(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Their answers are refused as if nobody had asked."""
+    monkeypatch.setattr(asks, "MAX_WITHDRAWN", 1)
+    client = Client()
+    first, second = client.ask(), client.ask()
+    client.asks.withdraw(first)
+    client.asks.withdraw(second)
+    client.asks.deliver(7, answered(second))
+    with pytest.raises(InvalidRequest):
+        client.asks.deliver(7, answered(first))
 
 
 @on_loop

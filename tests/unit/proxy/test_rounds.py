@@ -211,7 +211,7 @@ async def test_another_refusal_ends_the_call() -> None:
     subject.reply({"error": {"code": -1, "message": "no"}}, 1)
     assert subject.fault == "the client refused sampling/createMessage"
     assert subject.told.messages[-1]["params"]["requestId"] == first["id"]
-    assert subject.reply({"result": ACCEPTED}, 0).only.status == 400
+    assert subject.reply({"result": ACCEPTED}, 0).only.status == 202
     assert len(subject.backend.calls) == 1
 
 
@@ -278,7 +278,7 @@ async def test_a_cancelled_call_is_not_sent_again(monkeypatch: pytest.MonkeyPatc
         body = notification("notifications/cancelled", {"requestId": 1})
         subject.desk.post(subject.session, body)
         assert subject.told.message["error"]["code"] == -32800
-    assert asking.reply({"result": ACCEPTED}, 0).only.status == 400
+    assert asking.reply({"result": ACCEPTED}, 0).only.status == 202
     other.backend.answer(wants(state="later"))
     await eventually(lambda: len(other.backend.calls) == 2, "the time to have passed")
     assert [len(subject.backend.calls) for subject in (pacing, asking)] == [1, 1]
