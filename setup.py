@@ -22,6 +22,7 @@ MODULES = {
     "only1mcp._speedups.call_c": "only1mcp/_speedups/call_c.pyx",
     "only1mcp._speedups.pool_c": "only1mcp/_speedups/pool_c.pyx",
     "only1mcp._speedups.upstream_c": "only1mcp/_speedups/upstream_c.pyx",
+    "only1mcp._speedups.refusal_c": "only1mcp/_speedups/refusal_c.pyx",
     "only1mcp._speedups.way_c": "only1mcp/_speedups/way_c.pyx",
     "only1mcp._speedups.frames_c": "only1mcp/_speedups/frames_c.pyx",
     "only1mcp._speedups.host_line_c": "only1mcp/_speedups/host_line_c.pyx",

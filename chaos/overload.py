@@ -21,9 +21,8 @@ REFUSED = "HTTP 503"
 _PROMPT_MS = 100.0
 """On a machine that others use as well; 10 ms on one of its own."""
 _GOOD = 0.9
-_GOOD_WORKER = 0.6
-"""A refusal costs the worker a tenth of a dear call, and there are two for each that is served; the
-generator, which is busier than before, takes its share of the same cores."""
+_ROUNDS, _PEAK_S = 3, 2.0
+"""What a worker can do is measured anew before each time of too much: the machine has its moods."""
 _GROWTH_MIB = 64.0
 _RECOVERY_S = 5.0
 _MANY = 1000
@@ -60,27 +59,46 @@ def busy_worker(seconds: float, findings: Findings) -> None:
         old = {"id": "old", "url": f"http://127.0.0.1:{port}/mcp"}
         with site(1, old) as gateway:
             gateway.wait_up("old")
-            pid = gateway.pids("worker")[0]
-            before = cpu_seconds(pid)
-            # More is due than few connections can carry: they find out what the worker can do.
-            with load(gateway.url, "old__echo", rate=8000, seconds=2, most=32) as peak:
-                pass
-            peak_cost = (cpu_seconds(pid) - before) / peak.ok
-            before = cpu_seconds(pid)
-            with (
-                _watched(gateway, "old__echo") as after,
-                load(gateway.url, "old__echo", rate=TIMES * peak.ok_per_second,
-                     seconds=seconds, connections=_MANY) as calls,
-            ):  # fmt: skip
-                after.probe_for(seconds)
-            cost = (cpu_seconds(pid) - before) / calls.ok
-            # Others may take the CPU from the worker, in one of the runs more than in the other.
-            good = max(peak_cost / cost, calls.ok_per_second / peak.ok_per_second)
+            rounds = [_round(gateway, seconds / _ROUNDS) for _ in range(_ROUNDS)]
+            rounds.sort(key=lambda one: one.good)
+            middle = rounds[_ROUNDS // 2]
             findings.note(
-                peak_per_s=peak.ok_per_second, offered_per_s=round(TIMES * peak.ok_per_second),
-                goodput_per_s=calls.ok_per_second,
+                peak_per_s=middle.peak.ok_per_second, goodput_per_s=middle.calls.ok_per_second,
+                offered_per_s=round(TIMES * middle.peak.ok_per_second),
+                goodput_of_each=str([round(one.good, 2) for one in rounds]),
             )  # fmt: skip
-            _judge(findings, after, calls, good, _GOOD_WORKER)
+            _judge(findings, middle.after, middle.calls, middle.good, _GOOD)
+
+
+@dataclass(slots=True)
+class _Round:
+    """One measurement of what the worker can do, and one of too much."""
+
+    peak: Load
+    calls: Load
+    after: "_Watch"
+    good: float
+    """Calls that went well, as a part of those that went well at the peak."""
+
+
+def _round(gateway: Gateway, seconds: float) -> _Round:
+    pid = gateway.pids("worker")[0]
+    before = cpu_seconds(pid)
+    # More is due than few connections can carry: they find out what the worker can do.
+    with load(gateway.url, "old__echo", rate=8000, seconds=_PEAK_S, most=32) as peak:
+        pass
+    peak_cost = (cpu_seconds(pid) - before) / peak.ok
+    before = cpu_seconds(pid)
+    with (
+        _watched(gateway, "old__echo") as after,
+        load(gateway.url, "old__echo", rate=TIMES * peak.ok_per_second, seconds=seconds,
+             connections=_MANY) as calls,
+    ):  # fmt: skip
+        after.probe_for(seconds)
+    cost = (cpu_seconds(pid) - before) / calls.ok
+    # Others may take the CPU from the worker, in one of the runs more than in the other.
+    good = max(peak_cost / cost, calls.ok_per_second / peak.ok_per_second)
+    return _Round(peak, calls, after, good)
 
 
 @dataclass(slots=True)
@@ -149,5 +167,5 @@ def _judge(findings: Findings, watch: _Watch, calls: Load, good: float, least: f
 
 SCENARIOS = (
     Scenario("busy-server", "what one server cannot do is refused at once", busy_server, 10),
-    Scenario("busy-worker", "what a worker cannot do is refused at once", busy_worker, 10),
+    Scenario("busy-worker", "what a worker cannot do is refused at once", busy_worker, 18),
 )

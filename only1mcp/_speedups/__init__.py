@@ -31,6 +31,7 @@ Forwarder: Any = None
 """The ends of the lane's link to the host; None likewise."""
 Choice: Any = None
 Keeping: Any = None
+Refusal: Any = None
 
 if TYPE_CHECKING or _WANT_PURE:
     _hash_ring, _json_scan, _cells = hash_ring_py, json_scan_py, cells_py
@@ -50,6 +51,7 @@ else:
         Ready = importlib.import_module("only1mcp._speedups.call_c").Ready
         Choice = importlib.import_module("only1mcp._speedups.choice_c").Choice
         Keeping = importlib.import_module("only1mcp._speedups.kept_c").Keeping
+        Refusal = importlib.import_module("only1mcp._speedups.refusal_c").Refusal
         Lane = importlib.import_module("only1mcp._speedups.lane_c").Lane
         HostLine = importlib.import_module("only1mcp._speedups.host_line_c").HostLine
         WorkerLine = importlib.import_module("only1mcp._speedups.forwarder_c").WorkerLine

@@ -217,7 +217,7 @@ cdef class Front:
         cdef bint is_full = plan is not None and plan.way.is_full(self.active, patience_s)
         if not (is_late or is_full) or envelope is None or envelope.kind != 1:
             return False
-        lane.helper.refuse(self, caller, envelope, "" if is_late else plan.about[2])
+        lane.refuse(self, caller, envelope, "" if is_late else plan.about[2])
         return True
 
     cdef Caller caller_of(self, const unsigned char *raw, RequestHead *head):
@@ -273,7 +273,7 @@ cdef class Front:
         if isinstance(found, Plan):
             return <Plan>found
         if found.is_full(self.active):
-            lane.helper.refuse(self, caller, envelope, found.server_id)
+            lane.refuse(self, caller, envelope, found.server_id)
         return None
 
     cdef bint answer_ready(self, const unsigned char *raw, RequestHead *head, Envelope envelope,

@@ -6,6 +6,7 @@ cdef class Lane
 
 from only1mcp._speedups.call_c cimport Call, Caller, Plan, Ready
 from only1mcp._speedups.front_c cimport Front
+from only1mcp._speedups.json_scan_c cimport Envelope
 
 
 cdef class Lane:
@@ -31,6 +32,8 @@ cdef class Lane:
     cdef public bint draining
     cdef public long log_budget
     cdef readonly unsigned long long taken  # requests, as far as they were read here
+    cdef public unsigned long long refused  # of them, for lack of room
+    cdef readonly dict refusals         # what is going on, by the server's id; "" for all
     cdef public double refuses_after    # on the clock of calls; infinite but for overload
     cdef public double patience_s       # for calls that wait for room at their server
 
@@ -46,5 +49,6 @@ cdef class Lane:
     cdef tuple session_among_all(self, bytes session, bytes version, Caller caller)
     cdef int carried(self, Call call) except -1
     cdef int count(self, Call call, double seconds) except -1
+    cdef int refuse(self, Front front, Caller caller, Envelope envelope, str why) except -1
     cdef int observe(self, Py_ssize_t at, double seconds) except -1
     cdef int count_ready(self, Ready ready, Caller caller, double seconds) except -1

@@ -13,7 +13,9 @@ from libc.math cimport INFINITY
 from only1mcp._speedups.call_c cimport Call, Caller, Plan, Ready, now
 from only1mcp._speedups.compare cimport LONGEST_KEY
 from only1mcp._speedups.front_c cimport Front
+from only1mcp._speedups.json_scan_c cimport Envelope
 from only1mcp._speedups.pool_c cimport Pool
+from only1mcp._speedups.refusal_c cimport Refusal
 
 cdef enum:
     BREAKER = 2             # the word of an instance's row
@@ -48,6 +50,7 @@ cdef class Lane:
         self.plans = {}
         self.sessions = {}
         self.hosts = {}
+        self.refusals = {}
         self.fronts = set()
         self.calls = []
         self.pools = []
@@ -227,6 +230,13 @@ cdef class Lane:
                 self.forget_sessions()
             self.sessions[key] = found or ()
         return found or None
+
+    cdef int refuse(self, Front front, Caller caller, Envelope envelope, str why) except -1:
+        """Refuse a request: the server named has too much to do, or without a name we have."""
+        found = self.refusals.get(why)
+        if found is None:
+            found = self.refusals[why] = self.helper.refusal(why)
+        return (<Refusal>found).give(front, caller, envelope)
 
     cdef int carried(self, Call call) except -1:
         """Note the end of a call that went well; before its answer, which may be asked about."""

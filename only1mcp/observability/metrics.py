@@ -124,8 +124,13 @@ class MetricsWriter:
 
     def refused(self, method_index: int, client: int) -> None:
         """Count one request that was refused for lack of room, as cheaply as can be."""
-        self._row[method_index * len(STATUSES) + _OVERLOADED] += 1
+        self._row[self.refused_slot(method_index)] += 1
         self._row[self._plan.client(client)] += 1
+
+    @staticmethod
+    def refused_slot(method_index: int) -> int:
+        """Return where requests of a method are counted that were refused for lack of room."""
+        return method_index * len(STATUSES) + _OVERLOADED
 
     def waited(self, seconds: float, ours_s: float) -> None:
         """Note how long the event loop kept somebody waiting, and how much of it was our doing."""

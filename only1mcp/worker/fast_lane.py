@@ -210,10 +210,9 @@ class FastLane:
         )  # fmt: skip
         return self._around.pipeline.handle(request, FastExchange(front, self.lane))
 
-    def refuse(self, front: Any, caller: Any, envelope: Envelope, server_id: str) -> None:
-        """Refuse a request: its server has too much to do, or without one we have."""
-        front.write(self._around.shedding.refusal(envelope, caller.principal, server_id))
-        front.done()
+    def refusal(self, server_id: str) -> Any:
+        """Return how to refuse requests: a server has too much to do, or without one we have."""
+        return self._around.shedding.refusal(server_id)
 
     def session(
         self, session: bytes, version: bytes | None, caller: Any

@@ -11,8 +11,7 @@ import time
 from math import inf
 from typing import Any
 
-from only1mcp._speedups import REQUEST, Envelope, scan
-from only1mcp.auth.principal import Principal
+from only1mcp._speedups import REQUEST, Envelope, Refusal, scan
 from only1mcp.errors import Only1MCPError, Overloaded
 from only1mcp.ingress.fast_exchange import whole
 from only1mcp.ingress.limits import Limits
@@ -58,10 +57,9 @@ class Shedding:
     def turned(self, now: float, length_s: float) -> bool:
         """Take note of a turn of the event loop; says whether to follow the next one."""
         taken = self.taken + (0 if self.lane is None else self.lane.taken)
-        follow = self._overload.turned(
-            now, length_s, taken - self._counted, self._refused > self._seen
-        )
-        self._seen, self._counted = self._refused, taken
+        refused = self._refused + (0 if self.lane is None else self.lane.refused)
+        follow = self._overload.turned(now, length_s, taken - self._counted, refused > self._seen)
+        self._seen, self._counted = refused, taken
         self.refuses_after = self._overload.refuses_after
         if self.lane is not None:
             self.lane.refuses_after = self.refuses_after
@@ -78,23 +76,27 @@ class Shedding:
             return False
         if envelope.kind != REQUEST:
             return False
-        episode = self._count(envelope, request.principal, "")
+        self._refused += 1
+        method = METHODS.get(envelope.method or "")
+        index = OTHER_INDEX if method is None else method.index
+        self._metrics.refused(index, request.principal.number)
+        episode = self._episode("")
+        episode.count += 1
         exchange.answer(failure(envelope.id, episode.error, era_of(envelope)))
         return True
 
-    def refusal(self, envelope: Envelope, principal: Principal, server_id: str) -> bytes:
-        """Count a refusal in the lane and return the whole response."""
-        return self._count(envelope, principal, server_id).write(envelope, self.lane.draining)
+    def refusal(self, server_id: str) -> Any:
+        """Return how the lane refuses, until it is over."""
+        episode = self._episode(server_id)
+        slots = {name: self._metrics.refused_slot(method.index) for name, method in METHODS.items()}
+        episode.in_lane = Refusal(episode.pieces(), slots, self._metrics.refused_slot(OTHER_INDEX))
+        return episode.in_lane
 
-    def _count(self, envelope: Envelope, principal: Principal, server_id: str) -> "_Episode":
-        self._refused += 1
-        method = METHODS.get(envelope.method or "")
-        self._metrics.refused(OTHER_INDEX if method is None else method.index, principal.number)
+    def _episode(self, server_id: str) -> "_Episode":
         episode = self._episodes.get(server_id)
         if episode is None:
             episode = self._episodes[server_id] = _Episode(server_id)
             self._look(server_id)
-        episode.count += 1
         return episode
 
     def _look(self, server_id: str) -> None:
@@ -102,6 +104,8 @@ class Shedding:
         episode = self._episodes[server_id]
         if episode.is_over():
             del self._episodes[server_id]
+            if self.lane is not None:
+                self.lane.refusals.pop(server_id, None)
         else:
             asyncio.get_running_loop().call_later(OVER_S, self._look, server_id)
 
@@ -118,31 +122,31 @@ class _Episode:
         what = f"server {server_id}" if server_id else "the gateway"
         self.error = Overloaded.of(what)
         self.count = 0
+        """Of what was refused beside the lane."""
+        self.in_lane: Any = None
         self._seen = -1
-        self._written: dict[tuple[bool, bool], tuple[bytes, bytes]] = {}
-        """All that is the same in each response: what comes before its length, and its end."""
         self._began = time.monotonic()
         _log.warning(
             "overloaded: requests are refused until %s has caught up", what,
             extra={"server": server_id or None},
         )  # fmt: skip
 
-    def write(self, envelope: Envelope, closes: bool) -> bytes:
-        """Write the response to one request; nothing of it is made anew that need not be."""
-        key = envelope.version_start > 0, closes
-        if key not in self._written:
-            answer = whole(failure(b"0", self.error, era_of(envelope)), closes=closes)
-            head, _, body = answer.partition(b"Content-Length")
-            self._written[key] = head, body[body.index(b',"error"') :]
-        head, end = self._written[key]
-        body = b'{"jsonrpc":"2.0","id":%b%b' % (envelope.id or b"null", end)
-        return b"%bContent-Length: %d\r\n\r\n%b" % (head, len(body), body)
+    def pieces(self) -> tuple[bytes, ...]:
+        """Return what is the same in each response, as `Refusal` wants it."""
+        pieces: list[bytes] = []
+        for era in (Era.LEGACY, Era.MODERN):
+            for closes in (False, True):
+                answer = whole(failure(b"0", self.error, era), closes=closes)
+                head, length, body = answer.partition(b"Content-Length: ")
+                pieces += [head + length, body[body.index(b',"error"') :]]
+        return tuple(pieces)
 
     def is_over(self) -> bool:
         """Say whether nothing has been refused since the last look, and log it if so."""
-        if self.count > self._seen:
-            self._seen = self.count
+        count = self.count + (0 if self.in_lane is None else self.in_lane.count)
+        if count > self._seen:
+            self._seen = count
             return False
         seconds = time.monotonic() - self._began
-        _log.info("no longer overloaded: %d requests were refused in %.1f s", self.count, seconds)
+        _log.info("no longer overloaded: %d requests were refused in %.1f s", count, seconds)
         return True

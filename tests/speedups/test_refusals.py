@@ -1,6 +1,7 @@
 """Requests that are refused because there is too much to do, on real sockets."""
 
 import json
+import logging
 import os
 import signal
 from math import inf
@@ -9,8 +10,10 @@ from typing import Any
 import pytest
 
 from only1mcp import _speedups
+from only1mcp.protocol.methods import METHODS
 from only1mcp.protocol.versions import Era
 from only1mcp.resilience.overload import CROWD
+from only1mcp.worker import shedding
 from tests.support.host_lane import HostedWorker, hosted_worker, text_of
 from tests.support.lane import Worker, call, lane_worker, legacy_call, modern_request
 from tests.support.loop import eventually, on_loop
@@ -94,11 +97,35 @@ async def test_a_worker_that_is_behind_refuses_calls_and_nothing_else() -> None:
                 reply = await ask(probe, f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
                 assert reply.status in {200, 503}
                 assert b"more to do" not in reply.body
+        metrics = worker.graph.shedding._metrics
+        assert metrics.row[metrics.refused_slot(METHODS["tools/call"].index)] == 4
         worker.lane.refuses_after = worker.graph.shedding.refuses_after = inf
         await wire.send(call("after"))
         peer = await server.accept()
         await peer.send(whole(result((await peer.request()).id)))
         assert (await wire.reply()).status == 200
+
+
+@COMPILED
+@on_loop
+async def test_a_refusal_in_the_lane_is_logged_once_and_closes_what_is_to_close(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At its end with how many there were; the next one is told anew."""
+    monkeypatch.setattr(shedding, "OVER_S", 0.05)
+    caplog.set_level(logging.INFO, logger=shedding.__name__)
+    server = RawServer()
+    async with server.open() as url, lane_worker(url) as worker, worker.wire() as wire:
+        fall_behind(worker)
+        for number in range(3):
+            reply = await ask(wire, call(number))
+            assert "connection" not in reply.headers
+        await eventually(lambda: len(caplog.records) > 1, "its end")
+        assert "3 requests" in caplog.messages[-1]
+        worker.lane.draining = True
+        reply = await ask(wire, call("last"))
+        assert (reply.headers["connection"], refused(reply)[:11]) == ("close", "the gateway")
+        assert [record.levelname for record in caplog.records] == ["WARNING", "INFO", "WARNING"]
 
 
 @on_loop

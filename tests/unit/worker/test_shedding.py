@@ -1,14 +1,10 @@
 """Requests that a worker refuses for lack of room."""
 
-import json
 import logging
 from math import inf
-from typing import Any
 
 import pytest
 
-from only1mcp._speedups import scan
-from only1mcp.auth.principal import ANYONE
 from only1mcp.ingress.limits import Limits
 from only1mcp.memory.layout import Layout, SharedMemory
 from only1mcp.memory.processes import ProcessRow
@@ -28,8 +24,10 @@ class Lane:
 
     refuses_after = inf
     patience_s = 0.0
-    taken = 0
-    draining = False
+    taken = refused = 0
+
+    def __init__(self) -> None:
+        self.refusals: dict[str, object] = {}
 
 
 class Worker:
@@ -51,29 +49,25 @@ class Worker:
             self.lane.taken += CROWD
             assert self.shedding.turned(-1e6, 60.0)
 
-    def refuse(self, body: bytes, server_id: str = "", *, closes: bool = False) -> tuple[str, Any]:
-        """Return the head and the message of the answer."""
-        envelope = scan(body)
-        self.lane.draining = closes
-        answer = self.shedding.refusal(envelope, ANYONE, server_id)
-        head, _, message = answer.decode().partition("\r\n\r\n")
-        assert f"Content-Length: {len(message)}" in head
-        return head, json.loads(message)
+    def refuse(self, body: bytes) -> Told:
+        """Return what the client is told."""
+        told = Told()
+        assert self.shedding.takes(Request(McpHeaders(), body, "::1"), told)
+        return told
 
 
 @on_loop
 async def test_a_refusal_says_when_to_come_back() -> None:
     """To modern clients by status 503, to legacy ones within an answer that their SDK takes."""
     worker = Worker()
-    head, message = worker.refuse(modern("tools/call", {"name": "a__x"}, request_id="mine"))
-    assert head.startswith("HTTP/1.1 503 ")
-    assert "Retry-After: 1" in head
-    assert (message["id"], message["error"]["code"]) == ("mine", 32004)
-    assert "hint: " in message["error"]["message"]
-    head, message = worker.refuse(legacy("tools/call", {"name": "a__x"}), "a", closes=True)
-    assert head.startswith("HTTP/1.1 200 ")
-    assert "Connection: close" in head
-    assert "server a" in message["error"]["message"]
+    worker.fall_behind()
+    told = worker.refuse(modern("tools/call", {"name": "a__x"}, request_id="mine"))
+    assert told.only.status == 503
+    assert ("Retry-After", "1") in told.only.headers
+    assert (told.message["id"], told.message["error"]["code"]) == ("mine", 32004)
+    assert "hint: " in told.message["error"]["message"]
+    told = worker.refuse(legacy("tools/call", {"name": "a__x"}))
+    assert (told.only.status, told.message["error"]["code"]) == (200, 32004)
     name = b'only1mcp_requests_total{method="tools/call",status="overloaded"} 2.0'
     assert name in worker.reader.text()
 
@@ -105,10 +99,11 @@ async def test_each_time_of_refusals_is_logged_once(
     monkeypatch.setattr(shedding, "OVER_S", 0.05)
     caplog.set_level(logging.INFO)
     worker = Worker()
+    worker.fall_behind()
     for _ in range(5):
-        worker.refuse(modern("tools/call", {"name": "a__x"}), "a")
+        worker.refuse(modern("tools/call", {"name": "a__x"}))
     assert [record.levelname for record in caplog.records] == ["WARNING"]
     await eventually(lambda: len(caplog.records) > 1, "its end")
     assert "5 requests" in caplog.messages[-1]
-    worker.refuse(modern("tools/call", {"name": "a__x"}), "a")
+    worker.refuse(modern("tools/call", {"name": "a__x"}))
     assert [record.levelname for record in caplog.records] == ["WARNING", "INFO", "WARNING"]
