@@ -1,5 +1,6 @@
 """What commands ask of a running gateway's admin API, and how they fail when it says no."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,8 @@ from only1mcp.cli.settings import invalid
 from only1mcp.config.problems import ConfigInvalid, problem_of
 
 _EXITS = {
-    "EXISTS": CONFLICT, "NOT_FOUND": NOT_FOUND, "CONFIG_INVALID": INVALID, "RELOAD_FAILED": INVALID,
+    "EXISTS": CONFLICT, "OVERRIDDEN": CONFLICT, "NO_CONFIG": CONFLICT, "NOT_FOUND": NOT_FOUND,
+    "CONFIG_INVALID": INVALID, "RELOAD_FAILED": INVALID,
 }  # fmt: skip
 
 
@@ -22,7 +24,10 @@ def ask(method: str, path: str, socket_path: Path | str, body: Any = None) -> An
     status, answer = control_send(method, path, socket_path, body=body)
     if status < 400:
         return answer
-    error = answer["error"]
+    error = answer.get("error")
+    if error is None:  # another program than ours may be running still, just before an upgrade
+        hint = "see only1mcp status: it may be of another version"
+        raise Failure("REFUSED", f"the gateway has refused: {json.dumps(answer)[:1000]}", hint)
     if error.get("problems"):
         raise invalid(ConfigInvalid(problem_of(plain) for plain in error["problems"]))
     raise Failure(error["code"], error["message"], error["hint"], exit_code=exit_of(error["code"]))

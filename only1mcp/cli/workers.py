@@ -20,7 +20,7 @@ _POLL_S = 0.05
 
 
 def _count(value: str) -> int | str:
-    if value != "auto" and not value.isdecimal():
+    if value != "auto" and not (value.isascii() and value.isdecimal()):
         hint = "see: only1mcp workers --help"
         raise Failure("USAGE", f"{value!r} is neither a number nor auto", hint, exit_code=USAGE)
     return value if value == "auto" else int(value)

@@ -44,10 +44,7 @@ class YamlText:
         if root is None or not root.flow_style:
             return f"{_lined(self._text)}{section}:\n{_block(entry, 2)}"
         listed = f"{json.dumps(section)}: {json.dumps([entry], ensure_ascii=False)}"
-        if root.value:
-            return self._insert_in_flow(root.value[-1][1], listed, root.value[-1][0])
-        at = root.start_mark.index + 1
-        return self._splice(at, at, listed)
+        return self._append_in_flow(root, listed)
 
     def remove(self, section: str, key: int | str) -> str:
         """Take an entry out of a list or a map."""
@@ -129,10 +126,13 @@ class YamlText:
         root = self._root
         if root is None or not root.flow_style:
             return f"{_lined(self._text)}{section}:\n  {key}: {value}\n"
-        written = f"{json.dumps(section)}: {json.dumps({key: value})}"
-        if root.value:
-            return self._insert_in_flow(root.value[-1][1], written, root.value[-1][0])
-        at = root.start_mark.index + 1
+        return self._append_in_flow(root, f"{json.dumps(section)}: {json.dumps({key: value})}")
+
+    def _append_in_flow(self, mapping: Any, written: str) -> str:
+        if mapping.value:
+            key, value = mapping.value[-1]
+            return self._insert_in_flow(value, written, key)
+        at = mapping.start_mark.index + 1
         return self._splice(at, at, written)
 
     def _pair(self, mapping: Any, name: str) -> tuple[Any, Any]:

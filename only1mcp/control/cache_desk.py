@@ -16,6 +16,8 @@ from only1mcp.protocol.names import qualify
 Answer = tuple[int, dict[str, Any]]
 _NAMED = 10
 """How many names a hint holds: those that are most like the one that there is not."""
+_COMPARED = 100
+"""Of what was asked for: comparing takes a time that grows with it."""
 
 
 class CacheDesk:
@@ -76,6 +78,7 @@ def _cleared(server_id: str | None, tool: str | None) -> Answer:
 
 def _unknown(message: str, wanted: str, what: str, known: Iterable[str]) -> Answer:
     """Say that there is no such thing, and what there is instead."""
+    wanted = wanted[:_COMPARED]
     ranked = sorted(known, key=lambda one: -difflib.SequenceMatcher(None, wanted, one).ratio())
     shown = ", ".join(ranked[:_NAMED])
     more = f" and {len(ranked) - _NAMED} more" if len(ranked) > _NAMED else ""

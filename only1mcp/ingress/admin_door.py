@@ -83,7 +83,7 @@ class AdminDoor:
         async with body_of(request, self._held) as body:
             if len(body) > MAX_BODY:
                 message = f"the body is longer than {MAX_BODY} bytes"
-                raise TooLong(message, hint="send one server as a JSON object")
+                raise TooLong(message, hint="send one JSON object, as docs/operations.md shows")
             status, answer = await self._service.admin(path, request.method, body)
         _log.info(
             "administration", extra={"principal": who.id, "method": request.method,

@@ -74,11 +74,9 @@ def test_a_number_of_workers_from_the_start_is_not_overruled(tmp_path: Path) -> 
         path = tmp_path / "config.yaml"
         before = path.read_text()
         code, _, said = gateway.run("workers", "3", "-c", str(path))
-        assert (code, "ONLY1MCP_WORKERS" in said, "hint: start it without" in said) == (
-            1,
-            True,
-            True,
-        )
+        assert code == 7
+        assert "ONLY1MCP_WORKERS" in said
+        assert "hint: start it without" in said
         assert path.read_text() == before
         assert len(_serving(gateway)) == 1
 

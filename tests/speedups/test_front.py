@@ -6,6 +6,7 @@ import json
 import pytest
 
 from only1mcp import _speedups
+from only1mcp.protocol.versions import Era
 from tests.support.lane import URI, Worker, call, lane_worker, legacy_call, modern_request
 from tests.support.loop import eventually, on_loop
 from tests.support.messages import modern
@@ -241,3 +242,24 @@ async def test_a_cursor_that_is_hidden_by_escapes_is_found() -> None:
             await wire.send(modern_request("tools/list", "", body).replace(b"Mcp-Name: \r\n", b""))
             codes.append(json.loads((await wire.reply()).body).get("error", {}).get("code"))
         assert codes == [None, -32602, -32602]
+
+
+@on_loop
+async def test_a_session_that_ends_elsewhere_has_ended_on_every_connection() -> None:
+    """Whatever a connection remembers of the one that it named last; another one goes on."""
+    async with (
+        RawServer(echo).open() as url, lane_worker(url, Era.LEGACY) as worker,
+        worker.wire() as wire, worker.wire() as other,
+    ):  # fmt: skip
+        ends, stays = worker.session(), worker.session()
+        for session in (ends, stays, ends):
+            await wire.send(legacy_call(session))
+            assert (await wire.reply()).status == 200
+        head = f"DELETE /mcp HTTP/1.1\r\nHost: localhost\r\nMcp-Session-Id: {ends}\r\n\r\n"
+        await other.send(head.encode())
+        assert (await other.reply()).status in (200, 204)
+        statuses = []
+        for session in (ends, stays, ends):
+            await wire.send(legacy_call(session))
+            statuses.append((await wire.reply()).status)
+        assert statuses == [404, 200, 404]

@@ -20,7 +20,6 @@ write_wholly()
 print_json("long", "x" * 200_000)
 signal.setitimer(signal.ITIMER_REAL, 0)
 """
-_PIPE_BYTES = 65536
 
 
 def test_what_is_said_in_several_lines_is_written_at_once() -> None:
@@ -43,7 +42,8 @@ def test_output_is_whole_when_writing_is_interrupted() -> None:
         assert writer.stdout is not None
         assert writer.stderr is not None
         out = writer.stdout.fileno()
-        wait_until(lambda: _unread(out) == _PIPE_BYTES, "the pipe to be full")
+        size = fcntl.fcntl(out, fcntl.F_GETPIPE_SZ)
+        wait_until(lambda: _unread(out) == size, "the pipe to be full")
         os.read(writer.stderr.fileno(), 4096)
         assert writer.stderr.read(3) == b"..."  # three more signals
         written, _ = writer.communicate(timeout=30)
