@@ -10,6 +10,7 @@ from only1mcp.protocol.versions import Era
 from tests.support.lane import URI, Worker, call, lane_worker, legacy_call, modern_request
 from tests.support.loop import eventually, on_loop
 from tests.support.messages import modern
+from tests.support.moody_server import greet
 from tests.support.raw_server import Peer, RawServer, result, whole
 from tests.support.wire import Wire
 
@@ -22,6 +23,16 @@ async def echo(peer: Peer) -> None:
         came = await peer.request()
         text = came.message["params"].get("arguments", {}).get("text", "")
         await peer.send(whole(result(came.id, text)))
+
+
+async def echo_on_session(peer: Peer) -> None:
+    """Be a legacy server: greet, and answer every call."""
+    while True:
+        came = await peer.request()
+        if not came.body or came.message["method"] != "tools/call":
+            await greet(peer, came)
+        else:
+            await peer.send(whole(result(came.id)))
 
 
 @on_loop
@@ -248,13 +259,15 @@ async def test_a_cursor_that_is_hidden_by_escapes_is_found() -> None:
 async def test_a_session_that_ends_elsewhere_has_ended_on_every_connection() -> None:
     """Whatever a connection remembers of the one that it named last; another one goes on."""
     async with (
-        RawServer(echo).open() as url, lane_worker(url, Era.LEGACY) as worker,
+        RawServer(echo_on_session).open() as url, lane_worker(url, Era.LEGACY) as worker,
         worker.wire() as wire, worker.wire() as other,
     ):  # fmt: skip
         ends, stays = worker.session(), worker.session()
         for session in (ends, stays, ends):
             await wire.send(legacy_call(session))
             assert (await wire.reply()).status == 200
+        (pool,) = worker.lane.pools
+        assert len(pool.idle) == 1  # the lane has carried them
         head = f"DELETE /mcp HTTP/1.1\r\nHost: localhost\r\nMcp-Session-Id: {ends}\r\n\r\n"
         await other.send(head.encode())
         assert (await other.reply()).status in (200, 204)
