@@ -20,7 +20,7 @@ from only1mcp.links.link import Link, connect
 
 _log = logging.getLogger(__name__)
 WAIT_S = 1.0
-"""How long servers are not started for the sake of a host that says nothing."""
+"""How long servers are not started for the sake of a host that is not done."""
 
 
 class Bequest:
@@ -32,39 +32,59 @@ class Bequest:
 
     def __init__(self, take: Callable[[dict[str, Any]], None]) -> None:
         self._take = take
-        self._told = asyncio.Event()
-        """Whether we know all that was known when we came, or never will."""
-        self._failure = "it has said nothing"
+        self._taken = 0
+        """How many events."""
+        self._settled = asyncio.Event()
+        """Whether we know all that was known when we came, or have said that we do not."""
+        self._is_told = False
+        self._is_over = False
+        """Whether we listen no more: it says what we do not know."""
 
     async def accept(self, path: Path) -> None:
         """Hear what is known so far; what comes to be known later is taken when it is told."""
         try:
             await connect(path, self._link)
             async with asyncio.timeout(WAIT_S):
-                await self._told.wait()
-        except OSError as error:  # so is a timeout
-            self._failure = str(error) or self._failure
-        if self._failure:
-            _log.warning(
-                "not all of what clients have subscribed to is taken over from the program before"
-                " this one: %s", self._failure,
-            )  # fmt: skip
+                await self._settled.wait()
+        except TimeoutError:
+            self._lack(f"it was not done within {WAIT_S:g} s, and may go on")
+        except OSError as error:
+            self._lack(str(error))
+
+    def _lack(self, why: str) -> None:
+        """Say that something is not taken over."""
+        self._settled.set()
+        _log.warning(
+            "not all of what clients have subscribed to is taken over from the program before"
+            " this one: %s (messages taken: %d)", why, self._taken,
+        )  # fmt: skip
 
     def _link(self) -> Link:
         return Link(self._on_frame, self._on_close)
 
     def _on_frame(self, link: Link, kind: Kind, token: int, payload: bytes) -> None:
         del kind, token
+        if self._is_over:
+            return
         try:
             event = orjson.loads(payload)
             if TOLD in event:
-                self._failure = ""
-                self._told.set()
-            self._take(event)
+                self._on_told()
+            else:
+                self._take(event)
+                self._taken += 1
         except (KeyError, TypeError, ValueError) as error:
-            _log.warning("the program before this one says what we do not know: %r", error)
+            self._is_over = True
+            self._lack(f"it says what we do not know, {error!r}")
             link.close()
+
+    def _on_told(self) -> None:
+        if self._settled.is_set():
+            _log.info("the program before this one has told the rest now")
+        self._is_told = True
+        self._settled.set()
 
     def _on_close(self, link: Link) -> None:
         del link
-        self._told.set()
+        if not (self._is_told or self._is_over):
+            self._lack("it has ended")

@@ -5,6 +5,7 @@ subscribed. So a client with a connection of its own watches there and hears of 
 What it watches outlasts the connection: the next one is asked for it again.
 """
 
+import contextlib
 import logging
 import time
 from dataclasses import dataclass, field
@@ -19,7 +20,7 @@ from only1mcp.errors import Only1MCPError
 from only1mcp.host.member import Member, MemberAsker, Tell
 from only1mcp.protocol import jsonrpc
 from only1mcp.protocol.client_features import Feature
-from only1mcp.protocol.subscriptions import SUBSCRIBE, UPDATED, updated_uri
+from only1mcp.protocol.subscriptions import SUBSCRIBE, UNSUBSCRIBE, UPDATED, updated_uri
 from only1mcp.resilience.restart_policy import RestartPolicy
 
 _log = logging.getLogger(__name__)
@@ -79,6 +80,11 @@ class OwnWatches:
         watching = self._of.get(serial)
         return [] if watching is None else list(watching.uris)
 
+    def has(self, serial: int, uri: str) -> bool:
+        """Say whether a session watches this very resource."""
+        watching = self._of.get(serial)
+        return watching is not None and uri in watching.uris
+
     def count(self, serial: int) -> int:
         """Return how many resources a session watches."""
         return len(self.uris(serial))
@@ -99,14 +105,15 @@ class OwnWatches:
             self.drop(next(one for one in self._of if one != serial))
         return True
 
-    def remove(self, serial: int, uri: str) -> None:
-        """Forget what a session watches no more."""
-        watching = self._of.get(serial)
-        if watching is not None and uri in watching.uris:
-            del watching.uris[uri]
-            self._count -= 1
-            if not watching.uris:
-                del self._of[serial]
+    def remove(self, serial: int, uri: str) -> bool:
+        """Forget what a session watches no more; says whether it did."""
+        if not self.has(serial, uri):
+            return False
+        del self._of[serial].uris[uri]
+        self._count -= 1
+        if not self._of[serial].uris:
+            del self._of[serial]
+        return True
 
     def drop(self, serial: int) -> None:
         """Forget a session that was ended."""
@@ -149,15 +156,22 @@ class _Noted(PassingSink):
 async def renew(
     watches: OwnWatches, serial: int, uris: list[str], member: Member, tell: Tell
 ) -> None:
-    """Have a connection that is new watch what a session watches; all that may have been missed."""
+    """Have a connection that is new watch what a session watches; all that may have been missed.
+
+    Clients go on speaking meanwhile: what one lets go before its turn comes is none of that.
+    """
     asker = Deadline(MemberAsker(member), ANSWER_S)
     for uri in uris:
+        if not watches.has(serial, uri):
+            continue
         request = watch_request(SUBSCRIBE, uri)
         try:
             reply = await asker.request(request)
         except Only1MCPError as error:
             _log.info("not watched yet: %r", error)
             return
+        if not watches.has(serial, uri):
+            continue
         if reply.result_end:
             tell(scan(jsonrpc.notification(UPDATED, request.params)))
         else:
@@ -165,3 +179,9 @@ async def renew(
     watching = watches.get(serial)
     if watching is not None:
         watching.policy.started(time.monotonic())
+
+
+async def withdraw(uri: str, member: Member) -> None:
+    """Have a connection watch a resource no more."""
+    with contextlib.suppress(Only1MCPError):  # its server tells of it in vain then
+        await Deadline(MemberAsker(member), ANSWER_S).request(watch_request(UNSUBSCRIBE, uri))

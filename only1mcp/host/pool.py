@@ -21,7 +21,7 @@ from only1mcp.backends.call import Cancel, Outgoing, PassingSink, ReplySink
 from only1mcp.errors import Only1MCPError, Overloaded
 from only1mcp.host.client_streams import ClientStreams
 from only1mcp.host.member import NO_TASKS, Member
-from only1mcp.host.own_watches import OwnWatches, renew
+from only1mcp.host.own_watches import OwnWatches, renew, withdraw
 from only1mcp.host.status import Observer
 from only1mcp.host.stream_watches import Caller, StreamWatches
 from only1mcp.protocol import jsonrpc
@@ -261,6 +261,12 @@ class Pool:
         member = self._of_session.get(serial)
         if member is not None:
             member.follow_client(self.streams.of(serial, self._server_id))
+
+    def forget(self, serial: int, uri: str) -> None:
+        """Have a session watch a resource no more: its client has said so elsewhere."""
+        member = self._of_session.get(serial)
+        if self.watches.remove(serial, uri) and member is not None:
+            self._tasks.spawn(withdraw(uri, member))
 
     def let_go(self, serial: int) -> None:
         """Have a session watch nothing any more."""

@@ -32,7 +32,7 @@ SWEEP_S = LET_GO_S / 12
 TOLD = "told"
 """The event after which an heir knows all that is known so far."""
 MAX_GONE = 10_000
-"""What was let go and is remembered: a worker that says otherwise has not heard of it."""
+"""What clients let go here and is remembered: a worker that says otherwise has not heard of it."""
 
 
 class SessionWatches:
@@ -69,10 +69,14 @@ class SessionWatches:
         return sink
 
     def _leave(self, serial: int, place: Place) -> None:
-        self._book.remove(serial, place)
         self._gone[serial, place] = None
         if len(self._gone) > MAX_GONE:
             self._gone.popitem(last=False)
+        self._strike(serial, place)
+
+    def _strike(self, serial: int, place: Place) -> None:
+        """Take a place out of the book, and of the workers' copies."""
+        self._book.remove(serial, place)
         self._broadcast({"let_go": [serial, [place]]})
 
     def _watched(self, serial: int, features: Feature, place: Place) -> None:
@@ -124,7 +128,8 @@ class SessionWatches:
     def inherit(self, event: dict[str, Any]) -> None:
         """Take what the host of the program before ours tells us, its heir.
 
-        Whose clients are there we find out ourselves: what it lets go of for that reason stays.
+        Whose clients are there we find out ourselves: what it lets go of for that reason stays. It
+        speaks in order: what it says is kept after it was let go is watched anew.
         """
         if "kept" in event:
             serial, features, places = event["kept"]
@@ -133,7 +138,7 @@ class SessionWatches:
         elif "let_go" in event:
             serial, places = event["let_go"]
             for server_id, uri in places:
-                self._leave(serial, (server_id, uri))
+                self._strike(serial, (server_id, uri))
                 self._watching.forget(serial, (server_id, uri))
         elif "ended" in event:
             self.ended(event["ended"])
@@ -173,8 +178,9 @@ class SessionWatches:
         if new:
             self._broadcast(_kept(serial, features, new))
             self._watching.watch_again(
-                serial, features, new, starts=self.starts, is_wanted=self._book.has
-            )
+                serial, features, new, starts=self.starts, is_wanted=self._book.has,
+                refused=self._strike,
+            )  # fmt: skip
         return gone, known
 
     async def _sweep(self) -> None:

@@ -89,7 +89,7 @@ class Watching:
         server_id, uri = place
         server = self._roster.current(server_id)
         if server is not None:
-            server.pool.watches.remove(serial, uri)
+            server.pool.forget(serial, uri)
             if server.watches.remove(uri, serial):
                 self._unwatched(server, [uri])
 
@@ -103,12 +103,13 @@ class Watching:
 
     def watch_again(
         self, serial: int, features: Feature, places: Iterable[Place], *, starts: bool,
-        is_wanted: Callable[[int, Place], bool],
+        is_wanted: Callable[[int, Place], bool], refused: Callable[[int, Place], None],
     ) -> None:  # fmt: skip
         """Have a session watch what it did when another host was there.
 
         Servers that are about to start do so then: by that time there are workers to tell. What is
-        not wanted any more once a server was told is taken back.
+        not wanted any more once a server was told is taken back. A server that does not answer is
+        told when it listens to us again; `refused` hears of one that does not want to tell.
         """
         own = set[AnyServer]()
         for server_id, uri in places:
@@ -121,21 +122,30 @@ class Watching:
             elif server.feed is None:
                 server.watches.note(SUBSCRIBE, uri, serial)
             else:
-                wanted = partial(is_wanted, serial, (server_id, uri))
-                self._tasks.spawn(self._watch_again(server, uri, serial, wanted))
+                one = serial, (server_id, uri)
+                wanted, refuse = partial(is_wanted, *one), partial(refused, *one)
+                self._tasks.spawn(self._watch_again(server, uri, serial, wanted, refuse))
         for server in () if starts else own:
             server.pool.watch_again(serial)
 
     async def _watch_again(
-        self, server: AnyServer, uri: str, serial: int, is_wanted: Callable[[], bool]
-    ) -> None:
+        self, server: AnyServer, uri: str, serial: int, is_wanted: Callable[[], bool],
+        refuse: Callable[[], None],
+    ) -> None:  # fmt: skip
         """Have a resource watched whose server is up already; what was missed counts as updated."""
         if not is_wanted():
             return
         try:
             await server.watch(SUBSCRIBE, uri, serial)
+        except (BackendProtocolError, Overloaded) as error:
+            _log.info("not watched any more: %s", error, extra={"server": server.server.id})
+            if is_wanted():
+                refuse()
+            return
         except Only1MCPError as error:
-            _log.info("not watched again: %s", error, extra={"server": server.server.id})
+            _log.info("not watched yet: %s", error, extra={"server": server.server.id})
+            if is_wanted():
+                server.watches.note(SUBSCRIBE, uri, serial)
             return
         if is_wanted():
             self._on_updated(server.server.id, uri, orjson.dumps({"uri": uri}))

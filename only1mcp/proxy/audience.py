@@ -7,8 +7,7 @@ on several streams).
 
 import asyncio
 import itertools
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator
 from typing import Protocol
 
 import orjson
@@ -22,11 +21,11 @@ from only1mcp.protocol import jsonrpc
 from only1mcp.protocol.client_features import Feature
 from only1mcp.protocol.inbound import Inbound
 from only1mcp.protocol.log_levels import level_of
-from only1mcp.protocol.progress import subscription_tagged
 from only1mcp.protocol.raw_object import with_field
-from only1mcp.protocol.subscriptions import FLAGS, KINDS, UPDATED, list_changed, read_wanted
+from only1mcp.protocol.subscriptions import KINDS, UPDATED, list_changed, read_wanted
 from only1mcp.protocol.task_members import CHANGED
 from only1mcp.proxy.exchange import Answer, Exchange
+from only1mcp.proxy.listener import Listener
 from only1mcp.proxy.outbound import client_features
 from only1mcp.proxy.task_ids import TaskIds
 from only1mcp.proxy.task_relay import session_notice
@@ -37,9 +36,10 @@ from only1mcp.sessions.session import Session
 from only1mcp.sessions.watch_book import Place
 
 MAX_STREAMS = 10_000
-MAX_HELD = 1000
 ACKNOWLEDGE_S = 1.0
 """How long a subscription waits for servers that have to be told of it first."""
+PIECE, MAX_PIECE, PAUSE_S = 64 * 1024, 64, 0.05
+"""Bytes and messages at a time of what may have been missed, and how long after another."""
 _TAG = "io.modelcontextprotocol/subscriptionId"
 
 
@@ -67,46 +67,6 @@ class Watcher(Protocol):
         """Have a session's stream take what servers that are allowed ask outside of calls."""
 
 
-def _left() -> None:
-    """Leave what nobody attends to."""
-
-
-@dataclass(eq=False, slots=True)
-class _Listener:
-    """One stream."""
-
-    number: int
-    exchange: Exchange
-    principal: Principal
-    """Who listens: of what does not exist for them they hear nothing."""
-    session: Session | None = None
-    subscription: bytes = b""
-    """The id of a modern `subscriptions/listen`, as JSON."""
-    kinds: frozenset[str] = KINDS
-    uris: dict[str, str] = field(default_factory=dict)
-    """The server that owns each watched resource."""
-    tasks: dict[tuple[str, str], str] = field(default_factory=dict)
-    """The client's id of each watched task, by its server and that one's id."""
-    features: Feature = NOTHING
-    """What its client can be asked, on which depends what servers offer it."""
-    awaited: set[str] = field(default_factory=set)
-    """Resources of which the host is yet to say that it hears of them."""
-    held: list[bytes] | None = None
-    """What is to be told once the subscription is acknowledged; None when it is."""
-    timer: asyncio.TimerHandle | None = None
-    leave: Cancel = _left
-    """Has servers ask the client elsewhere."""
-
-    def allows(self, server_id: str) -> bool:
-        """Say whether a server exists for who listens."""
-        return self.principal.grant.allows_server(server_id)
-
-    @property
-    def caller(self) -> tuple[str, int]:
-        """Who a modern client is, as far as that can be told."""
-        return self.principal.id, int(self.features)
-
-
 class Audience:
     """The listening streams of one worker."""
 
@@ -121,7 +81,7 @@ class Audience:
         self._watcher = watcher
         self._numbers = itertools.count((number + 1) << 40)
         """No other worker counts from there."""
-        self._listeners: set[_Listener] = set()
+        self._listeners: set[Listener] = set()
         self._closed = False
 
     def follow(
@@ -137,16 +97,30 @@ class Audience:
             instead: whether it replaces one that was lost, with whatever that had to tell.
         """
         listener = self._add(
-            _Listener(next(self._numbers), exchange, principal, session, features=session.features)
+            Listener(next(self._numbers), exchange, principal, session, features=session.features)
         )
         self._marks.set_stream(session.serial, session.expires, listener.number, self._wall())
         exchange.open()
         if instead:
-            _tell_again(listener, self._watcher.subscribed(session.serial))
+            places = self._watcher.subscribed(session.serial)
+            self._tell_again(listener, listener.all_that_changed(places))
         self._attend(listener)
         if self._closed:
             self.close()
         return lambda: self._remove(listener)
+
+    def _tell_again(self, listener: Listener, messages: Iterator[bytes]) -> None:
+        """Tell a piece of what may have been missed, and then the rest: no buffer has room for all.
+
+        Each message counts as something: clients have to be able to return in the midst of it.
+        """
+        size, loop = 0, asyncio.get_running_loop()
+        for message in () if self._has_successor(listener) else messages:
+            listener.exchange.send(message)
+            size += max(len(message), PIECE // MAX_PIECE)
+            if size >= PIECE:
+                listener.timer = loop.call_later(PAUSE_S, self._tell_again, listener, messages)
+                return
 
     def listen(self, inbound: Inbound, exchange: Exchange, principal: Principal = ANYONE) -> Cancel:
         """Open the stream of a modern subscription (2026-07-28, basic/patterns/subscriptions).
@@ -166,7 +140,7 @@ class Audience:
                 continue  # what nobody has is not among the honoured
         request_id = inbound.envelope.id or b"null"
         listener = self._add(
-            _Listener(
+            Listener(
                 next(self._numbers), exchange, principal, None, request_id, kinds, owners, tasks,
                 client_features(inbound, None),
             )
@@ -183,13 +157,13 @@ class Audience:
             self.close()
         return lambda: self._remove(listener)
 
-    def _acknowledge(self, listener: _Listener) -> None:
+    def _acknowledge(self, listener: Listener) -> None:
         """Say what is honoured, and then what was to be told meanwhile."""
         held, listener.held = listener.held, None
         if listener.timer is not None:
             listener.timer.cancel()
         if held is not None:
-            for message in (_acknowledged(listener), *held):
+            for message in (listener.acknowledgement(), *held):
                 listener.exchange.send(message)
 
     def watching(self, server_id: str, uri: str, number: int, honoured: bool) -> None:
@@ -203,31 +177,31 @@ class Audience:
         if not honoured:
             del listener.uris[uri]
         elif listener.held is None:
-            _tell(listener, UPDATED, orjson.dumps({"uri": uri}))
+            listener.tell(UPDATED, orjson.dumps({"uri": uri}))
         listener.awaited.discard(uri)
         if not listener.awaited:
             self._acknowledge(listener)
 
-    def _watch(self, listener: _Listener) -> None:
+    def _watch(self, listener: Listener) -> None:
         for uri, server_id in list(listener.uris.items()):
             self._watcher.watch(server_id, uri, listener.number, listener.caller)
         for server_id, task_id in listener.tasks:
             self._watcher.watch_task(server_id, task_id, listener.number)
 
-    def _attend(self, listener: _Listener) -> None:
+    def _attend(self, listener: Listener) -> None:
         """Let servers ask on a stream whose client can be asked."""
         session = listener.session
         if session is not None and session.features:
             listener.leave()
             listener.leave = self._watcher.attend(session, listener.exchange.send, listener.allows)
 
-    def _add(self, listener: _Listener) -> _Listener:
+    def _add(self, listener: Listener) -> Listener:
         if len(self._listeners) >= MAX_STREAMS:
             raise Overloaded("too many streams are open")
         self._listeners.add(listener)
         return listener
 
-    def _remove(self, listener: _Listener) -> None:
+    def _remove(self, listener: Listener) -> None:
         if listener in self._listeners:
             self._listeners.discard(listener)
             listener.leave()
@@ -239,10 +213,10 @@ class Audience:
             for server_id, task_id in listener.tasks:
                 self._watcher.unwatch_task(server_id, task_id, listener.number)
 
-    def _unmark(self, listener: _Listener) -> None:
+    def _unmark(self, listener: Listener) -> None:
         """Note that a session has no stream any more, unless it has another."""
         session = listener.session
-        if session is not None and self._marks.stream(session.serial) == listener.number:
+        if session is not None and not self._has_successor(listener):
             self._marks.set_stream(session.serial, session.expires, 0, self._wall())
 
     def serials(self) -> list[int]:
@@ -266,7 +240,7 @@ class Audience:
         for kind in sorted(kinds):
             for listener in self._current(server_id):
                 if kind in listener.kinds and concerns(listener.features):
-                    _tell(listener, list_changed(kind), b"")
+                    listener.tell(list_changed(kind), b"")
 
     def updated(
         self, uri: str, params: bytes, serials: frozenset[int], server_id: str = "",
@@ -275,16 +249,16 @@ class Audience:
         """Tell who watches a resource that it was updated; of its own connection one alone."""
         for listener in self._current(server_id):
             one = listener.session
-            hears = _watches(listener, uri) if one is None else one.serial in serials
+            hears = listener.watches(uri) if one is None else one.serial in serials
             if hears and caller in (None, listener.caller):
-                _tell(listener, UPDATED, params)
+                listener.tell(UPDATED, params)
 
     def task_changed(self, server_id: str, task_id: str, params: bytes) -> None:
         """Tell who watches a task of 2026-07-28 what its server says of it."""
         for listener in self._current(server_id):
             ours = listener.tasks.get((server_id, task_id))
             if ours is not None:
-                _tell(listener, CHANGED, with_field(params, "taskId", orjson.dumps(ours)))
+                listener.tell(CHANGED, with_field(params, "taskId", orjson.dumps(ours)))
 
     def said(self, server_id: str, serial: int, message: Envelope) -> None:
         """Tell a legacy session what a server said on the session's own connection."""
@@ -307,19 +281,22 @@ class Audience:
             if session is None or listener.principal.id:
                 continue
             if severity >= (self._marks.level(session.serial) or 0):
-                _tell(listener, "notifications/message", params)
+                listener.tell("notifications/message", params)
 
-    def _current(self, server_id: str | None) -> list[_Listener]:
+    def _current(self, server_id: str | None) -> list[Listener]:
         """Return who may hear of a server, without streams that have a successor elsewhere."""
         for listener in list(self._listeners):
-            session = listener.session
-            if session is not None and self._marks.stream(session.serial) != listener.number:
+            if self._has_successor(listener):
                 self._remove(listener)
                 listener.exchange.end()
         return [
             one for one in self._listeners
             if server_id is None or one.allows(server_id)
         ]  # fmt: skip
+
+    def _has_successor(self, listener: Listener) -> bool:
+        session = listener.session
+        return session is not None and self._marks.stream(session.serial) != listener.number
 
     def admit_again(self, check: Callable[[Principal], Principal]) -> None:
         """Look again who may listen, and to what: other keys are in force."""
@@ -344,40 +321,3 @@ class Audience:
             result = b'{"resultType":"complete","_meta":{%b:%b}}' % done
             answer = Answer(200, jsonrpc.result(listener.subscription, result))
             asyncio.get_running_loop().call_soon(listener.exchange.answer, answer)
-
-
-def _watches(listener: _Listener, uri: str) -> bool:
-    """Say whether a stream wants to hear of a resource, or of one that it is a part of."""
-    return any(uri.startswith(watched) for watched in listener.uris)
-
-
-def _tell_again(listener: _Listener, places: Iterable[Place]) -> None:
-    """Tell of all that may have changed while a session had no stream."""
-    for kind in sorted(KINDS):
-        _tell(listener, list_changed(kind), b"")
-    for server_id, uri in places:
-        if listener.allows(server_id):
-            _tell(listener, UPDATED, orjson.dumps({"uri": uri}))
-
-
-def _tell(listener: _Listener, method: str, params: bytes) -> None:
-    if listener.subscription:
-        params = subscription_tagged(params or b"{}", listener.subscription)
-    message = jsonrpc.notification(method, params)
-    if listener.held is None:
-        listener.exchange.send(message)
-    elif len(listener.held) < MAX_HELD:
-        listener.held.append(message)
-
-
-def _acknowledged(listener: _Listener) -> bytes:
-    honoured: dict[str, object] = {
-        flag: True for flag, kind in FLAGS.items() if kind in listener.kinds
-    }
-    if listener.uris:
-        honoured["resourceSubscriptions"] = list(listener.uris)
-    if listener.tasks:
-        honoured["taskIds"] = list(listener.tasks.values())
-    params = b'{"notifications":%b}' % orjson.dumps(honoured)
-    tagged = subscription_tagged(params, listener.subscription)
-    return jsonrpc.notification("notifications/subscriptions/acknowledged", tagged)

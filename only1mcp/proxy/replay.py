@@ -117,6 +117,13 @@ class Resumable:
             if not self.finished:
                 self._retain()
 
+    def goes_on_after(self, seen: int) -> bool:
+        """Say whether all that is of worth after an event is still here.
+
+        That is the answer to a call, and every word of what tells a session of changes.
+        """
+        return self.of_call or not self._events or self._events[0][0] <= seen + 1
+
     def attach(self, exchange: Exchange, seen: int) -> None:
         """Go on on another connection, with what came after the event that was seen last."""
         if self._timer is not None:
@@ -232,7 +239,10 @@ class Replays:
                 address, request, peers
             )
         stream = self._streams.get(name)
-        if stream is not None and stream.serial == session.serial and _NUMBER.fullmatch(number):
+        if (
+            stream is not None and stream.serial == session.serial
+            and _NUMBER.fullmatch(number) and stream.goes_on_after(int(number))
+        ):  # fmt: skip
             stream.attach(exchange, int(number))
             return partial(stream.detach, exchange)
         if request.forwarded:  # whoever has the connection replaces the stream, if that will do

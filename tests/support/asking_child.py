@@ -1,12 +1,14 @@
 """A legacy MCP server on standard input and output that asks its clients; run as a program.
 
-It offers the tool `ask` only to clients that can be asked, and resources that can be watched. It
+It offers the tool `ask` only to clients that can be asked, and resources that can be watched, but
+for `r://none`. It
 tells on standard error of all that has no answer to be seen by.
 """
 
 import json
 import random
 import sys
+from pathlib import Path
 from typing import Any
 
 asks = False
@@ -68,6 +70,13 @@ def call(message: dict[str, Any]) -> dict[str, Any] | None:
     return {"content": [{"type": "text", "text": name}]}
 
 
+def stumble(mark: Path) -> None:
+    """End without an answer, but once."""
+    if mark.name and not mark.exists():
+        mark.touch()
+        sys.exit()
+
+
 def answer(message: dict[str, Any]) -> dict[str, Any] | None:
     """Make the result of one request."""
     params = message.get("params", {})
@@ -81,6 +90,7 @@ def answer(message: dict[str, Any]) -> dict[str, Any] | None:
         case "resources/templates/list" | "ping":  # a health check, on a slow machine
             return {"resourceTemplates": []}
         case "resources/subscribe" | "resources/unsubscribe":
+            stumble(Path(params["uri"].partition("stumble:")[2]))
             tell(f"{message['method'].removeprefix('resources/')}d {params['uri']}")
             return {}
     return call(message)
@@ -103,6 +113,9 @@ def main() -> None:
         elif method == "server/discover":
             say({"id": message["id"], "error": {"code": -32601, "message": "no"}})
         else:
+            if message.get("params", {}).get("uri") == "r://none":
+                say({"id": message["id"], "error": {"code": -32002, "message": "no such thing"}})
+                continue
             result_or_none = answer(message)
             if result_or_none is not None:
                 say({"id": message["id"], "result": result_or_none})

@@ -1,6 +1,7 @@
 """What the host of the program before ours leaves to us: all of it, some, or nothing."""
 
 import json
+import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -87,10 +88,36 @@ async def test_a_host_that_does_not_come_to_the_end_is_waited_for_no_longer(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch, leaves: bool
 ) -> None:
     """What it did say counts."""
-    monkeypatch.setattr(bequest, "WAIT_S", 60.0 if leaves else 0.01)
-    async with taken(tmp_path, Before({"kept": [7]}, leaves=leaves)) as heard:
-        assert LOST in caplog.text
+    caplog.set_level(logging.INFO)
+    monkeypatch.setattr(bequest, "WAIT_S", 60.0 if leaves else 0.2)
+    before = Before({"kept": [7]}, leaves=leaves)
+    async with taken(tmp_path, before) as heard:
         await eventually(lambda: heard == [{"kept": [7]}], "what was said")
+        (line,) = caplog.messages
+        assert LOST in line
+        assert ("it has ended" if leaves else "it was not done within 0.2 s") in line
+        if not leaves:
+            before.say({"kept": [8]})
+            before.say({"told": True})
+            await eventually(lambda: len(caplog.messages) == 2, "that it is done")
+            assert caplog.messages[1].endswith("has told the rest now")
+            assert heard[1:] == [{"kept": [8]}]
+
+
+@on_loop
+async def test_a_host_that_turns_strange_once_it_has_told_all_is_heard_no_more(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What clients say to it from then on is not known."""
+    async with taken(tmp_path, Before({"told": True})) as heard:
+        pass
+    assert (heard, caplog.text) == ([], "")
+    before = Before({"told": True}, b"{", {"kept": [7]})
+    async with taken(tmp_path, before) as heard:
+        await eventually(lambda: before.gone, "the end of the link")
+    (line,) = caplog.messages
+    assert LOST in line
+    assert heard == []
 
 
 @pytest.mark.parametrize("nonsense", [b"{", b"7", {"kept": "x"}])
@@ -105,11 +132,13 @@ async def test_a_host_that_says_what_nobody_understands_is_heard_no_more(
         if "kept" in event:
             taken_kept.append(event["kept"][0] + 0)
 
-    before = Before({"kept": [7]}, nonsense)
+    before = Before({"kept": [7]}, nonsense, nonsense)
     server = await serve(tmp_path / "heir.sock", before.link)
     await Bequest(take).accept(tmp_path / "heir.sock")
     await eventually(lambda: len(before.gone) == 1, "the end of the link")
     server.close()
     assert taken_kept == [7]
-    assert "says what we do not know" in caplog.text
-    assert LOST in caplog.text
+    (line,) = caplog.messages
+    assert LOST in line
+    assert "says what we do not know" in line
+    assert line.endswith("(messages taken: 1)")

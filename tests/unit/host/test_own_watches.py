@@ -117,6 +117,29 @@ async def test_a_connection_that_ends_is_made_again_for_what_is_watched_there() 
 
 
 @on_loop
+async def test_what_was_let_go_while_a_connection_is_told_is_not_watched_there() -> None:
+    """Of what it was told already, the server hears that nobody wants it any more."""
+    async with swimming() as subject:
+        member = watched(subject, "a://1", "a://2", "a://3")
+        member.turned()
+        await eventually(lambda: member.calls, "the first request")
+        for uri in ("a://1", "a://2", "a://4"):
+            subject.pool.forget(7, uri)
+        await eventually(lambda: len(member.calls) == 3, "that it is not wanted")
+        assert asked(member) == [
+            (SUBSCRIBE, {"uri": "a://1"}), (UNSUBSCRIBE, {"uri": "a://1"}),
+            (UNSUBSCRIBE, {"uri": "a://2"}),
+        ]  # fmt: skip
+        for _ in range(3):
+            member.answer()
+        await eventually(lambda: member.calls, "the last request")
+        assert asked(member) == [(SUBSCRIBE, {"uri": "a://3"})]
+        member.answer()
+        await eventually(lambda: told(subject), "what was missed")
+        assert told(subject) == [(7, "a://3")]
+
+
+@on_loop
 async def test_a_session_that_the_server_forgot_is_asked_on_the_same_connection() -> None:
     """An HTTP server that was started again knows nothing of what it was asked."""
     async with swimming() as subject:

@@ -227,6 +227,68 @@ async def test_a_session_with_a_connection_of_its_own_goes_on_there(
         subject.host.sessions.inherit({"let_go": [7, [["srv", "r://1"]]]})
         (server,) = subject.host._roster
         assert server.pool.watches.uris(7) == ["r://2"]
+        await eventually(lambda: "stderr: unsubscribed r://1" in caplog.text, "the server's word")
+
+
+@pytest.mark.parametrize("features", [0, 8], ids=["shared", "own"])
+@pytest.mark.parametrize("is_early", [True, False], ids=["before", "after"])
+@on_loop
+async def test_what_was_let_go_at_the_host_before_and_watched_anew_is_watched(
+    is_early: bool, features: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It tells in order; but what a client lets go here it does not know of."""
+    place = ["srv", "r://1"]
+    async with hosted(start=not is_early) as subject:
+        worker = await subject.worker()
+        inherit = subject.host.sessions.inherit
+        if not is_early:
+            await worker.event("settled")
+            await ask(worker, 7, "r://2", UNSUBSCRIBE)
+            assert await worker.event("let_go") == [7, [["srv", "r://2"]]]
+        for event in ({"kept": [7, features, [place]]}, {"let_go": [7, [place]]}):
+            inherit(event)
+        places = [place] if is_early else [place, ["srv", "r://2"]]
+        inherit({"kept": [7, features, places]})
+        if is_early:
+            subject.host.start()
+        await eventually(lambda: "stderr: subscribed r://1" in caplog.text, "the server's word")
+        await sync(worker)
+        (server,) = subject.host._roster
+        uris = server.pool.watches.uris(7) if features else list(watched(subject))
+        assert uris == ["r://1"]
+        known = [one for one in events(worker) if "kept" in one or "let_go" in one]
+        kept = {"kept": [7, features, [place]]}
+        assert known == [kept, {"let_go": [7, [place]]}, kept]
+
+
+@on_loop
+async def test_what_a_server_refuses_to_tell_of_again_is_forgotten_everywhere() -> None:
+    """By the workers that know of it, too, and those that come."""
+    async with hosted() as subject:
+        worker = await subject.worker()
+        await worker.event("settled")
+        subject.host.sessions.inherit({"kept": [7, 0, [["srv", "r://none"]]]})
+        assert await worker.event("kept") == [7, 0, [["srv", "r://none"]]]
+        assert await worker.event("let_go") == [7, [["srv", "r://none"]]]
+        assert watched(subject) == {}
+        later = await subject.worker()
+        await later.event("settled")
+        assert not [event for event in events(later) if "kept" in event]
+
+
+@on_loop
+async def test_a_server_that_does_not_say_whether_it_tells_again_is_asked_when_it_can_be(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It may have ended just then: the next one is asked."""
+    uri = f"stumble:{tmp_path / 'mark'}"
+    async with hosted() as subject:
+        worker = await subject.worker()
+        await worker.event("settled")
+        subject.host.sessions.inherit({"kept": [7, 0, [["srv", uri]]]})
+        await eventually(lambda: f"stderr: subscribed {uri}" in caplog.text, "the next one's word")
+        assert watched(subject) == {uri: {7}}
+        assert not [event for event in events(worker) if "let_go" in event]
 
 
 @asynccontextmanager

@@ -5,8 +5,6 @@ from typing import Any
 
 import pytest
 
-from only1mcp.auth.grant import Grant
-from only1mcp.auth.principal import Principal
 from only1mcp.errors import Overloaded
 from only1mcp.protocol import subscriptions
 from only1mcp.protocol.subscriptions import KINDS
@@ -262,22 +260,6 @@ async def test_the_newest_stream_of_a_session_is_its_only_one() -> None:
     old.cancel()
     desk.audience.changed(frozenset({"tools"}))
     assert len(new.methods) == 2
-
-
-@on_loop
-async def test_a_stream_that_replaces_one_tells_of_all_that_may_have_been_missed() -> None:
-    """Of lists, and what its session watches at servers that exist for it; a first one does not."""
-    desk = make_desk()
-    _, session, _ = followed(desk)
-    desk.watcher.subscriptions[session.serial] = [("a", "r://1"), ("b", "s://1")]
-    told, some, first = Told(), Told(), Told()
-    desk.audience.follow(session, first)
-    desk.audience.follow(session, told, instead=True)
-    desk.audience.follow(session, some, Principal("", grant=Grant(servers=("b",))), instead=True)
-    assert first.methods == []
-    assert told.methods == [*CHANGED.values(), UPDATED, UPDATED]
-    assert [one["params"] for one in told.messages[3:]] == [{"uri": "r://1"}, {"uri": "s://1"}]
-    assert [one["params"] for one in some.messages[3:]] == [{"uri": "s://1"}]
 
 
 @on_loop

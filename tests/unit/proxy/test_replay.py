@@ -184,15 +184,19 @@ async def test_a_connection_that_breaks_before_the_stream_takes_the_call_along()
     assert desk.backends["a"].calls[0].cancelled
 
 
+@pytest.mark.parametrize(("of_call", "seen", "anew"), [(True, 0, 0), (False, 6, 0), (False, 5, 1)])
 @on_loop
-async def test_what_is_kept_is_bounded_by_number(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The newest events stay."""
+async def test_what_is_kept_is_bounded_by_number(
+    monkeypatch: pytest.MonkeyPatch, of_call: bool, seen: int, anew: int
+) -> None:
+    """The newest events stay; a session's stream is replaced once it has lost what followed."""
     monkeypatch.setattr(replay, "MAX_EVENTS", 4)
-    kept = Kept()
+    kept = Kept(of_call=of_call)
     for number in range(10):
         kept.stream.send(b"%d" % number)
-    again = kept.resume(moved(last_id(kept.told), 0))
-    assert [message for _, message in again.sent] == [b"6", b"7", b"8", b"9"]
+    again = kept.resume(moved(last_id(kept.told), seen))
+    assert [message for _, message in again.sent] == ([] if anew else [b"6", b"7", b"8", b"9"])
+    assert kept.anew == anew
 
 
 @on_loop
