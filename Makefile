@@ -85,6 +85,7 @@ $(VENV)/bin/pip:
 	  || { rm -rf $(VENV); echo "hint: on Debian, apt-get install python3-venv" >&2; exit 1; }
 
 $(VENV)/.core: $(VENV)/bin/pip $(SOURCES)
+	@echo "building $(VENV): dependencies, then the compiled parts; about a minute"
 	$(BIN)/pip install -q -e .
 	@touch $@
 

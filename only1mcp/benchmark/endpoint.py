@@ -7,6 +7,11 @@ from only1mcp.benchmark.message import FIRST, opened, opening, read_message
 from only1mcp.benchmark.plan import CannotMeasure, Plan, find_target
 from only1mcp.benchmark.response import Response
 
+_REFUSALS = {
+    401: "put a key that it knows into ONLY1MCP_KEY, or into a file that --key-file names",
+    403: "who has this key, or calls it by this name, may not; ask for another key or address",
+}
+
 
 class Endpoint:
     """Connects to one endpoint.
@@ -16,7 +21,7 @@ class Endpoint:
     """
 
     def __init__(self, plan: Plan) -> None:
-        self.target = find_target(plan.url)
+        self.target = find_target(plan.url, plan.key)
         self._url = plan.url
         self._timeout_s = plan.timeout_s
         self._address = self.target.addresses[0]
@@ -60,7 +65,7 @@ class Endpoint:
         """Send one request on a connection of its own.
 
         Raises:
-            CannotMeasure: it is not answered.
+            CannotMeasure: it is not answered, or the caller is refused.
         """
         once = _Once()
         try:
@@ -72,6 +77,10 @@ class Endpoint:
             said = str(error) or f"no answer in {self._timeout_s:g} s"
             raise CannotMeasure("UNREACHABLE", f"{self._url} did not answer: {said}") from None
         connection.abort()
+        if response.status in _REFUSALS:
+            said = response.body[:300].decode(errors="replace").strip()
+            message = f"{self._url} answered HTTP {response.status}: {said}"
+            raise CannotMeasure("REFUSED", message, _REFUSALS[response.status])
         return response
 
     async def open_session(self) -> bytes | None:

@@ -108,9 +108,11 @@ class Messages:
 
 def head(target: Target, headers: dict[str, str], length: int) -> bytes:
     """Write the head of a POST."""
+    key = {} if target.key is None else {"Authorization": f"Bearer {target.key}"}
     lines = {
         "Host": target.authority, "Content-Type": "application/json",
-        "Accept": "application/json, text/event-stream", **headers, "Content-Length": str(length),
+        "Accept": "application/json, text/event-stream", **key, **headers,
+        "Content-Length": str(length),
     }  # fmt: skip
     fields = "".join(f"{name}: {value}\r\n" for name, value in lines.items())
     return f"POST {target.path} HTTP/1.1\r\n{fields}\r\n".encode("latin-1")

@@ -3,7 +3,7 @@
 import ipaddress
 import json
 import socket
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -34,6 +34,7 @@ class Plan:
         max_connections: how many there may be when all are busy.
         timeout_s: after which a call has failed.
         era: `modern` or `legacy`.
+        key: sent with every request; None for none.
     """
 
     url: str
@@ -45,6 +46,7 @@ class Plan:
     max_connections: int = 1024
     timeout_s: float = 10.0
     era: str = MODERN
+    key: str | None = field(default=None, repr=False)
 
     @property
     def calls(self) -> int:
@@ -66,10 +68,11 @@ class Target:
     port: int
     authority: str
     path: str
+    key: str | None = field(default=None, repr=False)
 
 
-def find_target(url: str) -> Target:
-    """Look an endpoint up.
+def find_target(url: str, key: str | None = None) -> Target:
+    """Look an endpoint up, which wants this key if any.
 
     Raises:
         CannotMeasure: it is no HTTP address, or one of another machine.
@@ -95,7 +98,7 @@ def find_target(url: str) -> Target:
             "run it where the gateway runs, with http://127.0.0.1:PORT/mcp",
         )
     path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-    return Target(addresses, port, parts.netloc.rpartition("@")[2], path)
+    return Target(addresses, port, parts.netloc.rpartition("@")[2], path, key)
 
 
 _WRITTEN = "write it as http://127.0.0.1:8080/mcp"

@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from only1mcp.cli.gateway import endpoint
+from only1mcp.cli.keys import key_option, read_key
 from only1mcp.cli.output import (
     PROBLEMS,
     UNREACHABLE,
@@ -51,10 +52,11 @@ def _option(name: str, help_text: str, **more: Any) -> Callable[[Command], Comma
 )
 @_option("--era", "Era to speak.", type=click.Choice(["modern", "legacy"]), default="modern")
 @_option("--processes", "Processes that send.", type=click.IntRange(1, 64), default=1)
+@key_option
 @json_option
 def benchmark_command(
-    target: str | None, url: str | None, port: int | None, processes: int, as_json: bool,
-    **sending: Any,
+    target: str | None, url: str | None, port: int | None, key_file: str | None, processes: int,
+    as_json: bool, **sending: Any,
 ) -> None:  # fmt: skip
     """Send calls at a fixed rate to a gateway on this machine, and show how long they take.
 
@@ -67,7 +69,7 @@ def benchmark_command(
     from only1mcp.cli.benchmark_report import plain_report, print_report
 
     _check(sending["arguments"])
-    plan = Plan(endpoint(target or url, port), **sending)
+    plan = Plan(endpoint(target or url, port), key=read_key(key_file), **sending)
     try:
         find_target(plan.url)
         say(f"{plan.rate:g} calls/s for {plan.duration_s:g} s to {plan.url}. Ctrl-C ends it.")
@@ -99,4 +101,4 @@ def _bad_args(message: str) -> Failure:
 
 
 _EXIT = {"BAD_URL": USAGE, "NOT_LOCAL": USAGE, "UNREACHABLE": UNREACHABLE,
-         "CALL_FAILED": PROBLEMS}  # fmt: skip
+         "CALL_FAILED": PROBLEMS, "REFUSED": PROBLEMS}  # fmt: skip

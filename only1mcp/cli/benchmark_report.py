@@ -20,7 +20,7 @@ _LATE_US = 1000
 def plain_report(plan: Plan, report: Report) -> dict[str, Any]:
     """Return the report as data for programs."""
     return {
-        "plan": asdict(plan),
+        "plan": {name: value for name, value in asdict(plan).items() if name != "key"},
         "calls": report.calls,
         "ok": report.ok.count,
         "failures": {

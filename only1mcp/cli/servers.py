@@ -9,6 +9,14 @@ from only1mcp.cli.change import Change, make
 from only1mcp.cli.output import USAGE, Failure, config_option, json_option, print_json, say
 
 
+def _refuse_url(ctx: click.Context, param: click.Parameter, url: str | None) -> None:
+    """Say how an address is given, to those who know it from files and from other programs."""
+    del param
+    if url is not None:
+        message = f"there is no --url: the address stands alone, as in: only1mcp add NAME {url}"
+        raise click.UsageError(message, ctx)
+
+
 @click.command("add")
 @click.argument("name")
 @click.argument("target")
@@ -19,6 +27,7 @@ from only1mcp.cli.output import USAGE, Failure, config_option, json_option, prin
 )  # fmt: skip
 @click.option("-e", "--env", multiple=True, metavar="K=V", help="Environment of the program.")
 @click.option("-H", "--header", multiple=True, metavar="N:V", help="Sent with every request.")
+@click.option("--url", hidden=True, expose_value=False, callback=_refuse_url)
 @config_option
 @json_option
 def add_command(

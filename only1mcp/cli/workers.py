@@ -20,13 +20,16 @@ _POLL_S = 0.05
 
 
 def _count(value: str) -> int | str:
-    if value != "auto" and not (value.isascii() and value.isdecimal()):
+    is_number = value.isascii() and value.removeprefix("-").isdecimal()
+    if value.startswith("-") and not is_number:
+        raise click.NoSuchOption(value)
+    if value != "auto" and not is_number:
         hint = "see: only1mcp workers --help"
         raise Failure("USAGE", f"{value!r} is neither a number nor auto", hint, exit_code=USAGE)
     return value if value == "auto" else int(value)
 
 
-@click.command("workers")
+@click.command("workers", context_settings={"ignore_unknown_options": True})
 @click.argument("number")
 @config_option
 @click.option("--timeout", default=60.0, show_default=True, help="Seconds to wait for them.")

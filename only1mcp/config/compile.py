@@ -17,6 +17,7 @@ from only1mcp.config.passing import header_problem, program_problems, split_addr
 from only1mcp.config.positions import Document, dotted
 from only1mcp.config.positions import Path as KeyPath
 from only1mcp.config.problems import NOWHERE, ConfigInvalid, Problem
+from only1mcp.config.programs import named, program_of
 from only1mcp.config.schema import (
     BatchingSection,
     BreakerSection,
@@ -193,7 +194,7 @@ class _Compiler:
             id=section.id,
             transport=transport,
             prefix=_prefix(section),
-            command=os.path.expanduser(section.command or ""),  # noqa: PTH111 - may be a bare name
+            command=program_of(section),
             args=tuple(_home(argument) for argument in section.args),
             env=_reveal(section.env),
             cwd=None if section.cwd is None else str(Path(section.cwd).expanduser()),
@@ -264,7 +265,7 @@ class _Compiler:
 
     def _check_command(self, section: ServerSection, path: KeyPath) -> None:
         """Let only allow-listed programs be started."""
-        command = os.path.expanduser(section.command or "")  # noqa: PTH111 - may be a bare name
+        command = named(section)
         allowed = self._config.stdio.allowed_commands
         search = dict(self._environment).get("PATH")
         if command not in allowed and not (

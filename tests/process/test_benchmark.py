@@ -13,6 +13,7 @@ import pytest
 
 from tests.support.command import Done, run_command
 from tests.support.gateway import Gateway
+from tests.support.keyed import ENV, KEYS, keyed
 from tests.support.processes import Herd
 from tests.support.waiting import wait_until
 
@@ -85,6 +86,46 @@ def test_what_cannot_be_measured_says_why(
     done = cli(*arguments, "--json")
     assert (done.code, done.error["code"]) == (code, name)
     assert done.error["hint"]
+
+
+@pytest.fixture(scope="module")
+def guarded() -> Iterator[Gateway]:
+    """Run a gateway that asks for keys."""
+    with Gateway(keyed(), env=ENV) as gateway:
+        yield gateway
+
+
+@pytest.mark.parametrize("era", ["modern", "legacy"])
+@pytest.mark.parametrize("processes", ["1", "2"])
+def test_with_a_key_a_gateway_that_asks_for_one_is_measured(
+    guarded: Gateway, tmp_path: Path, era: str, processes: str
+) -> None:
+    """The key comes from a file or from the environment, and is printed nowhere."""
+    file = tmp_path / "key"
+    file.write_text(KEYS["ann"] + "\n")
+    command = ("benchmark", guarded.url, "--tool", "time__now", *SHORT, "--era", era,
+               "--processes", processes, "--json")  # fmt: skip
+    plain = {name: value for name, value in guarded.env.items() if name not in ENV}
+    by_file = run_command(*command, "--key-file", str(file), env=plain)
+    by_variable = run_command(*command, env={**plain, "ONLY1MCP_KEY": KEYS["ann"]})
+    for done in (by_file, by_variable):
+        assert done.code == 0, done.err
+        assert (done.data["ok"], done.data["failures"]) == (100, {})
+        assert KEYS["ann"] not in done.out + done.err
+
+
+@pytest.mark.parametrize("era", ["modern", "legacy"])
+@pytest.mark.parametrize("key", ["", "o1_nobody"])
+def test_without_a_key_that_is_known_it_says_how_to_give_one(
+    guarded: Gateway, era: str, key: str
+) -> None:
+    """Not that the tool might be another one."""
+    env = {**guarded.env, "ONLY1MCP_KEY": key}
+    done = run_command("benchmark", guarded.url, *SHORT, "--era", era, "--json", env=env)
+    assert (done.code, done.error["code"]) == (6, "REFUSED")
+    assert "answered HTTP 401" in done.error["message"]
+    assert "ONLY1MCP_KEY" in done.error["hint"]
+    assert "--key-file" in done.error["hint"]
 
 
 def test_without_a_gateway_it_says_how_to_start_one(tmp_path: Path) -> None:

@@ -91,7 +91,8 @@ def test_the_installed_program_and_the_module_are_the_same(lone: Cli) -> None:
 @pytest.mark.parametrize(
     "arguments", [["bogus"], ["status", "--bogus"], ["init", "bogus"], ["tools", "call"],
                   ["completion", "tcsh"], ["start", "--port", "x"],
-                  ["start", "--demo", "--no-demo"]],
+                  ["start", "--demo", "--no-demo"], ["workers", "--bogus"],
+                  ["add", "web", "--url", "x"]],
 )  # fmt: skip
 def test_wrong_usage_exits_with_2(lone: Cli, arguments: list[str]) -> None:
     """What cannot be understood is said on standard error, with the way to help."""

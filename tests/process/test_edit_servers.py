@@ -1,12 +1,17 @@
 """`add`, `remove`, `enable`, `disable`: the file is changed, and what runs with it."""
 
+import functools
 import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from only1mcp.cli.gateway import control_send
+from tests.support.command import Done, run_command
 from tests.support.gateway import Gateway
 from tests.support.mcp_client import McpClient
 from tests.support.waiting import wait_until
@@ -115,3 +120,31 @@ def test_the_admin_api_takes_addresses_but_no_programs(tmp_path: Path) -> None:
         assert control_send("DELETE", "servers/web", record["control"])[0] == 200
         assert control_send("DELETE", "servers/web", record["control"])[0] == 404
         assert (tmp_path / "config.yaml").read_text() == TEXT
+
+
+def test_an_address_that_is_given_as_an_option_is_shown_its_place(tmp_path: Path) -> None:
+    """Other programs, and the file, call it `url`."""
+    cli = _alone(tmp_path)
+    done = cli("add", "web", "--url", "http://127.0.0.1:9/mcp")
+    assert done.code == 2
+    assert "only1mcp add NAME http://127.0.0.1:9/mcp" in done.err
+    assert "--url" not in cli("add", "--help").out
+
+
+@pytest.mark.parametrize("number", ["-1", "0"])
+def test_a_number_of_workers_that_cannot_be_is_refused_as_a_number(
+    tmp_path: Path, number: str
+) -> None:
+    """One that is below nought is not taken for an option."""
+    file = tmp_path / "only1mcp.yaml"
+    file.write_text("proxy: {port: 0}\n")
+    done = _alone(tmp_path)("workers", number)
+    assert done.code == 5
+    assert "proxy.workers" in done.err
+    assert file.read_text() == "proxy: {port: 0}\n"
+
+
+def _alone(directory: Path) -> Callable[..., Done]:
+    """Return what runs commands where no gateway runs."""
+    env = Gateway(None, directory=directory).env
+    return functools.partial(run_command, env=env, cwd=directory)

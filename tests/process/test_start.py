@@ -144,6 +144,19 @@ def test_each_template_starts_and_serves(template: str, tmp_path: Path) -> None:
         assert "UTC" in client.call("time__now")
 
 
+def test_the_bundled_servers_need_no_path(tmp_path: Path) -> None:
+    """Whoever starts us by our whole path has another Python in PATH, which knows nothing of us."""
+    strange = tmp_path / "python3"
+    strange.write_text("#!/bin/sh\necho No module named only1mcp >&2\nexit 1\n")
+    strange.chmod(0o755)
+    env = {"PATH": f"{tmp_path}:/usr/bin:/bin"}
+    with (
+        Gateway(read("team"), env=env, directory=tmp_path) as gateway,
+        McpClient(gateway.port) as client,
+    ):
+        assert "UTC" in client.call("time__now")
+
+
 def test_port_zero_gives_each_gateway_a_port_of_its_own() -> None:
     """Two gateways beside each other serve on different ports and know their own names."""
     with Gateway(zoo(animal("a", "tame"))) as one, Gateway(zoo(animal("b", "tame"))) as two:
