@@ -165,6 +165,21 @@ class FutureSink:
         if not self._future.done():
             self._future.set_exception(error)
 
+    @property
+    def has_ended(self) -> bool:
+        """Whether there is a response, or a failure."""
+        return self._future.done()
+
+    async def ends_within(self, timeout_s: float) -> bool:
+        """Wait for some time; say whether the call has ended. It goes on if not."""
+        await asyncio.wait([self._future], timeout=timeout_s)
+        return self.has_ended
+
+    def forget(self) -> None:
+        """Let nobody wait any more; a failure that nobody has asked for is no mistake."""
+        if not self._future.cancel() and not self._future.cancelled():
+            self._future.exception()
+
     async def wait(self, timeout_s: float | None) -> Envelope:
         """Return the response.
 

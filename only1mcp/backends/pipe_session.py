@@ -15,7 +15,7 @@ from only1mcp.backends.call import (
     awaited_task,
     refusal,
 )
-from only1mcp.backends.handshake import Hello, discover, initialize, judge_probe, read_initialize
+from only1mcp.backends.handshake import Hello
 from only1mcp.backends.multiplexer import Multiplexer
 from only1mcp.backends.open_questions import OpenQuestions
 from only1mcp.backends.pipe_notices import Waiting, is_of_client, recipient
@@ -61,6 +61,8 @@ class PipeSession:
         self.features = features
         self.heard = 0
         """How many messages the server has sent."""
+        self.ignores_probe = False
+        """Whether the server took the probe for nothing, neither an answer nor an end worth."""
         self._name = name
         self._write = write
         self._on_notification = on_notification
@@ -301,22 +303,3 @@ class PipeAsker:
             BackendError: there is none, or none in time.
         """
         return await self._session.request(outgoing, self._timeout_s)
-
-
-async def shake_hands(session: PipeSession, timeout_s: float, *, probe: bool) -> Hello:
-    """Open the session in the newest era that the server speaks.
-
-    Raises:
-        BackendTimeout: the server stays silent; when it was the probe that went unanswered, a
-            fresh process must be tried without one.
-        BackendProtocolError: the server speaks no revision of MCP that we know.
-    """
-    if probe:
-        hello = judge_probe(await session.request(discover(), timeout_s))
-        if hello is not None:
-            session.opened(hello)
-            return hello
-    hello = read_initialize(await session.request(initialize(session.features), timeout_s))
-    session.notify("notifications/initialized")
-    session.opened(hello)
-    return hello

@@ -10,7 +10,8 @@ import aiohttp
 from only1mcp._speedups import Envelope
 from only1mcp.backends.call import NOTHING
 from only1mcp.backends.handshake import Hello
-from only1mcp.backends.pipe_session import PipeSession, shake_hands
+from only1mcp.backends.pipe_handshake import shake_hands
+from only1mcp.backends.pipe_session import PipeSession
 from only1mcp.errors import BackendTimeout, BackendUnreachable
 from only1mcp.host.environment import child_environment
 from only1mcp.protocol.client_features import Feature
@@ -23,6 +24,9 @@ from only1mcp.transports.websocket import WebSocketChannel
 
 _log = logging.getLogger(__name__)
 STOP_GRACE_S = 2.0
+SLOW_START = 12
+"""How many times the handshake's time a server may take for its first word: some are installed
+while they start."""
 _STDERR_KEPT = 5
 _STDERR_LOGGED = 2000
 
@@ -52,7 +56,7 @@ class Connection:
         self._stderr: deque[str] = deque(maxlen=_STDERR_KEPT)
         self._stderr_lines = 0
 
-    async def open(self, timeout_s: float, *, probe: bool) -> Hello:
+    async def open(self, timeout_s: float, patience_s: float, *, probe: bool) -> Hello:
         """Connect, and meet the server.
 
         Raises:
@@ -65,7 +69,7 @@ class Connection:
         if isinstance(self.channel, ChildProcess) and not self.session.features:
             self.forwarder = self.session.forward(self.channel.write_lines)
         try:
-            return await shake_hands(self.session, timeout_s, probe=probe)
+            return await shake_hands(self.session, timeout_s, patience_s, probe=probe)
         except BackendTimeout as error:
             error.detail = error.detail or self._babbled.removeprefix("; ")
             raise

@@ -19,7 +19,7 @@ from only1mcp.errors import (
     BackendUnreachable,
     Only1MCPError,
 )
-from only1mcp.host.connection import Connection
+from only1mcp.host.connection import SLOW_START, Connection
 from only1mcp.host.feed import Feed, Hearing
 from only1mcp.host.health_check import HealthCheck
 from only1mcp.host.second_chance import SecondChance
@@ -34,9 +34,6 @@ from only1mcp.registry.server import Server
 from only1mcp.resilience.restart_policy import RestartPolicy
 
 _log = logging.getLogger(__name__)
-SLOW_START = 6
-"""How many times the handshake's time a server may take that did not stand the first one: some are
-installed while they start."""
 HOPELESS = 2
 """After so many ends in a row a process that is started again does not count as starting."""
 
@@ -97,7 +94,8 @@ class Replica:
         self._connection: Connection | None = None
         self._waiting = WaitingRoom()
         self._probe = True
-        self._patience_s = owner.server.handshake_timeout_s
+        self._silent = False
+        """Whether the last start ended without a word."""
         self._hello: Hello | None = None
         self._loop_task: asyncio.Task[None] | None = None
         self._stopping = False
@@ -159,7 +157,7 @@ class Replica:
 
     async def _run(self) -> None:
         while True:
-            if self._policy.failures < HOPELESS:  # else it is down until it answers
+            if self._policy.failures < HOPELESS and not self._silent:  # else down until it answers
                 self._set_state(ServerState.STARTING)
             else:
                 self._owner.on_turn(self)
@@ -205,7 +203,8 @@ class Replica:
         finally:
             self.known.gauge.row[HEALTH] = Health.DOWN
             self.detail = connection.reason or self.detail
-            await connection.close(orderly=self._stopping)
+            # An installer that is killed may leave what it cannot repair: SIGTERM comes first.
+            await connection.close(orderly=self._stopping or self._silent)
             self._connection = None
             self.detail = connection.reason or self.detail
             self.pid = 0
@@ -218,18 +217,29 @@ class Replica:
     async def _meet(self, connection: Connection) -> Hello:
         """Shake hands; a server that cannot stand the probe is spared it the next time.
 
-        One that then speaks no legacy revision either was only slow: it gets the probe again, and
-        more time.
+        One that then speaks no legacy revision either was only slow: it gets the probe again.
         """
+        timeout_s = self._owner.server.handshake_timeout_s
+        slow = asyncio.get_running_loop().call_later(timeout_s, self._note_slow, timeout_s)
         try:
-            return await connection.open(self._patience_s, probe=self._probe)
-        except (BackendLost, BackendTimeout):
-            self._patience_s = SLOW_START * self._owner.server.handshake_timeout_s
+            hello = await connection.open(timeout_s, SLOW_START * timeout_s, probe=self._probe)
+        except (BackendLost, BackendTimeout) as error:
+            self._silent = isinstance(error, BackendTimeout)
             self._probe = not self._probe
             raise
         except BackendProtocolError:
             self._probe = True
             raise
+        finally:
+            slow.cancel()
+        self._silent = False
+        self._probe = not connection.session.ignores_probe and self._probe
+        return hello
+
+    def _note_slow(self, timeout_s: float) -> None:
+        self.detail = f"has said nothing for {timeout_s:g} s; it may be installing itself"
+        _log.info("the server takes long to start", extra={**self._labels, "detail": self.detail})
+        self._owner.on_turn(self)
 
     async def _attend(self, connection: Connection, hello: Hello) -> None:
         """Listen to the server while the connection lives."""

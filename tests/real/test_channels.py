@@ -11,7 +11,8 @@ import pytest
 
 from only1mcp.backends.call import Outgoing
 from only1mcp.backends.handshake import Hello
-from only1mcp.backends.pipe_session import PipeSession, shake_hands
+from only1mcp.backends.pipe_handshake import shake_hands
+from only1mcp.backends.pipe_session import PipeSession
 from only1mcp.errors import BackendLost, BackendUnreachable
 from only1mcp.protocol.versions import Era
 from only1mcp.tasks import Tasks
@@ -93,7 +94,7 @@ async def session(kind: Kind, port: int) -> AsyncIterator[tuple[Caller, Hello]]:
         url = kind.url.format(port)
         caller.channel = await kind.open(client, "srv", url, {}, PATIENCE_S, caller)
         try:
-            yield caller, await shake_hands(caller.session, PATIENCE_S, probe=True)
+            yield caller, await shake_hands(caller.session, PATIENCE_S, PATIENCE_S, probe=True)
         finally:
             await caller.channel.stop(PATIENCE_S)
             assert len(caller.exits) == 1

@@ -6,7 +6,8 @@ from typing import Any
 
 from only1mcp._speedups import Envelope
 from only1mcp.backends.call import NOTHING, Outgoing
-from only1mcp.backends.pipe_session import PipeSession, shake_hands
+from only1mcp.backends.pipe_handshake import shake_hands
+from only1mcp.backends.pipe_session import PipeSession
 from only1mcp.protocol.client_features import Feature
 from only1mcp.protocol.versions import NEWEST_LEGACY, Era
 from tests.support.messages import MODERN
@@ -97,6 +98,6 @@ def note(peer: Peer, method: str, **params: object) -> None:
 async def met(script: Script, features: Feature = NOTHING) -> Peer:
     """Return a peer that we have met; its script answers nothing more."""
     peer = Peer(script, features)
-    await shake_hands(peer.session, 30.0, probe=True)
+    await shake_hands(peer.session, 30.0, 30.0, probe=True)
     peer.fall_silent()
     return peer

@@ -10,7 +10,6 @@ import pytest
 from only1mcp._speedups import Envelope
 from only1mcp.backends import pipe_session
 from only1mcp.backends.call import Outgoing
-from only1mcp.backends.pipe_session import shake_hands
 from only1mcp.errors import (
     BackendLost,
     BackendProtocolError,
@@ -19,7 +18,7 @@ from only1mcp.errors import (
     Overloaded,
 )
 from only1mcp.protocol.client_features import Feature
-from only1mcp.protocol.versions import NEWEST_LEGACY, Era
+from only1mcp.protocol.versions import Era
 from tests.support.loop import eventually, on_loop
 from tests.support.pipe_peer import (
     Peer,
@@ -212,51 +211,6 @@ async def test_the_end_of_the_channel_wakes_whoever_waits() -> None:
     with pytest.raises(BackendLost):
         await task
     assert len(peer.written) == 1
-
-
-@on_loop
-async def test_a_modern_server_is_met_by_the_probe_alone() -> None:
-    """No initialize, which could pin it to the other era."""
-    peer = Peer(modern_server)
-    hello = await shake_hands(peer.session, LONG_S, probe=True)
-    assert hello.era is Era.MODERN
-    assert [message["method"] for message in peer.messages] == ["server/discover"]
-
-
-@on_loop
-async def test_a_legacy_server_is_met_by_initialize_after_the_probe() -> None:
-    """And told when we are ready."""
-    peer = Peer(legacy_server)
-    hello = await shake_hands(peer.session, LONG_S, probe=True)
-    assert (hello.era, hello.version) == (Era.LEGACY, NEWEST_LEGACY)
-    assert [message["method"] for message in peer.messages] == [
-        "server/discover", "initialize", "notifications/initialized",
-    ]  # fmt: skip
-
-
-@on_loop
-async def test_a_server_that_cannot_stand_the_probe_is_spared_it() -> None:
-    """It hears initialize first."""
-    peer = Peer(legacy_server)
-    await shake_hands(peer.session, LONG_S, probe=False)
-    assert peer.messages[0]["method"] == "initialize"
-
-
-@on_loop
-async def test_a_server_that_speaks_no_revision_of_ours_is_refused() -> None:
-    """It is told nothing more."""
-    peer = Peer(lambda message: {"error": {"code": -32601, "message": "no"}})
-    with pytest.raises(BackendProtocolError):
-        await shake_hands(peer.session, LONG_S, probe=True)
-    assert [message["method"] for message in peer.messages] == ["server/discover", "initialize"]
-
-
-@on_loop
-async def test_a_server_that_stays_silent_is_a_timeout() -> None:
-    """To the probe as to initialize."""
-    for probe in (True, False):
-        with pytest.raises(BackendTimeout):
-            await shake_hands(Peer().session, 0.02, probe=probe)
 
 
 RELATED = {"io.modelcontextprotocol/related-task": {"taskId": "t1"}}

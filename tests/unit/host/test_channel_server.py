@@ -254,8 +254,8 @@ async def test_a_server_that_never_answers_is_down_and_not_starting(
     async with server("mute", timeout_s=0.05) as subject:
         await eventually(lambda: subject.status.restarts >= 4, "it was started often")
         assert subject.status.state in (ServerState.DOWN, ServerState.PARKED)
-        assert subject.states[:3] == ["starting", "starting", "down"]
-        assert "starting" not in subject.states[3:]
+        assert set(subject.states[subject.states.index("down") :]) <= {"down", "parked"}
+        assert set(subject.states[: subject.states.index("down")]) == {"starting"}
         assert "did not answer" in subject.status.detail
         with pytest.raises(BackendUnreachable, match=r"is (down|parked)"):
             await subject.call("echo").wait(PATIENCE_S)
