@@ -334,7 +334,7 @@ class Host:
             return  # its predecessor serves
         self._reporter.say(status.id, status.to_plain())
         self.lane.forget()
-        if not is_starting:
+        if not is_starting or status.is_late:
             self._settle(status.id)
 
     def _settle(self, server_id: str) -> None:

@@ -96,6 +96,8 @@ class Replica:
         self._probe = True
         self._silent = False
         """Whether the last start ended without a word."""
+        self.is_late = False
+        """Whether it takes long to say its first."""
         self._hello: Hello | None = None
         self._loop_task: asyncio.Task[None] | None = None
         self._stopping = False
@@ -232,11 +234,13 @@ class Replica:
             raise
         finally:
             slow.cancel()
+            self.is_late = False
         self._silent = False
         self._probe = not connection.session.ignores_probe and self._probe
         return hello
 
     def _note_slow(self, timeout_s: float) -> None:
+        self.is_late = True
         self.detail = f"has said nothing for {timeout_s:g} s; it may be installing itself"
         _log.info("the server takes long to start", extra={**self._labels, "detail": self.detail})
         self._owner.on_turn(self)

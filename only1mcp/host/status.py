@@ -29,6 +29,8 @@ class ServerStatus:
     state: ServerState = ServerState.STARTING
     detail: str = ""
     """Why it is not up, in words for a person."""
+    is_late: bool = False
+    """Whether its start takes so long that nobody waits for it: it may be installing itself."""
     down: dict[str, str] = field(default_factory=dict)
     """The instances that are down, and why."""
     replicas: dict[str, dict[str, Any]] = field(default_factory=dict)

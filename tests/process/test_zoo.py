@@ -37,7 +37,7 @@ def gateway(journals: Path) -> Iterator[Gateway]:
         animal("parent", "parent", journals / "parent"),
         {"id": "missing", "command": "/nonexistent/server"},
         {"id": "nobody", "url": "http://127.0.0.1:9/mcp"},
-        handshake_timeout="1s",
+        handshake_timeout="500ms",
     )
     config["stdio"]["allowed_commands"].append("/nonexistent/server")
     with Gateway(config, workers=4, wait_for=["tame", "babbler", "parent", "flood"]) as gateway:

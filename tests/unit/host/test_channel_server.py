@@ -246,6 +246,16 @@ async def test_stopping_ends_the_child_and_fails_who_waits() -> None:
 
 
 @on_loop
+async def test_a_server_that_takes_long_to_start_is_waited_for_by_nobody_else() -> None:
+    """It keeps its first process, and says that it may be installing itself."""
+    async with server("mute", timeout_s=0.5) as subject:
+        await eventually(lambda: subject.status.is_late, "its time to be over")
+        status = subject.status
+        assert (status.state, status.restarts) == (ServerState.STARTING, 0)
+        assert "installing" in status.detail
+
+
+@on_loop
 async def test_a_server_that_never_answers_is_down_and_not_starting(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
