@@ -23,4 +23,9 @@ def find(environment: Mapping[str, str] = os.environ) -> Path | None:
     named = environment.get("ONLY1MCP_CONFIG")
     if named:
         return Path(named)
-    return next((path for path in search_paths(environment) if path.is_file()), None)
+    return next((path for path in search_paths(environment) if _is_meant(path)), None)
+
+
+def _is_meant(path: Path) -> bool:
+    """Say whether somebody put a configuration there; what is no file is refused by who reads."""
+    return path.exists() and not path.is_dir()

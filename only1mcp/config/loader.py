@@ -24,6 +24,7 @@ from only1mcp.config.schema import (
     ConfigFile,
 )
 from only1mcp.config.settings import Settings
+from only1mcp.config.source_file import read_text
 from only1mcp.config.substitution import substitute
 
 MAX_PROBLEMS = 20
@@ -47,17 +48,14 @@ def load(path: Path, environment: Mapping[str, str] = os.environ) -> Settings:
 
 def _read_text(path: Path) -> str:
     try:
-        text = path.read_text(encoding="utf-8")
+        text = read_text(path)
     except OSError as error:
         what, hint = f"cannot be read: {error.strerror}", "check the path"
-        raise ConfigInvalid([Problem(str(path), NOWHERE, "", what, hint)]) from None
-    except UnicodeDecodeError as error:
-        what, hint = f"is not text in UTF-8, from byte {error.start} on", "save it as UTF-8"
         raise ConfigInvalid([Problem(str(path), NOWHERE, "", what, hint)]) from None
     if not text.strip():  # a disk that is full, or an editor that was interrupted
         hint = "write `servers: []` to serve none; `only1mcp init` prints an example"
         raise ConfigInvalid([Problem(str(path), NOWHERE, "", "is empty", hint)])
-    return text
+    return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
 def load_text(file: str, text: str, environment: Mapping[str, str]) -> Settings:
@@ -81,12 +79,8 @@ def load_file(path: Path, environment: Mapping[str, str] = os.environ) -> Config
 
 
 def _parse(file: str, text: str, environment: Mapping[str, str]) -> tuple[ConfigFile, Document]:
-    try:
-        document = read(file, text)
-        data = substitute(document, environment)
-    except RecursionError:
-        problem = Problem(file, NOWHERE, "", "is nested too deeply", "an alias may hold itself")
-        raise ConfigInvalid([problem]) from None
+    document = read(file, text)
+    data = substitute(document, environment)
     if data is None:
         data = {}
     if not isinstance(data, dict):

@@ -2,6 +2,7 @@
 
 import re
 import tomllib
+from bisect import bisect_right
 from dataclasses import dataclass, field
 from json import JSONDecodeError
 from json.decoder import scanstring  # type: ignore[attr-defined]
@@ -9,6 +10,13 @@ from typing import Any
 
 import yaml
 
+from only1mcp.config.nesting import (
+    MAX_DEPTH,
+    BoundedYaml,
+    check_depth,
+    check_toml_keys,
+    too_deep,
+)
 from only1mcp.config.problems import NOWHERE, ConfigInvalid, Place, Problem
 
 Path = tuple[str | int, ...]
@@ -36,6 +44,19 @@ class Document:
             path = path[:-1]
         return NOWHERE
 
+    def stands(self, path: Path, place: Place) -> None:
+        """Note where a value stands.
+
+        Raises:
+            ConfigInvalid: that is too deep, or one value too many.
+        """
+        self.values[path] = place
+        if len(path) > MAX_DEPTH:
+            raise too_deep(self.file, place)
+        if len(self.values) > MAX_VALUES:
+            what = f"holds more than {MAX_VALUES} values, aliases counted as often as they stand"
+            raise ConfigInvalid([Problem(self.file, place, "", what, "")])
+
     def repeated(self, path: Path, place: Place) -> None:
         """Note a key that stands twice."""
         self.problems.append(
@@ -58,12 +79,15 @@ def read(file: str, text: str) -> Document:
         ConfigInvalid: the syntax is wrong.
     """
     document = Document(file)
-    if file.endswith(".toml"):
-        _read_toml(document, text)
-    elif file.endswith((".json", ".jsonc")):
-        _JsonReader(document, text).read()
-    else:
-        _read_yaml(document, text)
+    try:
+        if file.endswith(".toml"):
+            _read_toml(document, text)
+        elif file.endswith((".json", ".jsonc")):
+            _JsonReader(document, text).read()
+        else:
+            _read_yaml(document, text)
+    except RecursionError:
+        raise too_deep(file) from None
     return document
 
 
@@ -72,7 +96,7 @@ def _syntax(file: str, place: Place, what: str) -> ConfigInvalid:
 
 
 def _read_yaml(document: Document, text: str) -> None:
-    loader = yaml.CSafeLoader(text)
+    loader = BoundedYaml(document.file, text)
     try:
         node = loader.get_single_node()
         if node is not None:
@@ -89,17 +113,14 @@ def _read_yaml(document: Document, text: str) -> None:
 
 def _yaml_value(document: Document, loader: Any, node: yaml.Node, path: Path) -> Any:
     place = Place(node.start_mark.line + 1, node.start_mark.column + 1)
-    document.values[path] = place
-    if len(document.values) > MAX_VALUES:
-        what = f"holds more than {MAX_VALUES} values, aliases counted as often as they stand"
-        raise ConfigInvalid([Problem(document.file, place, "", what, "")])
+    document.stands(path, place)
     if isinstance(node, yaml.SequenceNode):
         return [
             _yaml_value(document, loader, item, (*path, index))
             for index, item in enumerate(node.value)
         ]
     if not isinstance(node, yaml.MappingNode):
-        return loader.construct_object(node)
+        return _yaml_scalar(document, loader, node, place)
     _merge(loader, node)
     mapping: dict[str, Any] = {}
     for key_node, value_node in node.value:
@@ -110,6 +131,13 @@ def _yaml_value(document: Document, loader: Any, node: yaml.Node, path: Path) ->
         document.keys[(*path, key)] = place
         mapping[key] = _yaml_value(document, loader, value_node, (*path, key))
     return mapping
+
+
+def _yaml_scalar(document: Document, loader: Any, node: yaml.Node, place: Place) -> Any:
+    try:
+        return loader.construct_object(node)
+    except ValueError as error:  # a date in month 13, or a number that Python does not read
+        raise _syntax(document.file, place, f"not valid YAML: {error}") from None
 
 
 def _merge(loader: Any, node: yaml.MappingNode) -> None:
@@ -139,6 +167,8 @@ class _JsonReader:
         self._document = document
         self._text = text
         self._at = 0
+        self._lines = [match.end() for match in re.finditer("\n", text)]
+        """Where those after the first begin."""
 
     def read(self) -> None:
         self._document.data = self._value(())
@@ -150,8 +180,8 @@ class _JsonReader:
         return _syntax(self._document.file, self._place(), f"not valid JSON: {what}")
 
     def _place(self) -> Place:
-        before = self._text[: self._at]
-        return Place(before.count("\n") + 1, self._at - before.rfind("\n"))
+        before = bisect_right(self._lines, self._at)
+        return Place(before + 1, self._at - (self._lines[before - 1] if before else 0) + 1)
 
     def _skip(self) -> str:
         match = self._SKIP.match(self._text, self._at)
@@ -161,7 +191,7 @@ class _JsonReader:
 
     def _value(self, path: Path) -> Any:
         mark = self._skip()
-        self._document.values[path] = self._place()
+        self._document.stands(path, self._place())
         if mark == "{":
             return self._object(path)
         if mark == "[":
@@ -236,6 +266,7 @@ def _read_toml(document: Document, text: str) -> None:
 
     What stands inside an inline table or array is placed at the key before it.
     """
+    check_toml_keys(document.file, text)
     try:
         document.data = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
@@ -246,6 +277,7 @@ def _read_toml(document: Document, text: str) -> None:
             Place(int(match.group(2)), int(match.group(3))) if match and match.group(2) else last
         )
         raise _syntax(document.file, place, f"not valid TOML: {what}") from None
+    check_depth(document.file, document.data)
     table: Path = ()
     counts: dict[Path, int] = {}
     for number, line in enumerate(_outside_strings(text), start=1):

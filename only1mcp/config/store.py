@@ -9,6 +9,7 @@ from pathlib import Path
 
 from only1mcp.config.loader import load_text
 from only1mcp.config.problems import ConfigInvalid, Problem
+from only1mcp.config.source_file import read_text
 
 Change = Callable[[str, str], str]
 """Takes the file's name and its text; returns the text that is to be."""
@@ -23,8 +24,7 @@ def change_file(path: Path, change: Change, environment: Mapping[str, str]) -> N
     """
     path = path.resolve()  # what is a link stays one
     with _locked(path.parent):
-        with path.open(encoding="utf-8", newline="") as file:
-            text = file.read()
+        text = read_text(path)
         changed = change(str(path), text)
         before = {(one.what, one.hint) for one in _problems(path, text, environment)}
         after = _problems(path, changed, environment)

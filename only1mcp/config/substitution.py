@@ -11,7 +11,8 @@ from typing import Any
 
 from only1mcp.config.positions import Document, dotted
 from only1mcp.config.positions import Path as KeyPath
-from only1mcp.config.problems import Problem
+from only1mcp.config.problems import ConfigInvalid, Problem
+from only1mcp.config.source_file import read_text
 
 _REFERENCE = re.compile(r"\$(?:\$|\{(env:|file:)?([^}:]*)(?::([-?])([^}]*))?\}|\{[^}]*\})")
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -79,6 +80,9 @@ def is_text(value: str) -> bool:
 
 def _read(name: str) -> str:
     try:
-        return Path(name).read_text().rstrip("\r\n")
-    except (OSError, UnicodeDecodeError) as error:
-        raise _Unresolved(f"{name} cannot be read: {error}", "check the path") from None
+        return read_text(Path(name)).rstrip("\r\n")
+    except OSError as error:
+        raise _Unresolved(f"{name} cannot be read: {error.strerror}", "check the path") from None
+    except ConfigInvalid as error:
+        why = error.problems[0]
+        raise _Unresolved(f"{name} cannot be read: it {why.what}", why.hint) from None

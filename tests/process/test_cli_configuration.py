@@ -2,6 +2,7 @@
 
 import functools
 import json
+import os
 import re
 import stat
 from collections.abc import Callable
@@ -120,6 +121,28 @@ def test_validate_finds_the_file_by_itself(cli: Cli, tmp_path: Path) -> None:
     done = cli("validate", "missing.yaml")
     assert done.code == 5
     assert "missing.yaml: cannot be read" in done.err
+
+
+@pytest.mark.parametrize("command", ["validate", "start"])
+def test_a_pipe_in_the_place_of_a_configuration_is_refused_and_not_passed_over(
+    cli: Cli, tmp_path: Path, command: str
+) -> None:
+    """Neither is it waited for, nor does the demonstration run instead."""
+    os.mkfifo(tmp_path / "only1mcp.yaml")
+    done = cli(command)
+    assert done.code == 5
+    assert "only1mcp.yaml: cannot be read: it is a pipe, no regular file" in done.err
+
+
+@pytest.mark.parametrize(("name", "start"), [("c.yaml", "a: "), ("c.json", ""), ("c.toml", "a = ")])
+def test_a_configuration_that_is_nested_too_deeply_is_refused(
+    cli: Cli, tmp_path: Path, name: str, start: str
+) -> None:
+    """By a problem with its place, however its parser would have ended."""
+    (tmp_path / name).write_text(start + "[" * 100_000)
+    done = cli("validate", name, "--json")
+    assert (done.code, done.error["code"], done.error["file"]) == (5, "CONFIG_INVALID", name)
+    assert [one["what"] for one in done.error["problems"]] == ["is nested too deeply"]
 
 
 def test_config_show_hides_every_secret(cli: Cli, tmp_path: Path) -> None:

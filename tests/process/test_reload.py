@@ -157,6 +157,34 @@ def test_reload_says_by_its_exit_code_that_a_file_is_bad(tmp_path: Path) -> None
         assert "reloaded" in said or "nothing has changed" in said  # the watcher may come first
 
 
+def _nest(path: Path) -> None:
+    path.write_text("version: " + "[" * 100_000)
+
+
+@pytest.mark.parametrize(
+    ("put", "why"),
+    [
+        (_nest, "is nested too deeply"),
+        (os.mkfifo, "it is a pipe"),
+        (lambda path: path.symlink_to("/dev/zero"), "it is a device"),
+    ],
+)
+def test_a_file_that_no_parser_bears_is_refused_by_name(
+    tmp_path: Path, put: Callable[[Path], None], why: str
+) -> None:
+    """It is neither waited for nor read for ever; the gateway goes on."""
+    with Gateway(zoo(animal("a", "tame")), directory=tmp_path) as gateway:
+        path = gateway.configure("servers: []")
+        _taken(gateway)
+        path.unlink()
+        put(path)
+        code, _, said = gateway.run("reload", "--port", str(gateway.port))
+        assert (code, str(path) in said, why in said) == (5, True, True), said
+        path.unlink()
+        gateway.configure(zoo(animal("b", "tame")))
+        _taken(gateway, "b")
+
+
 def test_a_file_that_is_gone_changes_nothing(tmp_path: Path) -> None:
     """Without its file the gateway goes on with what it has read."""
     with Gateway(zoo(animal("a", "tame")), directory=tmp_path) as gateway:

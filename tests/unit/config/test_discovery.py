@@ -1,5 +1,6 @@
 """Where a configuration is looked for."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -45,3 +46,9 @@ def test_a_directory_of_that_name_is_no_configuration() -> None:
     """Only files count."""
     Path("only1mcp.yaml").mkdir()
     assert find({"HOME": "/nonexistent"}) is None
+
+
+def test_a_pipe_of_that_name_is_not_passed_over() -> None:
+    """Who put it there means something by it: whoever reads it says why that cannot be."""
+    os.mkfifo("only1mcp.yaml")
+    assert find({"HOME": "/nonexistent"}) == Path("only1mcp.yaml")

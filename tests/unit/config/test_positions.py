@@ -139,7 +139,8 @@ SYNTAX = [
     ("c.json", '{"a": "open', "c.json:1:7: not valid JSON: unterminated string"),
     ("c.json", "{} {}", "c.json:1:4: not valid JSON: something follows the value"),
     ("c.json", "{/* open", "c.json:1:2: not valid JSON: "),
-    ("c.json", "[" * 5000, "c.json: is nested too deeply"),
+    ("c.yaml", "a: 2001-99-99", "c.yaml:1:4: not valid YAML: month must be in 1..12"),
+    ("c.yaml", f"a: {'9' * 5000}", "c.yaml:1:4: not valid YAML: Exceeds the limit"),
 ]
 
 
@@ -148,6 +149,57 @@ def test_wrong_syntax_is_one_problem_at_its_place(file: str, text: str, expected
     """Whatever the form; the rest of the file cannot be judged."""
     (problem,) = problems_of(text, file)
     assert problem.startswith(expected)
+
+
+DEEP = 100_000
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "place"),
+    [
+        ("c.yaml", "version: " + "[" * DEEP, ":1:108"),
+        ("c.yaml", "{a: " * DEEP, ":1:397"),
+        ("c.yaml", "- " * DEEP, ":1:199"),
+        ("c.yaml", "? " * DEEP, ":1:199"),
+        ("c.yaml", "\n".join(["a0: &a0 x", *(f"a{n}: &a{n} [*a{n - 1}]" for n in range(1, 200))]),
+         ":1:5"),
+        ("c.json", "[" * DEEP, ":1:102"),
+        ("c.json", '{"a":' * DEEP, ":1:506"),
+        ("c.toml", "a = 1\nx = " + "[" * DEEP, ""),
+        ("c.toml", "x = " + "[" * 101 + "]" * 101, ""),
+        ("c.toml", "x = " + "{a = " * DEEP, ""),
+        ("c.toml", "a = 1\n" + "a." * DEEP + "a = 1", ":2:1"),
+        ("c.toml", "[" + '"a\\"" . ' * DEEP + "a]", ":1:2"),
+        ("c.toml", "x = {" + "'a'.a." * DEEP + "a = 1}", ":1:6"),
+    ],
+)  # fmt: skip
+def test_a_file_that_is_nested_too_deeply_is_refused_before_a_parser_suffers(
+    file: str, text: str, place: str
+) -> None:
+    """By recursion, or by a time that grows with the square of the depth."""
+    hint = "100 levels are the most; in YAML an alias may hold itself"
+    assert problems_of(text, file) == [f"{file}{place}: is nested too deeply. {hint}"]
+
+
+@pytest.mark.parametrize(
+    ("file", "text"),
+    [
+        ("c.yaml", "[" * 98 + "x" + "]" * 98),
+        ("c.yaml", "".join(f"- [a, {{b: {n}}}]\n" for n in range(1000))),
+        ("c.json", "[" * 100 + "]" * 100),
+        ("c.toml", "x = " + "[" * 98 + "1" + "]" * 98),
+        ("c.toml", f"x = '{'a' * 1000} . {'b-' * 1000}' # {'a. ' * 90}"),
+    ],
+)
+def test_what_is_wide_or_long_is_not_deep(file: str, text: str) -> None:
+    """Nor is what reaches the bound without passing it."""
+    assert read(file, text).problems == []
+
+
+def test_json_of_too_many_values_is_refused_as_yaml_is() -> None:
+    """Each takes a place in memory."""
+    (problem,) = problems_of("[" + "1," * 100_001 + "]", "c.json")
+    assert problem.startswith("c.json:1:200000: holds more than 100000 values")
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """What the process that reads configurations answers to each job."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -84,3 +85,20 @@ def test_as_a_program_it_answers_line_by_line_until_its_input_ends(path: Path) -
     )  # fmt: skip
     kinds = [set(json.loads(line)) for line in done.stdout.splitlines()]
     assert kinds == [{"settings"}, {"crash"}, {"settings"}]
+
+
+@pytest.mark.parametrize("what", ["load", "set_workers"])
+def test_a_file_that_would_kill_a_parser_is_refused_by_name(path: Path, what: str) -> None:
+    """Whether it is read or changed."""
+    path.write_text("version: " + "[" * 100_000)
+    [problem] = outcome_of(job(path, what, 2))["problems"]
+    assert (problem["file"], problem["what"]) == (str(path), "is nested too deeply")
+
+
+def test_a_pipe_is_not_waited_for(path: Path) -> None:
+    """Whether it is read or changed; nobody will ever write to it."""
+    path.unlink()
+    os.mkfifo(path)
+    [problem] = outcome_of(job(path, "load"))["problems"]
+    assert "it is a pipe" in problem["what"]
+    assert "it is a pipe" in outcome_of(job(path, "set_workers", 2))["os_error"]

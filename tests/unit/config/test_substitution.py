@@ -47,8 +47,9 @@ UNRESOLVED = [
     ("${PORT:+1}", f"${{PORT:+1}} is no reference. {FORMS_KNOWN}"),
     ("${input:token}", f"${{input:token}} is no reference. {FORMS_KNOWN}"),
     ("${BYTES}", "${BYTES} is not text in UTF-8. set BYTES anew"),
-    ("${file:/no/such}", "/no/such cannot be read: [Errno 2] No such file or directory: "
-     "'/no/such'. check the path"),
+    ("${file:/no/such}", "/no/such cannot be read: No such file or directory. check the path"),
+    ("${file:/dev/zero}", "/dev/zero cannot be read: it is a device, no regular file. "
+     "check the path"),
 ]  # fmt: skip
 
 
