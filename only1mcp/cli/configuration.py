@@ -55,11 +55,13 @@ def validate_command(file: str | None, config_path: str | None, as_json: bool) -
     """Check a configuration and say all that is wrong with it."""
     settings = need_settings(file or config_path)
     if as_json:
-        data = {"valid": True, "file": settings.source, "servers": len(settings.servers)}
+        data = {"valid": True, "file": settings.source, "servers": len(settings.servers),
+                "disabled": len(settings.disabled)}  # fmt: skip
         print_json("validation", data)
     else:
         count = len(settings.servers)
-        click.echo(f"{settings.source}: valid, {count} server{'' if count == 1 else 's'}")
+        off = f", {len(settings.disabled)} disabled" if settings.disabled else ""
+        click.echo(f"{settings.source}: valid, {count} server{'' if count == 1 else 's'}{off}")
 
 
 @click.group("config")

@@ -108,15 +108,19 @@ def _print_instances(servers: list[dict[str, Any]]) -> None:
 @port_option
 @json_option
 def list_command(config_path: str | None, port: int | None, as_json: bool) -> None:
-    """List the servers: of the running gateway, or of the configuration when none runs."""
+    """List the servers: of the running gateway, or of the configuration when none runs.
+
+    Those that are disabled are shown as such.
+    """
     if config_path is None and (port is not None or running()):
         _, record = find_instance(port)
         servers = control_get("servers", record["control"])["servers"]
     else:
+        settings = need_settings(config_path)
         servers = [
             {"id": server.id, "transport": server.transport, "state": "configured", "detail": ""}
-            for server in need_settings(config_path).servers
-        ]
+            for server in settings.servers
+        ] + settings.plain_disabled
     if as_json:
         print_json("servers", servers)
     else:

@@ -11,6 +11,7 @@ from pydantic import SecretStr
 
 from only1mcp.auth.principal import Key
 from only1mcp.config.access import compile_keys, default_rate
+from only1mcp.config.disabled import disabled_servers, is_disabled
 from only1mcp.config.keeping import IN_VAIN, cache_limits, keeps_in_vain, kept
 from only1mcp.config.overrides import override_paths
 from only1mcp.config.passing import header_problem, program_problems, split_address
@@ -74,6 +75,7 @@ def compile_settings(
         allowed_hosts=tuple(proxy.allowed_hosts),
         allowed_origins=tuple(proxy.allowed_origins),
         servers=tuple(servers),
+        disabled=tuple(disabled_servers(config)),
         keys=keys,
         rate=default_rate(proxy.rate_limit),
         cache=cache_limits(proxy.cache),
@@ -146,7 +148,7 @@ class _Compiler:
             if section.enabled
         ]
         for label, entry in self._config.mcp_servers.items():
-            if entry.enabled and not entry.disabled:
+            if not is_disabled(entry):
                 section = self._from_client(label, entry)
                 if section is not None:
                     found.append(self._server(section, ("mcpServers", label)))

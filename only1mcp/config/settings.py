@@ -26,6 +26,8 @@ class Settings:
     allowed_origins: tuple[str, ...]
     """Web origins that are served besides our own."""
     servers: tuple[Server, ...]
+    disabled: tuple[tuple[str, str], ...] = ()
+    """Ids and transports of those that are declared, and are not served."""
     keys: tuple[Key, ...] = ()
     """Who may call; none where anyone may."""
     rate: Rate | None = None
@@ -101,8 +103,17 @@ class Settings:
                 "rate": _rate(plain["rate"]),
                 "cache": None if plain["cache"] is None else CacheLimits(**plain["cache"]),
                 "servers": tuple(Server.from_plain(server) for server in plain["servers"]),
+                "disabled": tuple((one, transport) for one, transport in plain["disabled"]),
             }
         )
+
+    @property
+    def plain_disabled(self) -> list[dict[str, str]]:
+        """The servers that are not served, as lists of servers show them."""
+        return [
+            {"id": one, "transport": transport, "state": "disabled", "detail": ""}
+            for one, transport in self.disabled
+        ]
 
 
 def _key(plain: dict[str, Any]) -> Key:

@@ -96,7 +96,8 @@ class Admin:
 
     async def _get_servers(self, request: web.Request) -> web.Response:
         del request
-        return _json({"servers": self._servers()})
+        disabled = self._reloader.settings.plain_disabled
+        return _json({"servers": [*self._servers(), *disabled]})
 
     async def _get_metrics(self, request: web.Request) -> web.Response:
         del request

@@ -1,5 +1,6 @@
 """What is told of the workers' caches, and how they are cleared."""
 
+import asyncio
 import difflib
 from collections.abc import Iterable
 from typing import Any
@@ -8,12 +9,15 @@ from only1mcp.control.host_question import tools_of
 from only1mcp.control.reloader import Reloader
 from only1mcp.ingress.admin_refusal import refusal
 from only1mcp.memory.cache_epochs import TOOL, CacheEpochs
+from only1mcp.memory.processes import State, read_processes
 from only1mcp.observability.cache_metrics import described
 from only1mcp.observability.metrics import MetricsReader
 from only1mcp.process.context import Shared
 from only1mcp.protocol.names import qualify
 
 Answer = tuple[int, dict[str, Any]]
+OBEY_S = 5.0
+_LOOK_S = 0.01
 _NAMED = 10
 """How many names a hint holds: those that are most like the one that there is not."""
 _COMPARED = 100
@@ -24,6 +28,7 @@ class CacheDesk:
     """Speaks for all workers: what they count is in shared memory, and so is what they obey."""
 
     def __init__(self, shared: Shared, metrics: MetricsReader, reloader: Reloader) -> None:
+        self._memory = shared.memory
         self._epochs = CacheEpochs(shared.memory, shared.ended_lock)
         self._metrics = metrics
         self._reloader = reloader
@@ -42,8 +47,15 @@ class CacheDesk:
     async def clear(self, server_id: str | None, tool: str | None) -> Answer:
         """Have all workers forget everything, what a server said, or what one of its tools did.
 
-        The tool goes by the server's own name or by the one that clients use.
+        The tool goes by the server's own name or by the one that clients use. From this moment on
+        nothing of that is given; by the answer, workers that serve count it no more, either.
         """
+        status, body = await self._clear(server_id, tool)
+        if status == 200:
+            await self._swept()
+        return status, body
+
+    async def _clear(self, server_id: str | None, tool: str | None) -> Answer:
         if server_id is not None:
             return await self._clear_server(server_id, tool)
         if tool is not None:
@@ -51,6 +63,20 @@ class CacheDesk:
             return 400, refusal("NO_SERVER", message, "name it beside the tool")
         self._epochs.everything()
         return _cleared(None, None)
+
+    async def _swept(self) -> None:
+        """Wait until each worker has let go of what was cleared; for one that hangs not long."""
+        changes, loop = self._epochs.changes, asyncio.get_running_loop()
+        deadline = loop.time() + OBEY_S
+        while True:
+            late = any(
+                row.role == "worker" and row.state is State.READY
+                and self._memory.swept[row.index] < changes
+                for row in read_processes(self._memory)
+            )  # fmt: skip
+            if not late or loop.time() > deadline:
+                return
+            await asyncio.sleep(_LOOK_S)
 
     async def _clear_server(self, server_id: str, tool: str | None) -> Answer:
         settings = self._reloader.settings

@@ -94,6 +94,8 @@ class SharedMemory:
         self.cache: memoryview[int] = _map((2 + layout.servers + CACHE_TARGETS) * WORD)
         """What has changed that answers were made of: a word for everything, one that counts
         all changes, one for each server, and those of targets."""
+        self.swept: memoryview[int] = _map(max(layout.workers, 1) * WORD)
+        """Up to which of all those changes each worker has let go of answers."""
 
     def section(self, start: int, length: int) -> "memoryview[int]":
         """Return a view of some words; writes are seen by every process."""

@@ -16,12 +16,14 @@ class CacheSweeps:
     Args:
         store: the answers.
         epochs: says whether something has changed.
+        swept: one word, in which we say up to which change we have swept.
     """
 
-    def __init__(self, store: Any, epochs: CacheEpochs) -> None:
+    def __init__(self, store: Any, epochs: CacheEpochs, swept: "memoryview[int]") -> None:
         self._store = store
         self._epochs = epochs
-        self._seen = epochs.changes
+        self._swept = swept
+        self._swept[0] = epochs.changes
         self._ticks = 0
         self._timer = asyncio.get_running_loop().call_later(TICK_S, self._tick)
 
@@ -29,9 +31,9 @@ class CacheSweeps:
         loop = asyncio.get_running_loop()
         self._ticks += 1
         changes = self._epochs.changes
-        if changes != self._seen or self._ticks % LONG_TICKS == 0:
-            self._seen = changes
+        if changes != self._swept[0] or self._ticks % LONG_TICKS == 0:
             self._store.sweep(loop.time())
+            self._swept[0] = changes
         self._timer = loop.call_later(TICK_S, self._tick)
 
     def close(self) -> None:

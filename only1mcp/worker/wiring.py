@@ -268,7 +268,8 @@ def _make_cache(context: Context) -> tuple[ResponseCache, CacheSweeps]:
     )  # fmt: skip
     cache.follow(settings.cache, settings.servers, settings.slot_of)
     cache.forget_counts()
-    return cache, CacheSweeps(cache.store, epochs)
+    own = shared.memory.swept[context.index : context.index + 1]
+    return cache, CacheSweeps(cache.store, epochs, own)
 
 
 def _make_sessions(context: Context, link: HostLink, tasks: Tasks) -> SharedSessions:

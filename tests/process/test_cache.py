@@ -329,8 +329,21 @@ def test_what_is_kept_is_shown_and_counted(
 
     wait_until(logged, "a hit and a miss are logged")
     gateway.command("cache", "clear", "--json")
-    wait_until(lambda: shown(gateway)["entries"] == 0, "what was cleared is gone")
-    assert shown(gateway)["bytes"] == 0
+    assert (shown(gateway)["entries"], shown(gateway)["bytes"]) == (0, 0)
+
+
+@pytest.mark.parametrize("change", ["all", "server", "tool"])
+def test_what_was_cleared_is_not_counted_any_more(
+    gateway: Gateway, backend: ChangingBackend, on_each_worker: Clients, change: str
+) -> None:
+    """From when the command returns, in all workers."""
+    callers = on_each_worker()
+    for _ in range(3):
+        for caller in callers:
+            look(caller)
+        assert shown(gateway)["entries"] == WORKERS
+        make(change, gateway, backend)
+        assert (shown(gateway)["entries"], shown(gateway)["bytes"]) == (0, 0)
 
 
 def test_a_worker_that_is_replaced_keeps_nothing(

@@ -90,7 +90,7 @@ def test_validate_tells_programs_the_same(cli: Cli, tmp_path: Path) -> None:
     assert places == [(3, 9), (4, 3), (8, 14)]
     (tmp_path / "c.yaml").write_text("servers: []")
     assert cli("validate", "c.yaml", "--json").data == {
-        "valid": True, "file": "c.yaml", "servers": 0,
+        "valid": True, "file": "c.yaml", "servers": 0, "disabled": 0,
     }  # fmt: skip
 
 

@@ -53,6 +53,10 @@ def test_servers_are_edited_while_the_gateway_runs(tmp_path: Path) -> None:
         assert "disabled b" in said
         assert "in force" in said
         assert [server["id"] for server in gateway.status()["servers"]] == ["a"]
+        listed = gateway.command("list", "--json", "--port", str(gateway.port))["data"]
+        assert [(server["id"], server["state"]) for server in listed] == [
+            ("a", "up"), ("b", "disabled"),
+        ]  # fmt: skip
         assert _tools(gateway) == {"a"}
         assert _said(gateway, "enable", "b")[0] == 0
         wait_until(lambda: _tools(gateway) == {"a", "b"}, "the enabled server")
@@ -142,6 +146,21 @@ def test_a_number_of_workers_that_cannot_be_is_refused_as_a_number(
     assert done.code == 5
     assert "proxy.workers" in done.err
     assert file.read_text() == "proxy: {port: 0}\n"
+
+
+def test_a_disabled_server_is_listed_and_counted_as_such(tmp_path: Path) -> None:
+    """Where no gateway runs, too: it is in the file, and can be enabled."""
+    cli = _alone(tmp_path)
+    (tmp_path / "only1mcp.yaml").write_text(
+        "servers:\n- {id: a, url: 'http://127.0.0.1:9/mcp'}\n"
+        "- {id: b, command: nobody-has-this, enabled: false}\n"
+    )
+    states = {server["id"]: server["state"] for server in cli("list", "--json").data}
+    assert states == {"a": "configured", "b": "disabled"}
+    assert "b       stdio      disabled" in cli("list").out
+    assert cli("validate").out == "only1mcp.yaml: valid, 1 server, 1 disabled\n"
+    data = cli("validate", "--json").data
+    assert (data["servers"], data["disabled"]) == (1, 1)
 
 
 def _alone(directory: Path) -> Callable[..., Done]:

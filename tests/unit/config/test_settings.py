@@ -28,6 +28,7 @@ servers:
   instances: [{{url: "http://127.0.0.1:9/mcp", weight: 3}}, {{url: "http://127.0.0.1:8/mcp"}}]
   headers: {{X-Key: {SECRET}}}
   auth: {{type: bearer, token: {SECRET}}}
+- {{id: idle, command: python3, enabled: false}}
 """
 
 

@@ -20,11 +20,12 @@ async def test_what_has_changed_is_let_go_of_although_nobody_asks_for_it() -> No
     for name in "ab":
         words = epochs.places(0, TOOL, name)
         store.put(Entry(name.encode(), b"{}", -1, later, words, store.stamp(*words), 0))
-    sweeps = CacheSweeps(store, epochs)
+    sweeps = CacheSweeps(store, epochs, memory.swept)
     try:
         epochs.target(0, TOOL, "a")
         await eventually(lambda: len(store) == 1, "the answer to be let go of")
         assert store.get(b"b", 0.0) is not None
+        await eventually(lambda: memory.swept[0] == epochs.changes, "the sweep to be told")
     finally:
         sweeps.close()
     assert len(store) == 0
