@@ -29,6 +29,8 @@ SLOW_START = 12
 while they start."""
 _STDERR_KEPT = 5
 _STDERR_LOGGED = 2000
+_FRAMES = ("at ", 'File "')
+"""How the lines of a stack begin: there are more than are kept, and the message is another."""
 
 
 class Connection:
@@ -114,7 +116,8 @@ class Connection:
     def on_stderr(self, line: bytes) -> None:
         """Log a line of the child's standard error; a flood is cut."""
         text = line.decode(errors="replace")
-        self._stderr.append(text[:300])
+        if not text.startswith(_FRAMES):
+            self._stderr.append(text[:300])
         self._stderr_lines += 1
         if self._stderr_lines < _STDERR_LOGGED:
             _log.info("stderr: %s", text, extra={"server": self._server.id})

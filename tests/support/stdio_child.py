@@ -62,7 +62,7 @@ def answer(message: dict[str, Any]) -> dict[str, Any] | None:
 def main() -> None:
     """Serve until the input ends."""
     if "crash" in MOODS:
-        sys.stderr.write("no license\n")
+        sys.stderr.write("Error: no license\n" + "    at check (license.js:1)\n" * 9 + "\nv20\n")
         sys.exit(9)
     for line in sys.stdin:
         message = json.loads(line)

@@ -183,7 +183,7 @@ async def test_a_crash_loop_is_slowed_down_and_says_why(monkeypatch: pytest.Monk
         with pytest.raises(BackendUnreachable):
             await waiting.wait(PATIENCE_S)
         await eventually(lambda: subject.status.state == ServerState.PARKED, "the parking")
-        assert subject.status.detail == "exited with code 9; its last words: no license"
+        assert subject.status.detail.endswith("code 9; its last words: Error: no license | v20")
         with pytest.raises(BackendUnreachable, match="server srv is parked") as caught:
             await subject.call("echo").wait(PATIENCE_S)
         assert caught.value.detail == subject.status.detail
