@@ -10,7 +10,8 @@ from only1mcp.cli.settings import invalid
 from only1mcp.config.problems import ConfigInvalid, problem_of
 
 _EXITS = {
-    "EXISTS": CONFLICT, "OVERRIDDEN": CONFLICT, "NO_CONFIG": CONFLICT, "NOT_FOUND": NOT_FOUND,
+    "EXISTS": CONFLICT, "UPGRADE_UNDER_WAY": CONFLICT, "HANDED_OVER": CONFLICT,
+    "OVERRIDDEN": CONFLICT, "NO_CONFIG": CONFLICT, "NOT_FOUND": NOT_FOUND,
     "CONFIG_INVALID": INVALID, "RELOAD_FAILED": INVALID,
 }  # fmt: skip
 

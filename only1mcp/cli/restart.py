@@ -31,10 +31,11 @@ def restart_command(port: int | None, timeout: float, as_json: bool) -> None:
                 "see only1mcp status and the log", exit_code=UNEXPECTED,
             )  # fmt: skip
         time.sleep(_POLL_S)
+    after = _workers(record["control"])
     if as_json:
-        print_json("restart", {"workers": sorted(_workers(record["control"]))})
+        print_json("restart", {"workers": sorted(after)})
     else:
-        say(f"replaced {len(before)} workers")
+        say(f"replaced {len(_serving(before))} workers; {len(_serving(after))} serve")
 
 
 def _workers(socket_path: str) -> dict[int, str]:
@@ -44,8 +45,14 @@ def _workers(socket_path: str) -> dict[int, str]:
 
 
 def _is_done(before: dict[int, str], socket_path: str) -> bool:
-    """Say whether as many new workers serve, and the old ones take no more clients."""
-    now = _workers(socket_path)
-    new = [pid for pid, state in now.items() if pid not in before and state == "ready"]
-    old = [pid for pid, state in now.items() if pid in before and state != "draining"]
-    return not old and len(new) >= len([s for s in before.values() if s != "draining"])
+    """Say whether the old workers take no more clients, and the new ones serve.
+
+    How many those are may have been changed meanwhile.
+    """
+    now = _serving(_workers(socket_path))
+    return bool(now) and now.keys().isdisjoint(before) and set(now.values()) == {"ready"}
+
+
+def _serving(workers: dict[int, str]) -> dict[int, str]:
+    """Return those that are not on their way out."""
+    return {pid: state for pid, state in workers.items() if state != "draining"}

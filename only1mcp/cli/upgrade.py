@@ -7,7 +7,15 @@ import click
 
 from only1mcp.cli.admin import ask
 from only1mcp.cli.gateway import find_instance
-from only1mcp.cli.output import UNEXPECTED, Failure, json_option, port_option, print_json, say
+from only1mcp.cli.output import (
+    UNEXPECTED,
+    UNREACHABLE,
+    Failure,
+    json_option,
+    port_option,
+    print_json,
+    say,
+)
 from only1mcp.links.runtime_dir import RuntimeDir
 
 _POLL_S = 0.05
@@ -21,7 +29,7 @@ def upgrade_command(port: int | None, timeout: float, as_json: bool) -> None:
     """Have the program that is installed now take the place of the one that runs.
 
     Install it first, where the old one was. No request is lost; if the new program does not come
-    to serve, the old one goes on and this says why.
+    to serve, the old one goes on and this says why. Who asks while that is under way is refused.
     """
     instance, before = find_instance(port)
     last = instance.read_upgrade()
@@ -43,7 +51,12 @@ def _wait(
     deadline = time.monotonic() + timeout
     while time.monotonic() < deadline:
         record, outcome = instance.read_record(), instance.read_upgrade()
-        if record is not None and record["pid"] != before["pid"]:
+        if record is None:
+            raise Failure(
+                "GATEWAY_ENDED", "the gateway has ended before the new program took over",
+                "see its log, and start it: only1mcp start", exit_code=UNREACHABLE,
+            )  # fmt: skip
+        if record["pid"] != before["pid"]:
             return record
         if outcome is not None and outcome != last and not outcome["ok"]:
             raise Failure("UPGRADE_FAILED", outcome["message"], "the old program goes on")

@@ -17,6 +17,7 @@ from only1mcp.control.cache_desk import CacheDesk
 from only1mcp.control.editing import Editor, answer_of
 from only1mcp.control.parsers import Parsers
 from only1mcp.control.reloader import Reloader
+from only1mcp.control.upgrade_desk import UpgradeDesk
 from only1mcp.health.board import HealthBoard
 from only1mcp.ingress.admin_refusal import refusal
 from only1mcp.ingress.origin import bracketed
@@ -24,6 +25,7 @@ from only1mcp.links.runtime_dir import RuntimeDir
 from only1mcp.memory.health_words import HealthWords
 from only1mcp.memory.instances import InstanceTable
 from only1mcp.memory.processes import ProcessRow, read_processes, row_index
+from only1mcp.memory.upgrades import UpgradeWords
 from only1mcp.observability.instance_metrics import InstanceMetrics
 from only1mcp.observability.loop_metrics import LoopMetrics
 from only1mcp.observability.metrics import MetricsReader
@@ -57,6 +59,10 @@ class Admin:
         self._instances = NamedInstances(table, context.shared.settings.servers)
         self._metrics.add(InstanceMetrics(self._instances))
         self._cache = CacheDesk(context.shared, self._metrics, reloader)
+        self._upgrades = UpgradeDesk(
+            UpgradeWords(context.shared.memory.upgrades),
+            lambda: self._ask_supervisor(signal.SIGUSR1, "upgrading"),
+        )
         self._metrics.add(LoopMetrics(context.shared.metrics_plan, context.shared.memory))
         self.follow(context.shared.settings)
 
@@ -126,7 +132,8 @@ class Admin:
     async def _post_restart(self, request: web.Request) -> web.Response:
         """Have the supervisor replace the workers, one after the other."""
         del request
-        return self._ask_supervisor(signal.SIGUSR2, "restarting")
+        status, body = self._ask_supervisor(signal.SIGUSR2, "restarting")
+        return _json(body, status)
 
     async def _post_upgrade(self, request: web.Request) -> web.Response:
         """Have the supervisor start the program that is installed now, to take its place."""
@@ -135,14 +142,15 @@ class Admin:
             return _refused(
                 403, "LOCAL_ONLY", message, "on the gateway's machine: only1mcp upgrade"
             )
-        return self._ask_supervisor(signal.SIGUSR1, "upgrading")
+        status, body = await self._upgrades.begin()
+        return _json(body, status)
 
-    def _ask_supervisor(self, number: signal.Signals, what: str) -> web.Response:
+    def _ask_supervisor(self, number: signal.Signals, what: str) -> tuple[int, dict[str, Any]]:
         supervisor = ProcessRow(self._shared.memory.process_row(row_index("supervisor"))).pid
         if supervisor != os.getppid():
-            return _refused(503, "ORPHANED", "we are about to end", "try again in a second")
+            return 503, refusal("ORPHANED", "we are about to end", "try again in a second")
         os.kill(supervisor, number)
-        return _json({what: True}, 202)
+        return 202, {what: True}
 
     async def _post_server(self, request: web.Request) -> web.Response:
         """Add a server; 403 for a program, unless the command line on this machine asks."""

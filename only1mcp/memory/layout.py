@@ -82,6 +82,8 @@ class SharedMemory:
         """What each worker has under way there, `MAX_COLUMNS` columns for each slot."""
         self.reloads: memoryview[int] = _map(2 * WORD)
         """How many reloads have ended, and how many of them changed nothing for a mistake."""
+        self.upgrades: memoryview[int] = _map(2 * WORD)
+        """How many times the supervisor has heard the wish for an upgrade, and how it stands."""
         self.told: memoryview[int] = _map(TOLD_SLOTS * WORD)
         """Fingerprints of what the log says once, whichever process it is found out by."""
         self.revoked = self.lasting.section("revoked")

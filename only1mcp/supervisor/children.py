@@ -232,13 +232,15 @@ class Children:
         """Have so many workers.
 
         No listening socket is ever closed, for clients may stand before it: those of workers that
-        go are adopted by others.
+        go are adopted by others. Who was to be replaced before is so still.
         """
+        planned = {step.place for step in self._steps if step.adopted is not None}
         self._drop_plans()
+        planned -= {step.place for step in self._steps}
         have = {worker.place for worker in self.workers}
         for place in range(count):
             adopted = _adopted(self._listeners, place, count)
-            if adopted or place not in have:
+            if adopted or place not in have or place in planned:
                 self._steps.append(Step(place, adopted))
         self._steps += [Step(place, None) for place in sorted(have) if place >= count]
 

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 
 from only1mcp import __version__
 from only1mcp.memory.health_words import Health, HealthWords
+from only1mcp.memory.upgrades import Standing
 from only1mcp.process.context import Shared
 from only1mcp.supervisor.bond import Bond
 from only1mcp.supervisor.handover import NONE, Handover
@@ -54,11 +55,25 @@ class Succession:
         """Whether the clients are another one's now."""
         return self._upgrade is not None and self._upgrade.taken_over
 
+    @property
+    def standing(self) -> Standing:
+        """How a wish for an upgrade would find us."""
+        if self.has_handed_over:
+            return Standing.HANDED_OVER
+        is_idle = self._upgrade is None and self.is_ours
+        return Standing.IDLE if is_idle else Standing.UNDER_WAY
+
     def begin(self, shared: Shared, now: float) -> None:
         """Start the program that is installed now, unless that is not to be."""
-        refusal = self._refusal()
-        if refusal:
-            self._note(False, refusal)
+        if self.standing is not Standing.IDLE:
+            # Not noted: whoever asked for the one under way waits for the end of that.
+            _log.error("another upgrade is under way")
+            return
+        if self._holdings.is_private:
+            self._note(
+                False,
+                "this gateway is its client's own: it ends with that, and then is the new one",
+            )
             return
         _log.info("the new program is started")
 
@@ -66,15 +81,6 @@ class Succession:
             return self._handover(shared, bond, stderr)
 
         self._upgrade = Upgrade(make, now)
-
-    def _refusal(self) -> str:
-        if self._upgrade is not None:
-            return "another upgrade is under way"
-        if not self.is_ours:
-            return "this program has not taken over yet"
-        if self._holdings.is_private:
-            return "this gateway is its client's own: it ends with that, and then is the new one"
-        return ""
 
     def is_due(self, now: float) -> bool:
         """Say whether the clients are to be handed over now; True once."""

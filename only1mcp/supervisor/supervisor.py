@@ -25,6 +25,7 @@ from only1mcp.memory.ended_sessions import open_lock_file
 from only1mcp.memory.layout import Layout, SharedMemory
 from only1mcp.memory.processes import ProcessRow, State, row_index
 from only1mcp.memory.published import Published
+from only1mcp.memory.upgrades import UpgradeWords
 from only1mcp.observability.logs import setup_logging
 from only1mcp.observability.metrics import MetricsPlan
 from only1mcp.process import prctl
@@ -99,6 +100,7 @@ class Supervisor:
         """When a reload that the service manager knows of is given up; 0 while there is none."""
         known = holdings.handover.client_slots if holdings.handover is not None else ()
         self._children = self._make_children(settings.following(None, known))
+        self._upgrades = UpgradeWords(self._children.shared.memory.upgrades)
 
     def run(self) -> int:
         """Supervise until the end; returns the exit code."""
@@ -194,7 +196,9 @@ class Supervisor:
                 self._register()
             elif not takeover.is_done and takeover.servers_are_up(shared, now):
                 self._children.release_workers()
-        if self._succession.is_due(now):
+        is_due = self._succession.is_due(now)
+        self._upgrades.stand(self._succession.standing)
+        if is_due:
             self._stays = self._succession.anchor is None and not self._notifier.is_heard
             self._notifier.hand_over(self._succession.successor)
             self._succession.leave(stays=self._stays)
@@ -207,6 +211,7 @@ class Supervisor:
             self._reload_wanted = True
         elif number is signal.SIGUSR1:
             self._succession.begin(self._children.shared, now)
+            self._upgrades.hear(self._succession.standing)
         elif number is signal.SIGUSR2:
             _log.info("the workers are replaced, one after the other")
             self._children.roll()

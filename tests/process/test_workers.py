@@ -3,6 +3,8 @@
 import json
 import os
 import signal
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -108,7 +110,7 @@ def test_a_rolling_restart_replaces_every_worker_and_no_call_fails(
                 old = _serving(gateway)
                 with Herd(old) as herd:
                     code, _, said = gateway.run("restart", "--port", str(gateway.port))
-                    assert (code, "replaced 3 workers" in said) == (0, True), said
+                    assert (code, "replaced 3 workers; 3 serve" in said) == (0, True), said
                     herd.wait_gone(PATIENCE_S)
                 wait_until(lambda: len(_serving(gateway)) == 3, "three workers")
                 assert not _serving(gateway) & old
@@ -117,6 +119,25 @@ def test_a_rolling_restart_replaces_every_worker_and_no_call_fails(
         assert gateway.server("a")["pid"] == server
         with McpClient(gateway.port, session) as client:
             assert client.call("a__echo", text="again") == "again"
+
+
+@pytest.mark.parametrize("workers", [1, 4])
+def test_a_restart_is_done_when_no_worker_of_before_is_left(tmp_path: Path, workers: int) -> None:
+    """However many there are to be by then."""
+    with Gateway(_config(3), workers=None, directory=tmp_path) as gateway:
+        before = _serving(gateway)
+        restart = [sys.executable, "-m", "only1mcp", "restart", "--timeout", str(PATIENCE_S)]
+        with subprocess.Popen(restart, env=gateway.env, stderr=subprocess.PIPE, text=True) as one:
+            try:
+                wait_until(lambda: _serving(gateway) - before, "the first new worker")
+                gateway.configure(_config(workers))
+                gateway.send(signal.SIGHUP)
+                said = one.communicate(timeout=2 * PATIENCE_S)[1]
+            finally:
+                one.kill()
+        assert one.returncode == 0, said
+        assert not _serving(gateway) & before
+        wait_until(lambda: len(_serving(gateway)) == workers, f"{workers} workers")
 
 
 def test_a_restart_lets_a_long_call_finish(tmp_path: Path) -> None:

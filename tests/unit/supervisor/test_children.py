@@ -31,10 +31,13 @@ from tests.support.forking import fork, join
 from tests.support.waiting import wait_until
 
 
-def _children(run: Run, listeners: list[socket.socket] | None = None) -> Children:
-    """Return a control process, a host, and a worker per socket, that do what the test says."""
+def _children(run: Run, listeners: list[socket.socket] | None = None, spare: int = 0) -> Children:
+    """Return a control process, a host, and a worker per socket, that do what the test says.
+
+    There are so many spare rows for workers that come while others drain.
+    """
     settings = replace(settings_of("version: 1.0"), workers=max(1, len(listeners or [])))
-    layout = Layout(settings.workers, 0, MetricsPlan(()).size)
+    layout = Layout(settings.workers + spare, 0, MetricsPlan(()).size)
     lifeline, _ = os.pipe()
     shared = Shared(
         settings, SharedMemory(layout), RuntimeDir(Path("/nonexistent")), 0, lifeline, b"", b"",
@@ -175,6 +178,36 @@ def test_the_service_manager_learns_when_no_worker_serves_for_long() -> None:
             for child in children.handles:
                 child.signal(signal.SIGKILL)
             assert len(_ends(children)) == 3
+
+    assert join(fork(work)) == [0]
+
+
+def test_a_change_of_their_number_forgets_no_worker_that_was_to_be_replaced() -> None:
+    """A rolling restart replaces all that were there when it began."""
+
+    def work() -> None:
+        with ExitStack() as stack:
+            listeners = [
+                stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(3)
+            ]
+            children = _children(_serve, listeners, spare=3)
+            children.start()
+            wait_until(lambda: not children.unready, "all serve")
+            before = {worker.pid for worker in children.workers}
+            children.roll()
+            children.resize(2)
+
+            def are_new() -> bool:
+                children.tick(time.monotonic())
+                pid, status = os.waitpid(-1, os.WNOHANG)
+                if pid:
+                    children.ended(pid, status)
+                now = {worker.pid for worker in children.workers}
+                return len(children.handles) == 4 and now.isdisjoint(before)
+
+            wait_until(are_new, "two new workers, and no old one")
+            children.kill()
+            assert len(_ends(children)) == 4
 
     assert join(fork(work)) == [0]
 
