@@ -8,11 +8,13 @@ from aiohttp import web
 
 from only1mcp.config.settings import Settings
 from only1mcp.control.admin import Admin
+from only1mcp.control.owners_door import OwnersDoor
 from only1mcp.control.parsers import Parsers
 from only1mcp.control.reloader import START, Reloader
 from only1mcp.control.watcher import FileWatcher
 from only1mcp.health.board import HealthBoard
 from only1mcp.health.manager import serve_board
+from only1mcp.links.link import serve
 from only1mcp.memory.health_words import HealthWords
 from only1mcp.process.child import Lifecycle
 from only1mcp.process.context import Context
@@ -40,15 +42,20 @@ async def _serve(context: Context, lifecycle: Lifecycle, parsers: Parsers) -> No
     runner = web.AppRunner(admin.app(), access_log=None)
     await runner.setup()
     socket_path = shared.runtime_dir.control_socket
-    socket_path.unlink(missing_ok=True)
-    await web.UnixSite(runner, str(socket_path)).start()
+    server = await serve(socket_path, lambda: OwnersDoor(_handlers(runner)))
     socket_path.chmod(0o600)
     tasks = Tasks()
     _await_reasons(context, reloader, parsers, tasks)
     lifecycle.ready()
     await lifecycle.stopping.wait()
     await tasks.cancel_all()
+    server.close()
     await runner.cleanup()
+
+
+def _handlers(runner: web.AppRunner) -> web.Server:
+    assert runner.server is not None
+    return runner.server
 
 
 def _expect(parsers: Parsers, tasks: Tasks) -> None:

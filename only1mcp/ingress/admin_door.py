@@ -17,6 +17,8 @@ from only1mcp.ingress.service import Service
 
 _log = logging.getLogger(__name__)
 MAX_BODY = 65_536
+MAX_ADDRESS = 4096
+"""Of the path and the query; control reads twice as much in a line, and no name is so long."""
 _FORWARDING = ("Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Real-IP", "Via")
 
 
@@ -26,6 +28,14 @@ class TooLong(ClientError):
     code = -32600
     http_status = 413
     reason = "too_long"
+
+
+class AddressTooLong(ClientError):
+    """The path and the query are longer than any name that there is here."""
+
+    code = -32600
+    http_status = 414
+    reason = "uri_too_long"
 
 
 class AdminDoor:
@@ -64,7 +74,7 @@ class AdminDoor:
         )
         if self._access.is_open and not is_near:
             raise Forbidden("the admin API answers direct callers on this host only")
-        return await self._service.admin(request.rel_url.raw_path)
+        return await self._service.admin(_bounded(request.rel_url.raw_path))
 
     async def write(self, request: web.BaseRequest) -> tuple[int, bytes]:
         """Have something changed.
@@ -73,9 +83,10 @@ class AdminDoor:
             InsufficientScope: not at the wish of this caller.
             UnsupportedMediaType: the body is not sent as JSON, as a form of a web page.
             TooLong: nothing that is asked for here is so long.
+            AddressTooLong: likewise.
         """
         self.check(request)
-        who, path = request[PRINCIPAL], request.rel_url.raw_path_qs
+        who, path = request[PRINCIPAL], _bounded(request.rel_url.raw_path_qs)
         if not who.is_admin:  # the last word, whatever comes before
             raise Forbidden("changes take a key of an administrator")
         if request.method == "POST":
@@ -90,6 +101,14 @@ class AdminDoor:
                                      "path": path[:200], "status": status},
         )  # fmt: skip
         return status, answer
+
+
+def _bounded(path: str) -> str:
+    """Return a path that control can read."""
+    if len(path) > MAX_ADDRESS:
+        message = f"the path and the query are longer than {MAX_ADDRESS} bytes"
+        raise AddressTooLong(message, hint="name one server, and one of its tools")
+    return path
 
 
 def _is_loopback(address: str | None) -> bool:

@@ -80,6 +80,11 @@ def is_ours(transport: asyncio.BaseTransport) -> bool:
     return peer_uid(transport.get_extra_info("socket")) == os.getuid()
 
 
+def may_ask(transport: asyncio.BaseTransport) -> bool:
+    """Say whether the other end is our own user's or root's, who administers services of others."""
+    return peer_uid(transport.get_extra_info("socket")) in (0, os.getuid())
+
+
 def peer_uid(sock: socket.socket) -> int:
     """Return the user id of the process at the other end (SO_PEERCRED)."""
     size = struct.calcsize("3i")

@@ -199,6 +199,25 @@ def test_a_refusal_of_who_asks_has_the_form_of_every_other(gateway: Gateway) -> 
         assert (list(said["error"]), said["error"]["code"]) == (["code", "message", "hint"], code)
 
 
+@pytest.mark.parametrize(
+    ("verb", "path"),
+    [
+        ("POST", f"cache/clear?server={'a' * 20_000}"), ("DELETE", f"servers/{'a' * 20_000}"),
+        ("GET", "a" * 20_000), ("POST", f"servers/{'a' * 4000}/enable?{'%20' * 100}"),
+    ],
+)  # fmt: skip
+def test_an_address_that_is_too_long_is_refused_in_the_form_of_every_other_refusal(
+    gateway: Gateway, verb: str, path: str
+) -> None:
+    """Before it comes to control, which would answer in words and log a failure."""
+    status, said = _as_root(gateway, verb, path, None if verb != "POST" else {})
+    assert (status, said["error"]["code"]) == (414, "URI_TOO_LONG")
+    assert len(said["error"]["message"]) < 200
+    status, said = _as_root(gateway, "POST", f"cache/clear?server={'a' * 3900}", {})
+    assert (status, said["error"]["code"]) == (404, "NOT_FOUND")
+    assert "Traceback" not in gateway.log
+
+
 def test_a_reload_of_a_file_with_mistakes_is_an_error_like_any_other(tmp_path: Path) -> None:
     """Beside it stands what is known of the reload."""
     with Gateway(keyed(), env=ENV, directory=tmp_path) as gateway:
