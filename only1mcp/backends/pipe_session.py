@@ -62,7 +62,7 @@ class PipeSession:
         self.heard = 0
         """How many messages the server has sent."""
         self.ignores_probe = False
-        """Whether the server took the probe for nothing, neither an answer nor an end worth."""
+        """Whether the server passed over the probe, and answered what came after it."""
         self._name = name
         self._write = write
         self._on_notification = on_notification

@@ -1,13 +1,10 @@
 """`workers`."""
 
-import time
-
 import click
 
 from only1mcp.cli.change import Change, make
-from only1mcp.cli.gateway import control_get
+from only1mcp.cli.fleet import serving, wait_until, workers
 from only1mcp.cli.output import (
-    UNEXPECTED,
     USAGE,
     Failure,
     config_option,
@@ -15,8 +12,6 @@ from only1mcp.cli.output import (
     print_json,
     say,
 )
-
-_POLL_S = 0.05
 
 
 def _count(value: str) -> int | str:
@@ -51,16 +46,8 @@ def workers_command(number: str, config_path: str | None, timeout: float, as_jso
 
 def _wait(socket_path: str, count: int, timeout_s: float) -> None:
     """Wait until so many serve, and those that are too many take no more clients."""
-    deadline = time.monotonic() + timeout_s
-    while sorted(_states(socket_path)) != ["ready"] * count:
-        if time.monotonic() > deadline:
-            raise Failure(
-                "WORKERS_TIMEOUT", f"there are not {count} workers after {timeout_s:g} s",
-                "see only1mcp status and the log", exit_code=UNEXPECTED,
-            )  # fmt: skip
-        time.sleep(_POLL_S)
 
+    def is_done() -> bool:
+        return sorted(serving(workers(socket_path)).values()) == ["ready"] * count
 
-def _states(socket_path: str) -> list[str]:
-    rows = control_get("status", socket_path)["processes"]
-    return [row["state"] for row in rows if row["role"] == "worker" and row["state"] != "draining"]
+    wait_until(is_done, timeout_s, "WORKERS_TIMEOUT", f"there are not {count} workers")

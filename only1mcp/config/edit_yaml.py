@@ -113,8 +113,7 @@ class YamlText:
             return self._splice(scalar.start_mark.index, scalar.end_mark.index, text)
         written = f"{json.dumps(key)}: {json.dumps(value)}"
         if not node.value:
-            at = node.start_mark.index + 1
-            return self._splice(at, at, written)
+            return self._append_in_flow(node, written)
         first, after = node.value[0]
         if node.flow_style:
             return self._insert_in_flow(after, written, first)

@@ -19,7 +19,7 @@ from only1mcp.control.parsers import Parsers
 from only1mcp.control.reloader import Reloader
 from only1mcp.control.upgrade_desk import UpgradeDesk
 from only1mcp.health.board import HealthBoard
-from only1mcp.ingress.admin_refusal import refusal
+from only1mcp.ingress.admin_refusal import PREFIX, refusal
 from only1mcp.ingress.origin import bracketed
 from only1mcp.links.runtime_dir import RuntimeDir
 from only1mcp.memory.health_words import HealthWords
@@ -33,7 +33,6 @@ from only1mcp.process.context import Context, plan_of
 from only1mcp.process.instances import NamedInstances, describe
 
 _log = logging.getLogger(__name__)
-PREFIX = "/api/v1/admin"
 _WAYS = (
     "GET health, servers, metrics, status, cache; POST servers, servers/<id>/enable, "
     "servers/<id>/disable, reload, workers, workers/restart, cache/clear; DELETE servers/<id>"
@@ -75,19 +74,19 @@ class Admin:
     def app(self) -> web.Application:
         """Return the web application."""
         app = web.Application(middlewares=[_in_json])
-        app.router.add_get(f"{PREFIX}/health", self._get_health)
-        app.router.add_get(f"{PREFIX}/servers", self._get_servers)
-        app.router.add_get(f"{PREFIX}/metrics", self._get_metrics)
-        app.router.add_get(f"{PREFIX}/status", self._get_status)
-        app.router.add_get(f"{PREFIX}/cache", self._get_cache)
-        app.router.add_post(f"{PREFIX}/cache/clear", self._post_clear)
-        app.router.add_post(f"{PREFIX}/reload", self._post_reload)
-        app.router.add_post(f"{PREFIX}/workers", self._post_workers)
-        app.router.add_post(f"{PREFIX}/workers/restart", self._post_restart)
-        app.router.add_post(f"{PREFIX}/upgrade", self._post_upgrade)
-        app.router.add_post(f"{PREFIX}/servers", self._post_server)
-        app.router.add_delete(f"{PREFIX}/servers/{{id}}", self._delete_server)
-        app.router.add_post(f"{PREFIX}/servers/{{id}}/{{switch:enable|disable}}", self._post_switch)
+        app.router.add_get(f"{PREFIX}health", self._get_health)
+        app.router.add_get(f"{PREFIX}servers", self._get_servers)
+        app.router.add_get(f"{PREFIX}metrics", self._get_metrics)
+        app.router.add_get(f"{PREFIX}status", self._get_status)
+        app.router.add_get(f"{PREFIX}cache", self._get_cache)
+        app.router.add_post(f"{PREFIX}cache/clear", self._post_clear)
+        app.router.add_post(f"{PREFIX}reload", self._post_reload)
+        app.router.add_post(f"{PREFIX}workers", self._post_workers)
+        app.router.add_post(f"{PREFIX}workers/restart", self._post_restart)
+        app.router.add_post(f"{PREFIX}upgrade", self._post_upgrade)
+        app.router.add_post(f"{PREFIX}servers", self._post_server)
+        app.router.add_delete(f"{PREFIX}servers/{{id}}", self._delete_server)
+        app.router.add_post(f"{PREFIX}servers/{{id}}/{{switch:enable|disable}}", self._post_switch)
         return app
 
     async def _get_health(self, request: web.Request) -> web.Response:

@@ -81,7 +81,7 @@ class ChannelMember:
     async def _live(self) -> None:
         error: Only1MCPError = self._unreachable()
         try:
-            hello = await self._connection.open(START_S, START_S, probe=False)
+            hello = await self._connection.open(probe=False, patience_s=START_S)
             self._hello.set_result(hello)
             self._up = True
             self._waiting.send(self._connection.session.call)

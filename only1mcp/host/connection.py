@@ -58,8 +58,12 @@ class Connection:
         self._stderr: deque[str] = deque(maxlen=_STDERR_KEPT)
         self._stderr_lines = 0
 
-    async def open(self, timeout_s: float, patience_s: float, *, probe: bool) -> Hello:
+    async def open(self, *, probe: bool, patience_s: float | None = None) -> Hello:
         """Connect, and meet the server.
+
+        Args:
+            probe: whether the server can stand one.
+            patience_s: time for its first word; by default as long as an installation may take.
 
         Raises:
             BackendUnreachable: there is no connection.
@@ -67,11 +71,14 @@ class Connection:
             BackendTimeout: the server stays silent.
             BackendProtocolError: it speaks no revision of MCP that we know.
         """
+        timeout_s = self._server.handshake_timeout_s
         self.channel = await dial(self._server, self._client, self)
         if isinstance(self.channel, ChildProcess) and not self.session.features:
             self.forwarder = self.session.forward(self.channel.write_lines)
         try:
-            return await shake_hands(self.session, timeout_s, patience_s, probe=probe)
+            return await shake_hands(
+                self.session, timeout_s, patience_s or SLOW_START * timeout_s, probe=probe
+            )
         except BackendTimeout as error:
             error.detail = error.detail or self._babbled.removeprefix("; ")
             raise

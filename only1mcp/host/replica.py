@@ -19,7 +19,7 @@ from only1mcp.errors import (
     BackendUnreachable,
     Only1MCPError,
 )
-from only1mcp.host.connection import SLOW_START, Connection
+from only1mcp.host.connection import Connection
 from only1mcp.host.feed import Feed, Hearing
 from only1mcp.host.health_check import HealthCheck
 from only1mcp.host.second_chance import SecondChance
@@ -224,7 +224,7 @@ class Replica:
         timeout_s = self._owner.server.handshake_timeout_s
         slow = asyncio.get_running_loop().call_later(timeout_s, self._note_slow, timeout_s)
         try:
-            hello = await connection.open(timeout_s, SLOW_START * timeout_s, probe=self._probe)
+            hello = await connection.open(probe=self._probe)
         except (BackendLost, BackendTimeout) as error:
             self._silent = isinstance(error, BackendTimeout)
             self._probe = not self._probe

@@ -10,7 +10,7 @@ from only1mcp.backends.handshake import Hello
 from only1mcp.backends.http_backend import open_session
 from only1mcp.backends.pipe_session import PipeAsker
 from only1mcp.errors import BackendLost, Only1MCPError
-from only1mcp.host.connection import SLOW_START, Connection
+from only1mcp.host.connection import Connection
 from only1mcp.registry.catalogue import Catalogue
 from only1mcp.registry.server import Server
 from only1mcp.tasks import Tasks
@@ -61,8 +61,7 @@ async def _try_connection(
     began = time.monotonic()
     connection = Connection(server, client, lambda message: None)
     try:
-        timeout_s = server.handshake_timeout_s
-        hello = await connection.open(timeout_s, SLOW_START * timeout_s, probe=probe)
+        hello = await connection.open(probe=probe)
         asker = PipeAsker(connection.session, server.handshake_timeout_s)
         await _note(trial, began, hello, asker)
     except BackendLost as error:

@@ -14,7 +14,7 @@ import pytest
 
 from only1mcp.backends.call import FutureSink, Outgoing
 from only1mcp.errors import BackendLost, BackendUnreachable
-from only1mcp.host import replica
+from only1mcp.host import connection, replica
 from only1mcp.host.channel_server import ChannelServer
 from only1mcp.host.status import Observer, ServerState
 from only1mcp.protocol.versions import Era
@@ -260,7 +260,7 @@ async def test_a_server_that_never_answers_is_down_and_not_starting(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Also while it is started again and again, however long each start takes."""
-    monkeypatch.setattr(replica, "SLOW_START", 1)
+    monkeypatch.setattr(connection, "SLOW_START", 1)
     async with server("mute", timeout_s=0.05) as subject:
         await eventually(lambda: subject.status.restarts >= 4, "it was started often")
         assert subject.status.state in (ServerState.DOWN, ServerState.PARKED)

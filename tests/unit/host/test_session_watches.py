@@ -46,6 +46,11 @@ def watched(subject: Hosted) -> dict[str, set[Any]]:
     return {uri: server.watches.holders(uri) for uri in server.watches.uris}
 
 
+async def _subscribed(caplog: pytest.LogCaptureFixture, *uris: str) -> None:
+    """Wait until the server has said that it was asked for these."""
+    await eventually(lambda: all(f"subscribed {uri}" in caplog.text for uri in uris), str(uris))
+
+
 @on_loop
 async def test_sessions_whose_clients_have_left_let_go_and_make_room(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
@@ -200,8 +205,7 @@ async def test_what_the_host_before_has_told_is_gone_on_with(
         if is_early:
             subject.host.start()
             await worker.event("settled")
-        for uri in ("r://1", "r://2"):
-            await eventually(lambda uri=uri: f"subscribed {uri}" in caplog.text, uri)  # type: ignore[misc]
+        await _subscribed(caplog, "r://1", "r://2")
         inherit({"let_go": [8, []]})  # its client has not been seen, there
         inherit({"let_go": [7, [["srv", "r://1"]]]})
         assert await worker.event("kept") == [7, 0, [["srv", "r://1"]]]
@@ -222,8 +226,7 @@ async def test_a_session_with_a_connection_of_its_own_goes_on_there(
         worker = await subject.worker()
         await worker.event("settled")
         subject.host.sessions.inherit({"kept": [7, 8, [["srv", "r://1"], ["srv", "r://2"]]]})
-        for uri in ("r://1", "r://2"):
-            await eventually(lambda uri=uri: f"subscribed {uri}" in caplog.text, uri)  # type: ignore[misc]
+        await _subscribed(caplog, "r://1", "r://2")
         subject.host.sessions.inherit({"let_go": [7, [["srv", "r://1"]]]})
         (server,) = subject.host._roster
         assert server.pool.watches.uris(7) == ["r://2"]
