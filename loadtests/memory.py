@@ -4,11 +4,13 @@
 size (PSS): a page that several processes share counts for each of them in part. Other programs on
 the machine that use the same Python and the same libraries take parts as well, so the sum is less
 the more of them run; `alone` is what it would be without any. `--within 86` makes the exit code 1
-when the tree alone holds more MiB than that after the calls.
+when the tree alone holds more MiB than that after the calls. `--bare aiohttp,orjson` measures
+instead what as many processes hold that have these libraries and nothing of ours.
 """
 
 import argparse
 import re
+import subprocess
 import sys
 import time
 from collections import defaultdict
@@ -106,6 +108,15 @@ def call(gateway: Gateway, calls: int, rate: float) -> None:
             raise SystemExit(f"error: calls failed: {report.failures} {report.examples}")
 
 
+def bare(processes: int, modules: Sequence[str]) -> list[Held]:
+    """Look at a tree that has these libraries, an event loop in each process, and no gateway."""
+    command = [*PYTHON, "loadtests.bare_tree", str(processes), *modules]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as trial:
+        assert trial.stdout is not None
+        pids = [int(trial.stdout.readline()) for _ in range(processes)]
+        return [held_by("parent" if pid == trial.pid else "child", pid) for pid in sorted(pids)]
+
+
 def main() -> int:
     """Run as the arguments say, print the figures, return the exit code."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -114,7 +125,12 @@ def main() -> int:
     parser.add_argument("--servers", type=int, default=10)
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--within", type=float, metavar="MIB", help="fail beyond, alone")
+    parser.add_argument("--bare", metavar="MODULES", help="measure these libraries alone")
+    parser.add_argument("--processes", type=int, default=4, help="for --bare")
     options = parser.parse_args()
+    if options.bare:
+        show("bare", bare(options.processes, options.bare.split(",")))
+        return 0
     with backends(options.servers) as ports:
         servers = [
             {"id": f"s{number}", "url": f"http://127.0.0.1:{port}/mcp"}

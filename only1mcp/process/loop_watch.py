@@ -11,6 +11,9 @@ ALERT_S, IDLE_S = 0.1, 0.25
 at a loop that sleeps costs 0.13 ms, for it has to be woken: 0.5 % of a core at the usual pace."""
 BUSY = 0.03
 """The share of its time from which on a loop has more than little to do; a look's own is less."""
+NOTHING_S, BREATH_S = 0.00005, 0.001
+"""A turn that is this short had nothing to do. Who follows the turns leaves the loop asleep for
+a moment then; at the heels of such turns it would only look at itself, with all of a core."""
 OnTurn = Callable[[float, float], bool]
 """Takes the moment at which a turn of the loop ended, and its length; True to follow the next."""
 
@@ -25,7 +28,9 @@ class LoopWatch:
 
     def __init__(self, note: Callable[[float, float], None]) -> None:
         self.on_turn: OnTurn | None = None
-        """Hears of the turns that are measured, and how much of each was our own doing."""
+        """Hears of the turns that are measured, and how much of each was our own doing. If it did
+        not follow, there are two, and it hears of the longer: that in which the look was due, and
+        that in which it came."""
         self._note = note
         self._loop = asyncio.get_running_loop()
         self._due = self._began = self._late = self._ours = 0.0
@@ -70,10 +75,14 @@ class LoopWatch:
         now, delayed = time.monotonic(), self._delay.read()
         length = now - self._began
         ours = max(length - (delayed - self._delayed), 0.0)
-        self._note(max(length, self._late), max(ours, self._ours))
+        longest = max(ours, self._ours)
+        self._note(max(length, self._late), longest)
         self._late = self._ours = 0.0
-        if self.on_turn is not None and self.on_turn(now, ours):
-            self._begin_turn(now, delayed)
+        if self.on_turn is not None and self.on_turn(now, longest):
+            if longest < NOTHING_S:
+                self._wait(now, BREATH_S)
+            else:
+                self._begin_turn(now, delayed)
         else:
             self._delayed = delayed
             self._wait(now, self._pause_s(now))

@@ -10,13 +10,15 @@ answers are none: without compiled parts they make turns as long, and never more
 FEW = 32
 """So many are when it is very long. With fewer it is not they who make it so: something else keeps
 the worker, such as its own start, or one large message; who comes then waits, and is served."""
-LONG, VERY_LONG = 0.2, 1.0
+LONG, VERY_LONG = 0.1, 1.0
 """Of the longest wait: a request waits for the turn that is under way, for its own, and for those
 in which its answer comes."""
-SHARE = 0.05
+SHARE = 0.03
 """The same: what is left of each turn for new requests while there are too many."""
-CALM_S = 0.5
-"""After so long without a refusal it is over."""
+TRIAL_EACH_S = 2.0
+"""So long after the last time it is tried whether there are still too many."""
+TRIAL_SHARE = 0.4
+"""As `SHARE`, in a trial, which lasts for the longest wait."""
 
 
 class Overload:
@@ -27,6 +29,10 @@ class Overload:
     time goes to what it has begun, to new requests while a turn is young, and the rest is refused
     before it has waited for long.
 
+    Clients that ask again as soon as they were refused would be refused for ever, even if they are
+    so few that all could be served. So now and then almost everybody is let in for a moment: if
+    that is no crowd, it is over.
+
     Args:
         max_wait_s: the longest that is still good.
     """
@@ -36,7 +42,9 @@ class Overload:
         """On the clock of `turned`."""
         self._max_wait_s = max_wait_s
         self._long_turns = 0
-        self._refused_at = 0.0
+        self._tries_at = inf
+        self._tried_at = inf
+        """When the trial that is under way has begun."""
 
     def turned(self, now: float, length_s: float, taken: int, refused: bool) -> bool:
         """Take note of a turn that has ended; says whether the next one is to be told as well.
@@ -48,18 +56,29 @@ class Overload:
             refused: whether requests were refused in it.
         """
         if self.refuses_after == inf:
-            part = length_s / self._max_wait_s
-            is_crowded = part > LONG and taken >= CROWD
-            is_too_long = is_crowded or (part > VERY_LONG and taken >= FEW)
-            self._long_turns = self._long_turns + 1 if is_too_long else 0
-            if self._long_turns < LONG_TURNS:
+            if not self._is_behind(length_s, taken):
                 return self._long_turns > 0
-            self._refused_at = now
-        elif refused:
-            self._refused_at = now
-        elif now - self._refused_at > CALM_S:
-            self.refuses_after = inf
-            self._long_turns = 0
-            return False
-        self.refuses_after = now + SHARE * self._max_wait_s
+            self._tries_at = now + TRIAL_EACH_S
+        elif self._tried_at < inf:
+            self._end_trial(now, refused or taken >= CROWD)
+            if self._long_turns == 0:
+                return False
+        if now >= self._tries_at:
+            self._tries_at, self._tried_at = inf, now
+        share = SHARE if self._tried_at == inf else TRIAL_SHARE
+        self.refuses_after = now + share * self._max_wait_s
         return True
+
+    def _is_behind(self, length_s: float, taken: int) -> bool:
+        part = length_s / self._max_wait_s
+        is_crowded = part > LONG and taken >= CROWD
+        is_too_long = is_crowded or (part > VERY_LONG and taken >= FEW)
+        self._long_turns = self._long_turns + 1 if is_too_long else 0
+        return self._long_turns >= LONG_TURNS
+
+    def _end_trial(self, now: float, has_failed: bool) -> None:
+        if has_failed:
+            self._tried_at, self._tries_at = inf, now + TRIAL_EACH_S
+        elif now >= self._tried_at + self._max_wait_s:
+            self._tried_at = self.refuses_after = inf
+            self._long_turns = 0

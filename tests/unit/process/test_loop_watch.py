@@ -3,7 +3,7 @@
 import asyncio
 import time
 
-from only1mcp.process.loop_watch import EVERY_S, IDLE_S, LoopWatch
+from only1mcp.process.loop_watch import BREATH_S, EVERY_S, IDLE_S, LoopWatch
 from tests.support.loop import eventually, on_loop
 
 BUSY_S = 0.2
@@ -86,6 +86,26 @@ async def test_work_that_comes_again_in_each_turn_makes_turns_long() -> None:
     await eventually(lambda: len(turns) > 3, "a turn after those")
     assert len(watched.waits) >= len(turns)
     assert max(turns[:3]) > BUSY_S / 2
+
+
+@on_loop
+async def test_who_follows_the_turns_lets_a_loop_without_work_sleep() -> None:
+    """Otherwise each turn would be there for the look at the one before it."""
+    watched = Watched()
+    turns: list[float] = []
+
+    def on_turn(now: float, _length_s: float) -> bool:
+        turns.append(now)
+        return True
+
+    watched.watch.on_turn = on_turn
+    await eventually(lambda: turns, "the first turn")
+    used, began, seen = time.thread_time(), time.monotonic(), len(turns)
+    await asyncio.sleep(0.3)
+    looks = len(turns) - seen
+    assert looks > 1
+    assert looks <= (time.monotonic() - began) / BREATH_S * 2 + 1
+    assert time.thread_time() - used < 0.15  # spinning would use all of it
 
 
 @on_loop

@@ -5,12 +5,13 @@ from math import inf
 import pytest
 
 from only1mcp.resilience.overload import (
-    CALM_S,
     CROWD,
     FEW,
     LONG,
     LONG_TURNS,
     SHARE,
+    TRIAL_EACH_S,
+    TRIAL_SHARE,
     VERY_LONG,
     Overload,
 )
@@ -64,19 +65,47 @@ def test_long_turns_in_a_row_are_one() -> None:
     assert overload.refuses_after == 11.0 + SHARE * MAX_WAIT_S
 
 
-def test_it_lasts_as_long_as_there_is_something_to_refuse() -> None:
-    """Short turns alone do not end it: they are short because of what is refused."""
+def in_trial(now: float = 20.0) -> Overload:
+    """Return one that lets almost everybody in, to see whether they are still too many."""
+    overload = overloaded(now - TRIAL_EACH_S)
+    assert overload.turned(now, 0.006, CROWD, refused=True)
+    assert overload.refuses_after == now + TRIAL_SHARE * MAX_WAIT_S
+    return overload
+
+
+def test_without_a_trial_it_does_not_end() -> None:
+    """Turns are short because of what is refused, and all may have come in those before."""
     overload = overloaded(10.0)
-    for tenth in range(100, 200):
-        assert overload.turned(tenth / 10, 0.006, CROWD, refused=tenth % 2 == 0)
-    assert overload.turned(20.0, 0.006, CROWD, refused=False)
-    assert not overload.turned(20.0 + CALM_S, 0.006, CROWD, refused=False)
+    for hundredth in range(1, int(100 * TRIAL_EACH_S)):
+        now = 10.0 + hundredth / 100
+        assert overload.turned(now, 0.0, 0, refused=False)
+        assert overload.refuses_after == now + SHARE * MAX_WAIT_S
+
+
+@pytest.mark.parametrize(("taken", "refused"), [(CROWD, False), (0, True)])
+def test_a_trial_in_which_too_many_come_ends_at_once(taken: int, refused: bool) -> None:
+    """And there is none again for some time."""
+    overload = in_trial(20.0)
+    assert overload.turned(20.01, 0.006, taken, refused=refused)
+    assert overload.refuses_after == 20.01 + SHARE * MAX_WAIT_S
+    assert overload.turned(20.0 + TRIAL_EACH_S, 0.006, CROWD, refused=True)
+    assert overload.refuses_after == 20.0 + TRIAL_EACH_S + SHARE * MAX_WAIT_S
+    assert overload.turned(20.02 + TRIAL_EACH_S, 0.006, CROWD, refused=True)
+    assert overload.refuses_after == 20.02 + TRIAL_EACH_S + TRIAL_SHARE * MAX_WAIT_S
+
+
+def test_it_ends_with_a_trial_in_which_few_come() -> None:
+    """Also when they are those who were refused before, and came again at once."""
+    overload = in_trial(20.0)
+    for thousandth in range(1, int(1000 * MAX_WAIT_S)):
+        assert overload.turned(20.0 + thousandth / 1000, 0.006, CROWD - 1, refused=False)
+    assert not overload.turned(20.0 + MAX_WAIT_S, 0.006, CROWD - 1, refused=False)
     assert overload.refuses_after == inf
 
 
 def test_after_its_end_it_takes_as_much_as_at_first_to_begin_again() -> None:
     """One long turn is a hiccup again."""
-    overload = overloaded(10.0)
-    assert not overload.turned(11.0, 0.006, CROWD, refused=False)
-    assert overload.turned(11.1, LONG_S, CROWD, refused=False)
+    overload = in_trial(20.0)
+    assert not overload.turned(20.0 + MAX_WAIT_S, 0.006, 0, refused=False)
+    assert overload.turned(20.2, LONG_S, CROWD, refused=False)
     assert overload.refuses_after == inf

@@ -11,7 +11,7 @@ from only1mcp.memory.processes import ProcessRow
 from only1mcp.observability.metrics import MetricsPlan, MetricsReader, MetricsWriter
 from only1mcp.protocol.headers import McpHeaders
 from only1mcp.proxy.exchange import Request
-from only1mcp.resilience.overload import CALM_S, CROWD, LONG_TURNS
+from only1mcp.resilience.overload import CROWD, LONG_TURNS, TRIAL_EACH_S
 from only1mcp.worker import shedding
 from only1mcp.worker.shedding import Shedding
 from tests.support.loop import eventually, on_loop
@@ -87,7 +87,8 @@ async def test_requests_are_refused_while_the_worker_is_behind() -> None:
     forwarded = Request(McpHeaders(), body, "::1", forwarded=True)
     assert not worker.shedding.takes(forwarded, Told())
     assert worker.shedding.turned(-1e6 + 1, 0.001)  # something was refused
-    assert not worker.shedding.turned(-1e6 + 2 + CALM_S, 0.001)
+    assert worker.shedding.turned(-1e6 + TRIAL_EACH_S, 0.001)  # it is tried whether it is over
+    assert not worker.shedding.turned(-1e6 + TRIAL_EACH_S + 1, 0.001)
     assert worker.lane.refuses_after == inf
 
 
