@@ -19,6 +19,7 @@ MODULES = {
     "only1mcp._speedups.json_members_c": "only1mcp/_speedups/json_members_c.pyx",
     "only1mcp._speedups.json_scan_c": "only1mcp/_speedups/json_scan_c.pyx",
     "only1mcp._speedups.cells_c": "only1mcp/_speedups/cells_c.pyx",
+    "only1mcp._speedups.across_c": "only1mcp/_speedups/across_c.pyx",
     "only1mcp._speedups.call_c": "only1mcp/_speedups/call_c.pyx",
     "only1mcp._speedups.pool_c": "only1mcp/_speedups/pool_c.pyx",
     "only1mcp._speedups.upstream_c": "only1mcp/_speedups/upstream_c.pyx",

@@ -101,6 +101,7 @@ def start_all(stack: ExitStack, size: int) -> list[Target]:
     """Start nginx and the gateways, each before a server whose results have this size."""
     folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
     backend = stack.enter_context(echo_backend(size))
+    old = stack.enter_context(echo_backend(size, "legacy"))
     web = {"id": "bench", "url": f"http://127.0.0.1:{backend}/mcp"}
     pipe = {"id": "bench", "command": sys.executable, "cwd": str(Path.cwd()),
             "args": ["-m", PIPE, str(size)]}  # fmt: skip
@@ -113,6 +114,12 @@ def start_all(stack: ExitStack, size: int) -> list[Target]:
     return [
         Target("nginx", stack.enter_context(running(command, port)), port, "echo"),
         start(stack, folder, "only1mcp", {"servers": [web]}),
+        start(
+            stack,
+            folder,
+            "translated",
+            {"servers": [{"id": "bench", "url": f"http://127.0.0.1:{old}/mcp"}]},
+        ),
         start(stack, folder, "with keys", {"servers": [web], **GUARDED}, AUTHORIZED),
         start(stack, folder, "cache hit", kept),
         replace(start(stack, folder, "cache miss", kept), differs=True),

@@ -1,7 +1,8 @@
 """An HTTP server with one tool, as cheap as Python can make it: what is measured is others.
 
-Run as `python -m benchmarks.echo_backend PORT[,PORT...] RESULT_BYTES`. The tool `echo` answers with
-its argument `text`, made that long. It speaks both eras, the legacy one without sessions.
+Run as `python -m benchmarks.echo_backend PORT[,PORT...] RESULT_BYTES [legacy]`. The tool `echo`
+answers with its argument `text`, made that long. It speaks both eras, the legacy one without
+sessions; as `legacy` it knows nothing of 2026-07-28.
 """
 
 import asyncio
@@ -23,6 +24,12 @@ _DISCOVERED = {
 _OPENED = (
     b'{"protocolVersion":%b,"capabilities":{"tools":{}},"serverInfo":{"name":"echo","version":"1"}}'
 )
+_UNKNOWN = b'{"jsonrpc":"2.0","id":null,"error":{"code":-32000,"message":"unknown version"}}'
+_REFUSED = (
+    b"HTTP/1.1 400 Bad Request\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%b"
+    % (len(_UNKNOWN), _UNKNOWN)
+)
+_TYPE = b'"resultType":"complete",'
 _SAID = b'{"resultType":"complete","content":[{"type":"text","text":"%b"}]}'
 _TOOL = {"name": "echo", "description": "Answer.", "inputSchema": {"type": "object"}}
 _TOOLS = {"resultType": "complete", "tools": [_TOOL], "ttlMs": 0, "cacheScope": "private"}
@@ -51,13 +58,30 @@ class Echo(asyncio.Protocol):
             self._buffer = self._buffer[size:]
 
     def _answer(self, body: bytes) -> None:
-        whole = answer(body, self._size)
+        whole = self._respond(body)
         if whole is None:  # a notification, or a question by GET or DELETE
             status = b"202 Accepted" if body else b"405 Method Not Allowed"
             self._transport.write(b"HTTP/1.1 %b\r\nContent-Length: 0\r\n\r\n" % status)
             return
         head = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
         self._transport.write(head % len(whole) + whole)
+
+    def _respond(self, body: bytes) -> bytes | None:
+        return answer(body, self._size)
+
+
+class LegacyEcho(Echo):
+    """One connection to a server that refuses modern requests, and types no results."""
+
+    def _answer(self, body: bytes) -> None:
+        if b'"io.modelcontextprotocol/protocolVersion"' in body:
+            self._transport.write(_REFUSED)
+            return
+        super()._answer(body)
+
+    def _respond(self, body: bytes) -> bytes | None:
+        whole = super()._respond(body)
+        return None if whole is None else whole.replace(_TYPE, b"", 1)
 
 
 def answer(body: bytes, size: int) -> bytes | None:
@@ -83,8 +107,9 @@ def _result(body: bytes, size: int) -> bytes:
 async def main() -> None:
     """Serve until killed."""
     ports, size = [int(port) for port in sys.argv[1].split(",")], int(sys.argv[2])
+    kind = LegacyEcho if sys.argv[3:] == ["legacy"] else Echo
     loop = asyncio.get_running_loop()
-    servers = [await loop.create_server(lambda: Echo(size), "127.0.0.1", port) for port in ports]
+    servers = [await loop.create_server(lambda: kind(size), "127.0.0.1", port) for port in ports]
     await asyncio.gather(*(server.serve_forever() for server in servers))
 
 

@@ -99,10 +99,10 @@ def _kill(handle: int) -> None:
 
 
 @contextmanager
-def echo_backend(size: int) -> Iterator[int]:
-    """Run the backend that everything is measured in front of; yields its port."""
+def echo_backend(size: int, *kind: str) -> Iterator[int]:
+    """Run the backend that everything is measured in front of, or a kind of it; yields its port."""
     port = free_port()
-    with running([*PYTHON, "benchmarks.echo_backend", str(port), str(size)], port):
+    with running([*PYTHON, "benchmarks.echo_backend", str(port), str(size), *kind], port):
         yield port
 
 

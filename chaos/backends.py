@@ -2,7 +2,7 @@
 
 Each has the tool `echo`, which says its argument `text` again. `slow` takes calls one at a time,
 five milliseconds each; `legacy` knows nothing of the revision 2026-07-28, so that modern clients'
-calls to it are translated, on the common way. `flaky` breaks off every second call; it has the tool
+calls to it are translated. `flaky` breaks off every second call; it has the tool
 `act` as well, which may not be repeated, and tells on GET how often it was called.
 """
 
@@ -13,7 +13,7 @@ from collections.abc import Callable
 import orjson
 import uvloop
 
-from benchmarks.echo_backend import Echo
+from benchmarks.echo_backend import Echo, LegacyEcho
 
 SLOW_S = 0.005
 _BYTES = 64
@@ -23,12 +23,6 @@ _FLAKY_TOOLS = {
     "tools": [{**_TOOL, "name": "echo", "annotations": {"readOnlyHint": True}},
               {**_TOOL, "name": "act"}],
 }  # fmt: skip
-_MESSAGE = b'{"jsonrpc":"2.0","id":null,"error":{"code":-32000,"message":"unknown version"}}'
-_REFUSED = (
-    b"HTTP/1.1 400 Bad Request\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
-    % len(_MESSAGE)
-    + _MESSAGE
-)
 
 
 class Slow(Echo):
@@ -46,19 +40,6 @@ class Slow(Echo):
         loop = asyncio.get_running_loop()
         Slow.free_at = max(Slow.free_at, loop.time()) + SLOW_S
         loop.call_at(Slow.free_at, super()._answer, body)
-
-
-class Legacy(Echo):
-    """Refuses modern requests, as a server that has never heard of them does."""
-
-    def __init__(self) -> None:
-        super().__init__(_BYTES)
-
-    def _answer(self, body: bytes) -> None:
-        if b'"io.modelcontextprotocol/protocolVersion"' in body:
-            self._transport.write(_REFUSED)
-        else:
-            super()._answer(body)
 
 
 class Flaky(Echo):
@@ -92,7 +73,11 @@ class Flaky(Echo):
         self._transport.write(head % len(whole) + whole)
 
 
-KINDS: dict[str, Callable[[], Echo]] = {"slow": Slow, "legacy": Legacy, "flaky": Flaky}
+KINDS: dict[str, Callable[[], Echo]] = {
+    "slow": Slow,
+    "legacy": lambda: LegacyEcho(_BYTES),
+    "flaky": Flaky,
+}
 
 
 async def main() -> None:

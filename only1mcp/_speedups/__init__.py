@@ -31,6 +31,7 @@ Forwarder: Any = None
 """The ends of the lane's link to the host; None likewise."""
 Choice: Any = None
 Keeping: Any = None
+Across: Any = None
 Refusal: Any = None
 
 if TYPE_CHECKING or _WANT_PURE:
@@ -46,6 +47,7 @@ else:
         from only1mcp._speedups import lru_c as _lru
         from only1mcp._speedups import words_c as _words
 
+        Across = importlib.import_module("only1mcp._speedups.across_c").Across
         Caller = importlib.import_module("only1mcp._speedups.call_c").Caller
         Plan = importlib.import_module("only1mcp._speedups.call_c").Plan
         Ready = importlib.import_module("only1mcp._speedups.call_c").Ready

@@ -34,7 +34,8 @@ cdef class Plan:
     cdef readonly bytes raw_name
     cdef readonly object ids
     cdef readonly object opened
-    cdef readonly bint modern
+    cdef readonly bint modern           # the client; the server is the other if `across`
+    cdef readonly bint across
     cdef readonly bint hinted
     cdef readonly bint safe
     cdef readonly double timeout_s
@@ -56,6 +57,7 @@ cdef class Call:
     cdef readonly Caller caller
     cdef readonly Plan plan
     cdef readonly Envelope envelope
+    cdef bytes meta                 # stands for the `_meta` of a call that is translated
     cdef readonly bytes upstream_id
     cdef readonly bytes request     # the message as it goes to the server, with its head
     cdef Upstream upstream
@@ -75,7 +77,9 @@ cdef class Call:
 
 cdef double now() noexcept
 cdef bytes decimal_bytes(unsigned long long number)
-cdef bytes request_bytes(Plan plan, Envelope envelope, bytes upstream_id)
-cdef bytes frame_bytes(Plan plan, Envelope envelope, unsigned long long token, int address)
+cdef bytes request_bytes(Call call)
+cdef bytes frame_bytes(Call call, int address)
+cdef bint pass_on(Call call, bytes data, Py_ssize_t start, Py_ssize_t end,
+                  bint is_complete) except -1
 cdef int write_result(Front front, bytes data, Py_ssize_t start, Py_ssize_t end,
                       bytes request_id, bint closes) except -1

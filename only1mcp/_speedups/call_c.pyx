@@ -5,6 +5,7 @@ from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes
 from libc.string cimport memchr, memcpy
 from posix.time cimport CLOCK_MONOTONIC, clock_gettime, timespec
 from only1mcp._speedups.cells cimport o1_take
+from only1mcp._speedups.compare cimport holds
 from only1mcp._speedups.frame_head cimport CARRY, HEAD_BYTES, put_head, put_number
 from only1mcp._speedups.gauge_c cimport Gauge
 from only1mcp._speedups.json_scan_c cimport Envelope
@@ -101,13 +102,14 @@ cdef class Plan:
         ids: has `take_ids(count)`: the server must not see an id twice; None to the host.
         opened: the legacy session that the head names, to compare with `ids.opened`; or None.
         slots: first metric slots: request outcome and histogram, server outcome and histogram.
+        modern, across: what the client speaks, and whether the server speaks the other.
         safe: whether such a call may be sent again when nobody knows if it ran.
         about: method, target and server id, for log and errors.
     """
 
     def __init__(self, Way way not None, instances, Py_ssize_t place, Gauge gauge, bytes head,
-                 raw_name, ids, opened, bint modern, bint hinted, bint safe, double timeout_s,
-                 slots, tuple about):
+                 raw_name, ids, opened, bint modern, bint across, bint hinted, bint safe,
+                 double timeout_s, slots, tuple about):
         self.way = way
         self.gauge = gauge
         self.place = place
@@ -117,6 +119,7 @@ cdef class Plan:
         self.ids = ids
         self.opened = opened
         self.modern = modern
+        self.across = across
         self.hinted = hinted
         self.safe = safe
         self.timeout_s = timeout_s
@@ -159,6 +162,7 @@ cdef class Call:
 cdef bytes OPENING = b'{"jsonrpc":"2.0","id":'
 cdef bytes RESULT = b',"result":'
 cdef bytes BLANK = b"\r\n\r\n"
+cdef bytes TYPED = b'{"resultType":"complete",'
 cdef bytes ANSWER = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: "
 cdef bytes LAST_ANSWER = (
     b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nConnection: close\r\n"
@@ -166,29 +170,30 @@ cdef bytes LAST_ANSWER = (
 )
 
 
-cdef bytes request_bytes(Plan plan, Envelope envelope, bytes upstream_id):
+cdef bytes request_bytes(Call call):
     """Write the request to the server: the client's parameters, its own name of the target."""
+    cdef Plan plan = call.plan
+    cdef bytes upstream_id = call.upstream_id
     cdef Py_ssize_t length, size
     cdef char digits[DIGITS]
-    length = (PyBytes_GET_SIZE(OPENING) + PyBytes_GET_SIZE(upstream_id)
-              + size_after_id(plan, envelope))
+    length = PyBytes_GET_SIZE(OPENING) + PyBytes_GET_SIZE(upstream_id) + size_after_id(call)
     size = decimal(length, digits + DIGITS)
     cdef bytes whole = PyBytes_FromStringAndSize(
         NULL, PyBytes_GET_SIZE(plan.head) + size + PyBytes_GET_SIZE(BLANK) + length
     )
     cdef char *at = put(PyBytes_AS_STRING(whole), plan.head)
     at = put(put_raw(at, digits + DIGITS - size, size), BLANK)
-    put_after_id(put(put(at, OPENING), upstream_id), plan, envelope)
+    put_after_id(put(put(at, OPENING), upstream_id), call)
     return whole
 
 
-cdef bytes frame_bytes(Plan plan, Envelope envelope, unsigned long long token, int address):
+cdef bytes frame_bytes(Call call, int address):
     """Write the same for the host, which puts an id of its own before it; on one line."""
-    cdef Py_ssize_t size = size_after_id(plan, envelope)
+    cdef Py_ssize_t size = size_after_id(call)
     cdef bytes whole = PyBytes_FromStringAndSize(NULL, HEAD_BYTES + ADDRESS + size)
-    cdef char *at = put_head(PyBytes_AS_STRING(whole), ADDRESS + size, CARRY, token)
+    cdef char *at = put_head(PyBytes_AS_STRING(whole), ADDRESS + size, CARRY, call.token)
     at = put_number(at, address, ADDRESS)
-    put_after_id(at, plan, envelope)
+    put_after_id(at, call)
     flatten(at, size, 10)
     flatten(at, size, 13)
     return whole
@@ -204,25 +209,76 @@ cdef int flatten(char *data, Py_ssize_t size, char end) except -1:
     return 0
 
 
-cdef Py_ssize_t size_after_id(Plan plan, Envelope envelope) noexcept:
+cdef Py_ssize_t size_after_id(Call call) noexcept:
     """Return the size of what `put_after_id` writes."""
+    cdef Envelope envelope = call.envelope
+    cdef bytes name = call.plan.raw_name
     cdef Py_ssize_t size = envelope.params_end - envelope.params_start
-    if plan.raw_name is not None:
-        size += PyBytes_GET_SIZE(plan.raw_name) - (envelope.name_end - envelope.name_start)
-    return PyBytes_GET_SIZE(plan.middle) + size + 1
+    if name is not None:
+        size += PyBytes_GET_SIZE(name) - (envelope.name_end - envelope.name_start)
+    if call.meta is not None:
+        size += PyBytes_GET_SIZE(call.meta) - (envelope.meta_end - envelope.meta_start)
+    return PyBytes_GET_SIZE(call.plan.middle) + size + 1
 
 
-cdef int put_after_id(char *at, Plan plan, Envelope envelope) except -1:
+cdef int put_after_id(char *at, Call call) except -1:
     """Write the request from its id on."""
+    cdef Envelope envelope = call.envelope
+    cdef bytes name = call.plan.raw_name, meta = call.meta
     cdef const char *data = PyBytes_AS_STRING(envelope.body)
-    cdef Py_ssize_t first = envelope.params_start, last = envelope.params_end
-    at = put(at, plan.middle)
-    if plan.raw_name is not None:
-        at = put_raw(at, data + first, envelope.name_start - first)
-        at = put(at, plan.raw_name)
+    cdef Py_ssize_t first = envelope.params_start
+    cdef bint is_early = name is None or envelope.meta_start < envelope.name_start
+    at = put(at, call.plan.middle)
+    if meta is not None and is_early:
+        at = put(put_raw(at, data + first, envelope.meta_start - first), meta)
+        first = envelope.meta_end
+    if name is not None:
+        at = put(put_raw(at, data + first, envelope.name_start - first), name)
         first = envelope.name_end
-    put_raw(at, data + first, last - first)[0] = 125
+    if meta is not None and not is_early:
+        at = put(put_raw(at, data + first, envelope.meta_start - first), meta)
+        first = envelope.meta_end
+    put_raw(at, data + first, envelope.params_end - first)[0] = 125
     return 0
+
+
+cdef bint pass_on(Call call, bytes data, Py_ssize_t start, Py_ssize_t end,
+                  bint is_complete) except -1:
+    """Answer the client with the server's result; False when that needs understanding.
+
+    Args:
+        call: is under way still.
+        data, start, end: the result.
+        is_complete: whether it says that it is.
+    """
+    cdef Plan plan = call.plan
+    cdef Front front = call.front
+    if call.exchange is not None or plan.hinted or not call.is_awaited():
+        return False
+    if plan.modern and not is_complete:
+        data = typed(data, start, end) if plan.across else None
+        if data is None:
+            return False
+        start, end = 0, PyBytes_GET_SIZE(data)
+    front.lane.carried(call)
+    write_result(front, data, start, end, call.envelope.id, front.lane.draining)
+    front.done()
+    return True
+
+
+cdef bytes typed(bytes data, Py_ssize_t start, Py_ssize_t end):
+    """Return a legacy server's result with the type of a complete one; None for a closer look."""
+    cdef const char *result = PyBytes_AS_STRING(data) + start
+    cdef Py_ssize_t at = 1, size = end - start
+    if result[0] != 123 or holds(data, start, end, b'"resultType"', 12):
+        return None
+    while result[at] in (32, 9, 10, 13):
+        at += 1
+    if result[at] != 34:
+        return None
+    cdef bytes whole = PyBytes_FromStringAndSize(NULL, PyBytes_GET_SIZE(TYPED) + size - at)
+    put_raw(put(PyBytes_AS_STRING(whole), TYPED), result + at, size - at)
+    return whole
 
 
 cdef int write_result(Front front, bytes data, Py_ssize_t start, Py_ssize_t end,

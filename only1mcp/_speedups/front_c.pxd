@@ -29,6 +29,7 @@ cdef class Front:
     cdef unsigned long long stamp       # of the lane, when that was found
     cdef Call call
     cdef tuple missed           # how the answer that was not there is kept, and its key; or None
+    cdef bytes meta             # as `Call.meta`
     cdef object cancel          # of a message on the common way
     cdef object timer
 

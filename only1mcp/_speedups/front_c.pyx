@@ -2,6 +2,7 @@
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 
+from only1mcp._speedups.across_c cimport Across
 from only1mcp._speedups.call_c cimport Call, Caller, Plan, Ready, now, write_result
 from only1mcp._speedups.choice_c cimport Choice
 from only1mcp._speedups.compare cimport (
@@ -245,7 +246,7 @@ cdef class Front:
         cdef bytes caps = b""
         cdef tuple key, known
         cdef unsigned long long place = 0
-        self.missed = None
+        self.missed = self.meta = None
         if target is None or envelope.token_start or len(target) > LONGEST_KEY:
             return None
         if envelope.version_start:
@@ -264,6 +265,9 @@ cdef class Front:
         if found is None:
             found = lane.helper.plan(envelope, caps, caller)
             lane.remember(key, found)
+        if isinstance(found, Across):
+            self.meta = (<Across>found).meta_for(envelope)
+            found = None if self.meta is None else (<Across>found).leads
         if not found:
             return None
         if isinstance(found, Choice):
@@ -321,6 +325,7 @@ cdef class Front:
         call.envelope = envelope
         call.version = version
         call.session = session
+        call.meta = self.meta
         call.began = self.active
         call.deadline = self.active + plan.timeout_s
         self.call = call

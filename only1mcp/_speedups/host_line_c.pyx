@@ -5,7 +5,7 @@ takes the common way, which knows what to do while a server starts or is down.
 """
 
 from cpython.bytes cimport PyBytes_AS_STRING
-from only1mcp._speedups.call_c cimport Call, decimal_bytes, frame_bytes, write_result
+from only1mcp._speedups.call_c cimport Call, decimal_bytes, frame_bytes, pass_on
 from only1mcp._speedups.frame_head cimport CANCEL, CARRIED, FAILED, MESSAGE, REPLY
 from only1mcp._speedups.frames_c cimport frame
 from only1mcp._speedups.json_scan_c cimport Envelope, scan
@@ -44,7 +44,7 @@ cdef class HostLine(Frames):
         call.token = self.last
         call.upstream_id = decimal_bytes(self.last)
         self.calls[self.last] = call
-        self.transport.write(frame_bytes(call.plan, call.envelope, self.last, address))
+        self.transport.write(frame_bytes(call, address))
         return 0
 
     cdef int forget(self, Call call) except -1:
@@ -82,11 +82,7 @@ cdef class HostLine(Frames):
         cdef Lane lane = self.lane
         cdef bint is_typed = PyBytes_AS_STRING(data)[start]
         lane.well(call)
-        if (call.exchange is None and not call.plan.hinted and call.is_awaited()
-                and (is_typed or not call.plan.modern)):
-            lane.carried(call)
-            write_result(call.front, data, start + 1, end, call.envelope.id, lane.draining)
-            call.front.done()
+        if pass_on(call, data, start + 1, end, is_typed):
             if call.flight is not None:
                 lane.helper.landed(call, reply_of(data[start + 1:end]))
             return 0

@@ -15,7 +15,7 @@ cdef class Pool(Way):
         cdef Call call = given
         cdef Upstream upstream
         call.upstream_id = call.plan.next_id()
-        call.request = request_bytes(call.plan, call.envelope, call.upstream_id)
+        call.request = request_bytes(call)
         while self.idle:
             upstream = self.idle.pop()
             if not upstream.is_closing:

@@ -2,8 +2,7 @@
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from libc.string cimport memcpy
-from only1mcp._speedups.call_c cimport Call, Plan, now, write_result
-from only1mcp._speedups.front_c cimport Front
+from only1mcp._speedups.call_c cimport Call, now, pass_on
 from only1mcp._speedups.http_body cimport (
     LAST, MORE, PIECE, SIZE, WRONG, next_piece, plain_event,
 )
@@ -253,20 +252,14 @@ cdef class Upstream:
     cdef int deliver(self, Envelope reply) except -1:
         """Answer the client."""
         cdef Call call = self.call
-        cdef Plan plan = call.plan
         cdef Lane lane = self.pool.lane
-        cdef Front front = call.front
         if reply.id is not None and reply.id != call.upstream_id:
             return self.fail("foreign", None)
         self.release()
         lane.leave(call)
         lane.well(call)
-        if (call.exchange is None and reply.result_end and not plan.hinted and call.is_awaited()
-                and (not plan.modern or reply.result_type == "complete")):
-            lane.carried(call)
-            write_result(front, reply.body, reply.result_start, reply.result_end,
-                         call.envelope.id, lane.draining)
-            front.done()
+        if reply.result_end and pass_on(call, reply.body, reply.result_start, reply.result_end,
+                                        reply.result_type == "complete"):
             if call.flight is not None:
                 lane.helper.landed(call, reply)
         else:
@@ -318,7 +311,7 @@ cdef class Upstream:
         if call is None:
             return 0
         call.upstream = None
-        if self.event_id is not None and kind in ("lost", "ended") and not call.plan.modern:
+        if self.event_id is not None and kind in ("lost", "ended") and call.plan.opened is not None:
             lane.helper.resume(call, self.event_id, self.retry_ms)
             return 0
         lane.leave(call)

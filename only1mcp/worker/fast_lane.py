@@ -248,7 +248,7 @@ class FastLane:
     def event(self, call: Any, message: Envelope) -> None:
         """Take what a server says before its answer."""
         if message.kind != NOTIFICATION:
-            if not call.plan.modern:
+            if call.plan.opened is not None:
                 refused = jsonrpc.response(message.id or b"null", refusal(message))
                 call.plan.ids.reply(call.plan.opened, refused)
         elif not call.plan.modern and message.method == "notifications/message":
@@ -290,14 +290,15 @@ class FastLane:
     def relay(self, call: Any, reply: Envelope) -> None:
         """Answer with a reply that needs understanding."""
         era = era_of(call)
+        leg = Era.LEGACY if call.plan.across else era
         method, _, server_id = call.plan.about
         try:
             if reply.result_type == "task":  # who allows for one takes the common way
                 raise unwanted_task(server_id)
-            if era is Era.MODERN:
+            if leg is Era.MODERN:
                 principal = call.caller.principal.id
                 reply = self._parts.means.states.sealed(reply, server_id, principal)
-            answer, status = relay(call.envelope.id, reply, method, era, era, False)
+            answer, status = relay(call.envelope.id, reply, method, era, leg, False)
         except Only1MCPError as error:
             self._fail(call, error)
         else:
@@ -313,7 +314,7 @@ class FastLane:
         try:
             answer = HttpAnswer(status, None, read_message(server_id, status, body))
             check_id(server_id, call.upstream_id, answer)
-            if not call.plan.modern and call.plan.opened.is_forgotten(answer):
+            if call.plan.opened is not None and call.plan.opened.is_forgotten(answer):
                 self.go_common(call)
                 return
             reply = message_of(server_id, answer)

@@ -85,12 +85,12 @@ def stop(call: Any) -> None:
     if call.reading is not None:
         call.reading.cancel()
     was_sent = call.upstream_id is not None
-    if was_sent and not call.plan.modern and call.plan.ids is not None:
+    if was_sent and call.plan.opened is not None:
         params = b'{"requestId":%b}' % call.upstream_id
         told = jsonrpc.notification("notifications/cancelled", params)
         call.plan.ids.reply(call.plan.opened, told)
 
 
 def era_of(call: Any) -> Era:
-    """Return the era of both of a call's ways."""
+    """Return the era of a call's client."""
     return Era.MODERN if call.plan.modern else Era.LEGACY

@@ -9,7 +9,7 @@ from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
 from only1mcp import __version__
-from only1mcp._speedups import Choice, Envelope, Keeping, Plan, Ready
+from only1mcp._speedups import Across, Choice, Envelope, Keeping, Plan, Ready
 from only1mcp.backends.call import Outgoing
 from only1mcp.backends.http_backend import HttpBackend
 from only1mcp.backends.http_rules import modern_headers
@@ -25,7 +25,7 @@ from only1mcp.protocol.client_features import Feature, read_features
 from only1mcp.protocol.inbound import Inbound
 from only1mcp.protocol.methods import METHODS, Method
 from only1mcp.protocol.task_members import declares_extension
-from only1mcp.protocol.translate import CACHEABLE_METHODS
+from only1mcp.protocol.translate import CACHEABLE_METHODS, meta_for_legacy
 from only1mcp.protocol.versions import Era
 from only1mcp.proxy import local
 from only1mcp.proxy.cache import Kind, prefix
@@ -71,6 +71,19 @@ class Carried:
     """None where there is one process at the host."""
     reached: tuple[Reached, ...] = ()
     """All its instances."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Eras:
+    """What is spoken on the two sides of us."""
+
+    client: Era
+    server: Era
+
+    @property
+    def is_across(self) -> bool:
+        """Whether messages are translated."""
+        return self.client is not self.server
 
 
 class Plans:
@@ -143,26 +156,36 @@ class Plans:
         if not self._is_known(era, known):
             return None
         snapshot = self._parts.edition.view(known, scope)
-        inbound, cache = Inbound(envelope, era, method), self._parts.cache
-        try:
-            way = route(inbound, snapshot)
-        except Only1MCPError:
+        inbound = Inbound(envelope, era, method)
+        way = _single(inbound, snapshot)
+        if way is None:
             return False
+        eras = _Eras(era, choose_leg(era, way.server_ids[0], snapshot))
+        kind = None if self._parts.cache is None else self._parts.cache.kind(inbound, way)
         carried = self._carried.get(way.server_ids[0])
-        if len(way.server_ids) != 1:
-            return False
-        is_common = carried is None or way.param_headers or _has_company(carried.server, era)
-        if is_common or carried is None or self._bridges(carried, features, era, snapshot):
+        if carried is None or self._is_odd(carried, way, features, snapshot, eras, kind):
             return self._parts.means.backends.get(way.server_ids[0], False)
-        kind = None if cache is None else cache.kind(inbound, way)
-        leads = self._choice(carried, way, method, era)
+        leads = self._choice(carried, way, method, eras)
+        if eras.is_across:
+            return None if leads is None else Across(leads, meta_for_legacy)
         return leads if kind is None else self._keeping(kind, way, features, leads)
 
-    def _bridges(self, carried: Carried, features: bytes, era: Era, snapshot: Snapshot) -> bool:
-        """Say whether calls are translated on their way, or may become tasks."""
-        owner = snapshot.catalogues[carried.server.id]
-        may_be_task = owner.has_task_extension and declares_extension(features)
-        return may_be_task or choose_leg(era, carried.server.id, snapshot) is not era
+    def _is_odd(
+        self, carried: Carried, way: Route, features: bytes, snapshot: Snapshot, eras: "_Eras",
+        kind: Kind | None,
+    ) -> bool:  # fmt: skip
+        """Say whether calls to a server need more understanding than the lane has.
+
+        Of those that are translated it carries a modern client's to a legacy server which has
+        nothing to ask of it, unless the answer is kept.
+        """
+        has_tasks = snapshot.catalogues[carried.server.id].has_task_extension
+        may_be_task = has_tasks and declares_extension(features)
+        has_company = eras.server is Era.LEGACY and carried.server.batching is not None
+        if way.param_headers or may_be_task or has_company:
+            return True
+        is_new = eras.server is Era.MODERN
+        return eras.is_across and (is_new or bool(_read(features)[1]) or kind is not None)
 
     def _keeping(self, kind: Kind, way: Route, features: bytes, leads: Any) -> Any:
         """Return what finds answers that are kept before a call is made."""
@@ -176,15 +199,15 @@ class Plans:
             leads,
         )  # fmt: skip
 
-    def _choice(self, carried: Carried, way: Route, method: Method, era: Era) -> Any:
+    def _choice(self, carried: Carried, way: Route, method: Method, eras: "_Eras") -> Any:
         """Return what chooses the instance, and with it the plan, for each such call."""
         if carried.instances is None:
-            return self._write(carried, way, method, era)
+            return self._write(carried, way, method, eras)
         routing, policy = carried.server.routing, carried.server.breaker
         is_placed = routing.algorithm == "consistent_hash"
         arguments = carried.instances.arguments
         return Choice(
-            partial(self._write, carried, way, method, era), carried.instances.balancer,
+            partial(self._write, carried, way, method, eras), carried.instances.balancer,
             carried.instances.gauges, policy.timeout_ms, policy.successes,
             place_of((way.target or method.name).encode()),
             partial(_by_arguments, arguments) if is_placed and routing.hash_key == "arguments"
@@ -225,18 +248,20 @@ class Plans:
             return False
         return era is Era.MODERN or learning.knows(LEARNED_LEGACY)
 
-    def _write(self, carried: Carried, way: Route, method: Method, era: Era, place: int = 0) -> Any:
+    def _write(
+        self, carried: Carried, way: Route, method: Method, eras: "_Eras", place: int = 0
+    ) -> Any:
         """Write the plan for one instance."""
         session, opened, head, instances = None, None, b"", carried.instances
         gauge = None if instances is None else instances.gauges[place]
-        name = method.name
+        name, is_modern = method.name, eras.client is Era.MODERN
         if carried.ways:
             leads = carried.ways[place]
         else:
             one = carried.reached[place]
             leads, session = one.pool, one.session
-            headers = modern_headers(Outgoing(name, b"", era, way.target))
-            if era is Era.LEGACY:
+            headers = modern_headers(Outgoing(name, b"", eras.server, way.target))
+            if eras.server is Era.LEGACY:
                 opened = session.opened
                 if opened is None:
                     return None  # the common way opens it
@@ -244,7 +269,7 @@ class Plans:
             head = one.line + _fields(headers.items()) + b"Content-Length: "
         return Plan(
             leads, instances, place, gauge, head, way.name, session, opened,
-            era is Era.MODERN, era is Era.MODERN and name in CACHEABLE_METHODS,
+            is_modern, eras.is_across, is_modern and name in CACHEABLE_METHODS,
             method.safe or way.safe,
             self._parts.means.timeouts_s[carried.server.id],
             self._metrics.fast_slots(method.index, carried.index),
@@ -252,9 +277,13 @@ class Plans:
         )  # fmt: skip
 
 
-def _has_company(server: Server, era: Era) -> bool:
-    """Say whether calls wait for others to travel with, which the lane does not."""
-    return era is Era.LEGACY and server.batching is not None
+def _single(inbound: Inbound, snapshot: Snapshot) -> Route | None:
+    """Return where a request goes, if that is one server."""
+    try:
+        way = route(inbound, snapshot)
+    except Only1MCPError:
+        return None
+    return way if len(way.server_ids) == 1 else None
 
 
 def _by_arguments(arguments: Key, envelope: Envelope) -> int:
