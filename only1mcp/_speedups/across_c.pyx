@@ -19,12 +19,13 @@ cdef class Across:
         leads: a plan, or what chooses one.
         read: returns what is to stand for the bytes of a request's `_meta`; None when the call is
             no plain one.
+        known: what it has returned; the same for all, for each client may send what it likes.
     """
 
-    def __init__(self, leads, read):
+    def __init__(self, leads, read, dict known not None):
         self.leads = leads
         self.read = read
-        self.known = {}
+        self.known = known
 
     cdef bytes meta_for(self, Envelope envelope):
         """Return what stands for a request's `_meta`; None for the common way.

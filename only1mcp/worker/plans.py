@@ -94,6 +94,8 @@ class Plans:
         self._flights = flights
         self._metrics = metrics
         self._carried: dict[str, Carried] = {}
+        self._metas: dict[bytes, bytes] = {}
+        """What stands for clients' `_meta` at legacy servers, as far as `Across` remembers it."""
 
     def carry(self, lane: Any, link: Any, settings: Settings) -> list[Any]:
         """Have the lane reach these servers, as far as it can.
@@ -167,7 +169,7 @@ class Plans:
             return self._parts.means.backends.get(way.server_ids[0], False)
         leads = self._choice(carried, way, method, eras)
         if eras.is_across:
-            return None if leads is None else Across(leads, meta_for_legacy)
+            return None if leads is None else Across(leads, meta_for_legacy, self._metas)
         return leads if kind is None else self._keeping(kind, way, features, leads)
 
     def _is_odd(
