@@ -10,6 +10,13 @@ from only1mcp.backends.pipe_session import PipeSession
 from only1mcp.errors import BackendProtocolError
 
 
+class AnsweredLate(BackendProtocolError):
+    """A modern server answered the probe only when it had been sent `initialize` as well.
+
+    That may have pinned it to the other era; met anew, it is to be given time for the probe.
+    """
+
+
 async def shake_hands(
     session: PipeSession, timeout_s: float, patience_s: float, *, probe: bool
 ) -> Hello:
@@ -23,8 +30,8 @@ async def shake_hands(
 
     Raises:
         BackendTimeout: the server stays silent.
-        BackendProtocolError: it speaks no revision of MCP that we know; or it speaks a modern one,
-            but answered after it was sent `initialize`, which may have pinned it to the other era.
+        AnsweredLate: it speaks a modern revision, and takes longer than that to say so.
+        BackendProtocolError: it speaks no revision of MCP that we know.
     """
     if not probe:
         return await _initialize(session, patience_s)
@@ -50,7 +57,7 @@ async def _initialize(
     if late is not None:  # answers come in order: it has been answered by now, or never will be
         session.ignores_probe = not late.has_ended
         if late.has_ended and judge_probe(await late.wait(None)) is not None:
-            raise BackendProtocolError(
+            raise AnsweredLate(
                 "the server was slow to start; it is started again, to speak the newest revision"
             )
     hello = read_initialize(reply)

@@ -244,7 +244,8 @@ class ChannelServer:
         status, all_of_them = self.status, self._replicas
         states = {one.state for one in all_of_them}
         status.state = next((s for s in _BEST_FIRST if s in states), ServerState.STOPPED)
-        status.is_late = all(one.is_late for one in all_of_them)
+        starting = [one for one in all_of_them if one.state is ServerState.STARTING]
+        status.is_late = bool(starting) and all(one.is_late for one in starting)
         status.pid = next((one.pid for one in all_of_them if one.pid), 0)
         status.restarts = sum(one.restarts for one in all_of_them)
         status.next_start = min(

@@ -1,6 +1,7 @@
 """One channel to a server and the session on it, from its opening to its end."""
 
 import logging
+import re
 from collections import deque
 from collections.abc import Callable
 from typing import Any
@@ -29,8 +30,9 @@ SLOW_START = 12
 while they start."""
 _STDERR_KEPT = 5
 _STDERR_LOGGED = 2000
-_FRAMES = ("at ", 'File "')
-"""How the lines of a stack begin: there are more than are kept, and the message is another."""
+_PLACE = r":\d+\)?|:line \d+|<anonymous>\)?|\((?:native|index \d+|Native Method|Unknown Source)\)"
+_FRAME = re.compile(rf"""File ".+", line \d|at \S.*(?:{_PLACE})$""")
+"""A line of a stack: there are more of them than are kept, and the message is another."""
 
 
 class Connection:
@@ -58,26 +60,31 @@ class Connection:
         self._stderr: deque[str] = deque(maxlen=_STDERR_KEPT)
         self._stderr_lines = 0
 
-    async def open(self, *, probe: bool, patience_s: float | None = None) -> Hello:
+    async def open(
+        self, *, probe: bool, is_slow: bool = False, patience_s: float | None = None
+    ) -> Hello:
         """Connect, and meet the server.
 
         Args:
             probe: whether the server can stand one.
+            is_slow: whether its first word is worth waiting for when that is about the probe.
             patience_s: time for its first word; by default as long as an installation may take.
 
         Raises:
             BackendUnreachable: there is no connection.
             BackendLost: it ended at once.
             BackendTimeout: the server stays silent.
+            AnsweredLate: it is slow.
             BackendProtocolError: it speaks no revision of MCP that we know.
         """
         timeout_s = self._server.handshake_timeout_s
+        patience_s = patience_s or SLOW_START * timeout_s
         self.channel = await dial(self._server, self._client, self)
         if isinstance(self.channel, ChildProcess) and not self.session.features:
             self.forwarder = self.session.forward(self.channel.write_lines)
         try:
             return await shake_hands(
-                self.session, timeout_s, patience_s or SLOW_START * timeout_s, probe=probe
+                self.session, patience_s if is_slow else timeout_s, patience_s, probe=probe
             )
         except BackendTimeout as error:
             error.detail = error.detail or self._babbled.removeprefix("; ")
@@ -123,7 +130,7 @@ class Connection:
     def on_stderr(self, line: bytes) -> None:
         """Log a line of the child's standard error; a flood is cut."""
         text = line.decode(errors="replace")
-        if not text.startswith(_FRAMES):
+        if not _FRAME.match(text):
             self._stderr.append(text[:300])
         self._stderr_lines += 1
         if self._stderr_lines < _STDERR_LOGGED:

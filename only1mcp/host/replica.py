@@ -11,6 +11,7 @@ from only1mcp._speedups import Envelope
 from only1mcp.backends.call import Cancel, Outgoing, ReplySink
 from only1mcp.backends.discovery import discover_catalogue
 from only1mcp.backends.handshake import Hello
+from only1mcp.backends.pipe_handshake import AnsweredLate
 from only1mcp.backends.pipe_session import PipeAsker
 from only1mcp.errors import (
     BackendLost,
@@ -94,6 +95,8 @@ class Replica:
         self._connection: Connection | None = None
         self._waiting = WaitingRoom()
         self._probe = True
+        self._is_slow = False
+        """Whether it is known to need long for its first word, each time."""
         self._silent = False
         """Whether the last start ended without a word."""
         self.is_late = False
@@ -219,18 +222,20 @@ class Replica:
     async def _meet(self, connection: Connection) -> Hello:
         """Shake hands; a server that cannot stand the probe is spared it the next time.
 
-        One that then speaks no legacy revision either was only slow: it gets the probe again.
+        One that then speaks no legacy revision either was only slow: it gets the probe again, and
+        time for that.
         """
         timeout_s = self._owner.server.handshake_timeout_s
         slow = asyncio.get_running_loop().call_later(timeout_s, self._note_slow, timeout_s)
         try:
-            hello = await connection.open(probe=self._probe)
+            hello = await connection.open(probe=self._probe, is_slow=self._is_slow)
         except (BackendLost, BackendTimeout) as error:
             self._silent = isinstance(error, BackendTimeout)
             self._probe = not self._probe
             raise
-        except BackendProtocolError:
-            self._probe = True
+        except BackendProtocolError as error:
+            self._is_slow = self._is_slow or isinstance(error, AnsweredLate)
+            self._silent, self._probe = False, True
             raise
         finally:
             slow.cancel()

@@ -8,6 +8,7 @@ import aiohttp
 from only1mcp.backends.discovery import Asker, Deadline, discover_catalogue
 from only1mcp.backends.handshake import Hello
 from only1mcp.backends.http_backend import open_session
+from only1mcp.backends.pipe_handshake import AnsweredLate
 from only1mcp.backends.pipe_session import PipeAsker
 from only1mcp.errors import BackendLost, Only1MCPError
 from only1mcp.host.connection import Connection
@@ -44,24 +45,27 @@ async def try_server(server: Server) -> Trial:
 
 
 async def _try_channel(server: Server, trial: Trial) -> None:
-    """Try with the probe; if the server cannot stand it, once more without."""
+    """Try with the probe; if the server cannot stand it, once more without, or with more time."""
     client = make_client()
     try:
         try:
             await _try_connection(server, trial, client, probe=True)
         except BackendLost:
             await _try_connection(server, trial, client, probe=False)
+        except AnsweredLate:
+            await _try_connection(server, trial, client, probe=True, is_slow=True)
     finally:
         await client.close()
 
 
 async def _try_connection(
-    server: Server, trial: Trial, client: aiohttp.ClientSession, *, probe: bool
-) -> None:
+    server: Server, trial: Trial, client: aiohttp.ClientSession, *, probe: bool,
+    is_slow: bool = False,
+) -> None:  # fmt: skip
     began = time.monotonic()
     connection = Connection(server, client, lambda message: None)
     try:
-        hello = await connection.open(probe=probe)
+        hello = await connection.open(probe=probe, is_slow=is_slow)
         asker = PipeAsker(connection.session, server.handshake_timeout_s)
         await _note(trial, began, hello, asker)
     except BackendLost as error:

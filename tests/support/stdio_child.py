@@ -1,15 +1,20 @@
 """A small legacy MCP server on standard input and output, with moods; run as a program.
 
 Arguments: `no-probe` ends it on a probe, `crash` at once, `mute` makes it say nothing, `restless`
-makes it change its tools while it lists them. It tells on standard error of each cancellation.
+makes it change its tools while it lists them. `modern` makes it speak the newest revision, and
+`slow=N` takes N seconds of each start. It tells on standard error of each cancellation.
 """
 
 import json
 import os
 import sys
+import time
 from typing import Any
 
 MOODS = sys.argv[1:]
+MODERN = {"result": {"resultType": "complete", "supportedVersions": ["2026-07-28"],
+                     "capabilities": {"tools": {}}, "ttlMs": 0, "cacheScope": "public"}}  # fmt: skip
+NO = {"error": {"code": -32601, "message": "no"}}
 tools = ["echo", "die", "slow", "grow"]
 
 
@@ -64,6 +69,7 @@ def main() -> None:
     if "crash" in MOODS:
         sys.stderr.write("Error: no license\n" + "    at check (license.js:1)\n" * 9 + "\nv20\n")
         sys.exit(9)
+    time.sleep(sum(float(mood[5:]) for mood in MOODS if mood.startswith("slow=")))
     for line in sys.stdin:
         message = json.loads(line)
         method = message.get("method")
@@ -74,7 +80,7 @@ def main() -> None:
         if method == "server/discover":
             if "no-probe" in MOODS:
                 sys.exit(5)
-            say({"id": message["id"], "error": {"code": -32601, "message": "no"}})
+            say({"id": message["id"], **(MODERN if "modern" in MOODS else NO)})
             continue
         result = answer(message)
         if result is not None:

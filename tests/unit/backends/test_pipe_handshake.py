@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from only1mcp.backends.pipe_handshake import shake_hands
+from only1mcp.backends.pipe_handshake import AnsweredLate, shake_hands
 from only1mcp.errors import BackendLost, BackendProtocolError, BackendTimeout
 from only1mcp.protocol.versions import NEWEST_LEGACY, Era
 from tests.support.loop import on_loop
@@ -97,7 +97,7 @@ async def test_a_server_that_passes_over_the_probe_is_remembered_for_it() -> Non
 async def test_a_modern_server_that_starts_slowly_is_started_again() -> None:
     """It was sent `initialize`, which may have pinned it to the other era."""
     peer = waking(modern_server)
-    with pytest.raises(BackendProtocolError, match="slow to start"):
+    with pytest.raises(AnsweredLate, match="slow to start"):
         await shake_hands(peer.session, 0.01, LONG_S, probe=True)
     assert not peer.session.ignores_probe
 

@@ -256,6 +256,15 @@ async def test_a_server_that_takes_long_to_start_is_waited_for_by_nobody_else() 
 
 
 @on_loop
+async def test_a_modern_server_that_starts_slowly_each_time_comes_up() -> None:
+    """Once it is known to be slow it is given time to answer the probe, and nothing after that."""
+    async with server("modern", "slow=1", timeout_s=0.5) as subject:
+        await subject.up()
+        assert subject.status.eras == ("modern",)
+        assert subject.status.detail == ""
+
+
+@on_loop
 async def test_a_server_that_never_answers_is_down_and_not_starting(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
