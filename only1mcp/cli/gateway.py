@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 from only1mcp import __version__
 from only1mcp.cli.output import NOT_FOUND, UNREACHABLE, USAGE, Failure
+from only1mcp.ingress.admin_refusal import PREFIX
 from only1mcp.ingress.origin import bracketed
 from only1mcp.links.runtime_dir import RuntimeDir, for_port, running
 
@@ -77,7 +78,7 @@ def control_send(
     text = None if body is None else json.dumps(body).encode()
     headers = {"Only1MCP-Local": "yes"} if local else {}
     try:
-        connection.request(method, f"/api/v1/admin/{path}", text, headers)
+        connection.request(method, f"{PREFIX}{path}", text, headers)
         response = connection.getresponse()
         return response.status, json.loads(response.read())
     except (OSError, ValueError, http.client.HTTPException) as error:

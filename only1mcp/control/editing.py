@@ -20,6 +20,8 @@ INVALID = "CONFIG_INVALID"
 _SEE = "only1mcp config schema describes all keys"
 _WORKERS = ("proxy", "workers")
 _WORKERS_EXAMPLE = 'as {"workers": 4}, or {"workers": "auto"}'
+_MAX_DEPTH = 100
+"""As deep as a file may be; what is much deeper cannot even be passed on to who changes the file."""
 _EXAMPLE = 'as {"id": "search", "url": "http://127.0.0.1:9000/mcp"}'
 
 
@@ -35,6 +37,9 @@ class Editor:
         """Add a server; only who is on this machine's own account may name a program."""
         if not isinstance(entry, dict) or not isinstance(entry.get("id"), str):
             return 400, refusal("INVALID", "a server is a JSON object with an id", _EXAMPLE)
+        if _is_deep(entry, _MAX_DEPTH):
+            message = f"the server is nested more than {_MAX_DEPTH} levels deep"
+            return 400, refusal("INVALID", message, _EXAMPLE)
         refused = None if local else unfit(entry)
         if refused is not None:
             return 403, refusal(*refused)
@@ -83,6 +88,14 @@ class Editor:
         except EditRefused as error:
             return error.http_status, refusal(error.code, str(error), error.hint)
         return answer_of(await self._reloader.reload("request"))
+
+
+def _is_deep(value: Any, levels: int) -> bool:
+    """Say whether a value has more levels of objects and arrays."""
+    if not isinstance(value, (dict, list)):
+        return False
+    below = value.values() if isinstance(value, dict) else value
+    return not levels or any(_is_deep(one, levels - 1) for one in below)
 
 
 def answer_of(outcome: Outcome) -> Answer:

@@ -218,6 +218,19 @@ def test_an_address_that_is_too_long_is_refused_in_the_form_of_every_other_refus
     assert "Traceback" not in gateway.log
 
 
+@pytest.mark.parametrize("levels", [101, 254, 255, 1000, 2000])
+def test_a_server_that_is_nested_too_deeply_is_refused_by_words_of_it(
+    gateway: Gateway, levels: int
+) -> None:
+    """However deep: one that no reader of JSON bears, too."""
+    deep = b'{"id": "web", "url": ' + b"[" * levels + b"]" * levels + b"}"
+    status, said = _as_root(gateway, "POST", "servers", deep)
+    assert (status, said["error"]["code"]) == (400, "INVALID")
+    assert said["error"]["hint"].startswith('as {"id"')
+    assert "Traceback" not in gateway.log
+    assert "web" not in _ids(gateway)
+
+
 def test_a_reload_of_a_file_with_mistakes_is_an_error_like_any_other(tmp_path: Path) -> None:
     """Beside it stands what is known of the reload."""
     with Gateway(keyed(), env=ENV, directory=tmp_path) as gateway:

@@ -50,7 +50,10 @@ class Herd:
     @property
     def alive(self) -> set[int]:
         """Those that have not ended."""
-        ended, _, _ = select.select(self._handles.values(), [], [], 0)
+        poll = select.poll()  # unlike select() it takes descriptors of any number
+        for handle in self._handles.values():
+            poll.register(handle, select.POLLIN)
+        ended = {handle for handle, _ in poll.poll(0)}
         return {pid for pid, handle in self._handles.items() if handle not in ended}
 
     def wait_gone(self, timeout_s: float) -> None:
