@@ -27,5 +27,8 @@ def find(environment: Mapping[str, str] = os.environ) -> Path | None:
 
 
 def _is_meant(path: Path) -> bool:
-    """Say whether somebody put a configuration there; what is no file is refused by who reads."""
-    return path.exists() and not path.is_dir()
+    """Say whether somebody put a configuration there; what is no file is refused by who reads.
+
+    So is a link to nothing: a disk may not be there yet.
+    """
+    return (path.exists() and not path.is_dir()) or path.is_symlink()

@@ -9,8 +9,11 @@ from only1mcp.config.problems import NOWHERE, ConfigInvalid, Place, Problem
 
 MAX_DEPTH = 100
 """Ten times as deep as any key of ours."""
-_NAME = r"""(?:(?<![\w-])[\w-]++|"(?:[^"\\\n]|\\.)*+"|'[^'\n]*+')"""
-_DEEP_KEY = re.compile(rf"{_NAME}(?:[ \t]*+\.[ \t]*+{_NAME}){{{MAX_DEPTH}}}")
+_NAME = r"""(?:[\w-]++|"(?:[^"\\\n]|\\.)*+"|'[^'\n]*+')"""
+_DEEP_KEY = re.compile(
+    rf"(?:^|[\[{{,])[ \t]*+({_NAME}(?:[ \t]*+\.[ \t]*+{_NAME}){{{MAX_DEPTH}}})", re.MULTILINE
+)
+"""From where keys may begin: to try each quote of a value takes the square of its length."""
 
 
 def too_deep(file: str, place: Place = NOWHERE) -> ConfigInvalid:
@@ -49,8 +52,8 @@ def check_toml_keys(file: str, text: str) -> None:
     """
     found = _DEEP_KEY.search(text)
     if found is not None:
-        before = text[: found.start()]
-        raise too_deep(file, Place(before.count("\n") + 1, found.start() - before.rfind("\n")))
+        before = text[: found.start(1)]
+        raise too_deep(file, Place(before.count("\n") + 1, len(before) - before.rfind("\n")))
 
 
 def check_depth(file: str, data: Any, depth: int = 0) -> None:

@@ -21,7 +21,7 @@ _SEE = "only1mcp config schema describes all keys"
 _WORKERS = ("proxy", "workers")
 _WORKERS_EXAMPLE = 'as {"workers": 4}, or {"workers": "auto"}'
 _MAX_DEPTH = 100
-"""As deep as a file may be; what is much deeper cannot even be passed on to who changes the file."""
+"""As deep as a file may be; what is much deeper cannot even be passed on."""
 _EXAMPLE = 'as {"id": "search", "url": "http://127.0.0.1:9000/mcp"}'
 
 

@@ -11,18 +11,16 @@ from only1mcp._speedups import Envelope
 from only1mcp.backends.call import Cancel, Outgoing, ReplySink
 from only1mcp.backends.discovery import discover_catalogue
 from only1mcp.backends.handshake import Hello
-from only1mcp.backends.pipe_handshake import AnsweredLate
 from only1mcp.backends.pipe_session import PipeAsker
 from only1mcp.errors import (
     BackendLost,
-    BackendProtocolError,
-    BackendTimeout,
     BackendUnreachable,
     Only1MCPError,
 )
 from only1mcp.host.connection import Connection
 from only1mcp.host.feed import Feed, Hearing
 from only1mcp.host.health_check import HealthCheck
+from only1mcp.host.manner import Manner
 from only1mcp.host.second_chance import SecondChance
 from only1mcp.host.status import ServerState
 from only1mcp.host.task_feed import TaskWatches
@@ -94,11 +92,7 @@ class Replica:
         self._chance = SecondChance(known, lambda: owner.server.breaker)
         self._connection: Connection | None = None
         self._waiting = WaitingRoom()
-        self._probe = True
-        self._is_slow = False
-        """Whether it is known to need long for its first word, each time."""
-        self._silent = False
-        """Whether the last start ended without a word."""
+        self._manner = Manner()
         self.is_late = False
         """Whether it takes long to say its first."""
         self._hello: Hello | None = None
@@ -162,7 +156,9 @@ class Replica:
 
     async def _run(self) -> None:
         while True:
-            if self._policy.failures < HOPELESS and not self._silent:  # else down until it answers
+            if (
+                self._policy.failures < HOPELESS and not self._manner.was_silent
+            ):  # else down until it answers
                 self._set_state(ServerState.STARTING)
             else:
                 self._owner.on_turn(self)
@@ -209,7 +205,7 @@ class Replica:
             self.known.gauge.row[HEALTH] = Health.DOWN
             self.detail = connection.reason or self.detail
             # An installer that is killed may leave what it cannot repair: SIGTERM comes first.
-            await connection.close(orderly=self._stopping or self._silent)
+            await connection.close(orderly=self._stopping or self._manner.was_silent)
             self._connection = None
             self.detail = connection.reason or self.detail
             self.pid = 0
@@ -220,28 +216,18 @@ class Replica:
             self._connection.session.lower_level(self._owner.level)
 
     async def _meet(self, connection: Connection) -> Hello:
-        """Shake hands; a server that cannot stand the probe is spared it the next time.
-
-        One that then speaks no legacy revision either was only slow: it gets the probe again, and
-        time for that.
-        """
-        timeout_s = self._owner.server.handshake_timeout_s
+        """Shake hands, in the manner that it has taught us."""
+        timeout_s, manner = self._owner.server.handshake_timeout_s, self._manner
         slow = asyncio.get_running_loop().call_later(timeout_s, self._note_slow, timeout_s)
         try:
-            hello = await connection.open(probe=self._probe, is_slow=self._is_slow)
-        except (BackendLost, BackendTimeout) as error:
-            self._silent = isinstance(error, BackendTimeout)
-            self._probe = not self._probe
-            raise
-        except BackendProtocolError as error:
-            self._is_slow = self._is_slow or isinstance(error, AnsweredLate)
-            self._silent, self._probe = False, True
+            hello = await connection.open(probe=manner.probe, is_slow=manner.is_slow)
+        except Only1MCPError as error:
+            manner.failed(error)
             raise
         finally:
             slow.cancel()
             self.is_late = False
-        self._silent = False
-        self._probe = not connection.session.ignores_probe and self._probe
+        manner.met(ignores_probe=connection.session.ignores_probe)
         return hello
 
     def _note_slow(self, timeout_s: float) -> None:

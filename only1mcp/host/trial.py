@@ -12,6 +12,7 @@ from only1mcp.backends.pipe_handshake import AnsweredLate
 from only1mcp.backends.pipe_session import PipeAsker
 from only1mcp.errors import BackendLost, Only1MCPError
 from only1mcp.host.connection import Connection
+from only1mcp.host.manner import Manner
 from only1mcp.registry.catalogue import Catalogue
 from only1mcp.registry.server import Server
 from only1mcp.tasks import Tasks
@@ -45,27 +46,25 @@ async def try_server(server: Server) -> Trial:
 
 
 async def _try_channel(server: Server, trial: Trial) -> None:
-    """Try with the probe; if the server cannot stand it, once more without, or with more time."""
-    client = make_client()
+    """Try once more if the first start shows that the server is to be met otherwise."""
+    client, manner = make_client(), Manner()
     try:
         try:
-            await _try_connection(server, trial, client, probe=True)
-        except BackendLost:
-            await _try_connection(server, trial, client, probe=False)
-        except AnsweredLate:
-            await _try_connection(server, trial, client, probe=True, is_slow=True)
+            await _try_connection(server, trial, client, manner)
+        except (BackendLost, AnsweredLate) as error:
+            manner.failed(error)
+            await _try_connection(server, trial, client, manner)
     finally:
         await client.close()
 
 
 async def _try_connection(
-    server: Server, trial: Trial, client: aiohttp.ClientSession, *, probe: bool,
-    is_slow: bool = False,
-) -> None:  # fmt: skip
+    server: Server, trial: Trial, client: aiohttp.ClientSession, manner: Manner
+) -> None:
     began = time.monotonic()
     connection = Connection(server, client, lambda message: None)
     try:
-        hello = await connection.open(probe=probe, is_slow=is_slow)
+        hello = await connection.open(probe=manner.probe, is_slow=manner.is_slow)
         asker = PipeAsker(connection.session, server.handshake_timeout_s)
         await _note(trial, began, hello, asker)
     except BackendLost as error:

@@ -12,8 +12,8 @@ import time
 from typing import Any
 
 MOODS = sys.argv[1:]
-MODERN = {"result": {"resultType": "complete", "supportedVersions": ["2026-07-28"],
-                     "capabilities": {"tools": {}}, "ttlMs": 0, "cacheScope": "public"}}  # fmt: skip
+MODERN = {"result": {"resultType": "complete", "supportedVersions": ["2026-07-28"], "ttlMs": 0,
+                     "capabilities": {"tools": {}}, "cacheScope": "public"}}  # fmt: skip
 NO = {"error": {"code": -32601, "message": "no"}}
 tools = ["echo", "die", "slow", "grow"]
 

@@ -52,3 +52,9 @@ def test_a_pipe_of_that_name_is_not_passed_over() -> None:
     """Who put it there means something by it: whoever reads it says why that cannot be."""
     os.mkfifo("only1mcp.yaml")
     assert find({"HOME": "/nonexistent"}) == Path("only1mcp.yaml")
+
+
+def test_a_link_to_nothing_is_not_passed_over() -> None:
+    """The demonstration would run where a disk is missing."""
+    Path("only1mcp.yaml").symlink_to("missing/only1mcp.yaml")
+    assert find({"HOME": "/nonexistent"}) == Path("only1mcp.yaml")

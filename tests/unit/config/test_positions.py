@@ -189,6 +189,8 @@ def test_a_file_that_is_nested_too_deeply_is_refused_before_a_parser_suffers(
         ("c.json", "[" * 100 + "]" * 100),
         ("c.toml", "x = " + "[" * 98 + "1" + "]" * 98),
         ("c.toml", f"x = '{'a' * 1000} . {'b-' * 1000}' # {'a. ' * 90}"),
+        ("c.toml", 'x = "' + "a. " * 200 + '"'),
+        ("c.toml", 'x = "' + '\\"' * 200_000 + '"'),
     ],
 )
 def test_what_is_wide_or_long_is_not_deep(file: str, text: str) -> None:

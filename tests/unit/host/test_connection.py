@@ -4,8 +4,8 @@ import pytest
 
 from only1mcp.host.connection import Connection
 from only1mcp.registry.server import Server
-from tests.support.loop import on_loop
 from only1mcp.transports.streamable_http import make_client
+from tests.support.loop import on_loop
 
 
 async def _last_words(*lines: str) -> str:
