@@ -1,13 +1,15 @@
 """The multiprocessing manager between the board and those who report to it."""
 
+import logging
 import queue
 import threading
-from multiprocessing.managers import BaseManager
+from multiprocessing.managers import BaseManager, RemoteError
 from pathlib import Path
 from typing import Any, NoReturn
 
 from only1mcp.health.board import HealthBoard
 
+_log = logging.getLogger(__name__)
 _RETRY_S = 0.25
 _PING_S = 0.5
 _METHODS = ("report", "ping")
@@ -65,7 +67,10 @@ class HealthReporter:
             try:
                 self._tell(self._connect())
             except (OSError, EOFError):
-                threading.Event().wait(_RETRY_S)
+                pass
+            except RemoteError as error:  # it took the place of the one that we had asked for
+                _log.info("another health board is there: %s", str(error).strip(" -\n")[-200:])
+            threading.Event().wait(_RETRY_S)
 
     def _tell(self, board: Any) -> NoReturn:
         """Say everything, then what is new; raises when the board has gone."""

@@ -156,11 +156,9 @@ class Replica:
 
     async def _run(self) -> None:
         while True:
-            if (
-                self._policy.failures < HOPELESS and not self._manner.was_silent
-            ):  # else down until it answers
+            if self._policy.failures < HOPELESS and not self._manner.was_silent:
                 self._set_state(ServerState.STARTING)
-            else:
+            else:  # it is down until it answers
                 self._owner.on_turn(self)
             try:
                 await self._live()

@@ -43,6 +43,20 @@ for line in sys.stdin:
     print("said", flush=True)
 """
 
+IDLE_REPORTER = REPORTER.replace("reporter.start()", """
+from only1mcp.health import manager
+manager._PING_S = 3600.0
+connected, connect = __import__("threading").Event(), reporter._connect
+def note():
+    board = connect()
+    connected.set()
+    return board
+reporter._connect = note
+reporter.start()
+connected.wait()
+""")  # fmt: skip
+"""Says that it is ready when it knows the board, which has heard nothing of it yet."""
+
 
 class Program:
     """A Python program that answers each line of its input with one line."""
@@ -195,3 +209,14 @@ def stopped(program: Program) -> Iterator[None]:
         yield
     finally:
         program.signal(signal.SIGCONT)
+
+
+def test_a_board_that_is_replaced_before_it_has_heard_anything_costs_no_reporter(
+    stage: Stage,
+) -> None:
+    """The next one does not know what the reporter calls it by, and says so as no other does."""
+    board, reporter = stage.start(BOARD), stage.start(IDLE_REPORTER)
+    board.end()
+    board = stage.start(BOARD)
+    reporter.ask([["a", "up"]])
+    wait_for(board, a="up")
