@@ -19,6 +19,7 @@ from only1mcp.backends.side_stream import SideStream
 from only1mcp.backends.standing import Standing
 from only1mcp.errors import BackendError, BackendLost, BackendProtocolError, NoStream
 from only1mcp.protocol import jsonrpc
+from only1mcp.protocol.cancellation import NOT_CANCELLED, cancellation
 from only1mcp.protocol.client_features import Feature
 from only1mcp.protocol.versions import Era
 from only1mcp.tasks import Tasks
@@ -80,8 +81,8 @@ class HttpSession(Standing):
                 answer = await self.post(outgoing, opened.headers, None, passed, request_id)
                 return await self._read_on(opened, answer, passed)
             except asyncio.CancelledError:
-                params = b'{"requestId":%b}' % request_id
-                self.reply(opened, jsonrpc.notification("notifications/cancelled", params))
+                if outgoing.method not in NOT_CANCELLED:
+                    self.reply(opened, cancellation(request_id))
                 raise
 
     async def _batched(
@@ -97,8 +98,7 @@ class HttpSession(Standing):
             return await batcher.send(member, opened, opened.headers, reply)
         except asyncio.CancelledError:
             if member.is_sent:
-                params = b'{"requestId":%b}' % member.id
-                self.reply(opened, jsonrpc.notification("notifications/cancelled", params))
+                self.reply(opened, cancellation(member.id))
             raise
 
     async def resume(self, opened: Opened, broken: HttpAnswer, on_event: OnEvent) -> Envelope:

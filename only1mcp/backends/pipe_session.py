@@ -28,6 +28,7 @@ from only1mcp.errors import (
     Overloaded,
 )
 from only1mcp.protocol import jsonrpc
+from only1mcp.protocol.cancellation import CANCELLED, NOT_CANCELLED, cancellation
 from only1mcp.protocol.client_features import Feature
 from only1mcp.protocol.glimpse import glimpse
 from only1mcp.protocol.lines import SkippedLine
@@ -90,7 +91,8 @@ class PipeSession:
             sink.on_failure(BackendUnreachable(f"server {self._name} takes no more input"))
             return _nothing
         self._questions.began()
-        return lambda: self._cancel(request_id)
+        tells = outgoing.method not in NOT_CANCELLED
+        return lambda: self._cancel(request_id, tells=tells)
 
     def opened(self, hello: Hello) -> None:
         """Note what the server said when we met; from now on calls may be any client's."""
@@ -157,11 +159,12 @@ class PipeSession:
         on_open()
         await asyncio.get_running_loop().create_future()
 
-    def _cancel(self, request_id: bytes) -> None:
+    def _cancel(self, request_id: bytes, *, tells: bool = True) -> None:
         """Forget the call and tell the server (basic/patterns/cancellation)."""
         waiting = self._calls.take(request_id)
         if waiting is not None:
-            self.notify("notifications/cancelled", b'{"requestId":%b}' % request_id)
+            if tells:
+                self._write(cancellation(request_id))
             self._questions.ended(waiting.sink)
 
     def notify(self, method: str, params: bytes = b"") -> None:
@@ -246,7 +249,7 @@ class PipeSession:
 
     def _notice(self, message: Envelope) -> None:
         """Bring a notification to the call that it belongs to, if it can be told."""
-        if message.method == "notifications/cancelled":
+        if message.method == CANCELLED:
             self._take_back(message)
             return
         waiting = recipient(self._calls, message, modern=self._is_modern)

@@ -55,7 +55,7 @@ def make(change: Change, config_path: str | None) -> Made:
     """
     path = find_file(config_path)
     if path is None:
-        raise missing()
+        raise _missing()
     sockets = _gateways_on(path)
     answer = None
     if sockets:
@@ -68,8 +68,25 @@ def make(change: Change, config_path: str | None) -> Made:
     return Made(path, sockets, answer)
 
 
+def _missing() -> Failure:
+    """Return the failure of a change that names no file, where none is found either.
+
+    None is guessed at, not even the only one in use: a change of it must have been meant.
+    """
+    used = [str(config) for config, _ in _in_use()]
+    failure = missing()
+    if used:
+        failure.hint = f"gateways run on {', '.join(used)}: name the file with --config"
+    return failure
+
+
 def _gateways_on(path: Path) -> list[str]:
     """Return the control sockets of the gateways that run on a file."""
+    return [control for config, control in _in_use() if config.resolve() == path.resolve()]
+
+
+def _in_use() -> list[tuple[Path, str]]:
+    """Return the file of each running gateway that has one, and its control socket."""
     found = []
     for instance in running():
         record = instance.read_record() or {}
@@ -77,8 +94,8 @@ def _gateways_on(path: Path) -> list[str]:
             config = control_get("status", record["control"])["config"]
         except (Failure, KeyError):
             continue
-        if config is not None and Path(config).resolve() == path.resolve():
-            found.append(str(record["control"]))
+        if config is not None:
+            found.append((Path(config), str(record["control"])))
     return found
 
 

@@ -8,6 +8,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from only1mcp import __version__
+from only1mcp.cli.keys import KEY_VARIABLE
 from only1mcp.cli.output import NOT_FOUND, UNREACHABLE, USAGE, Failure
 from only1mcp.ingress.admin_refusal import PREFIX
 from only1mcp.ingress.origin import bracketed
@@ -16,6 +17,7 @@ from only1mcp.links.runtime_dir import RuntimeDir, for_port, running
 MODERN = "2026-07-28"
 _TIMEOUT_S = 60.0
 _NOT_FOUND_CODES = (-32601, -32602)
+_KEY_HINT = f"set {KEY_VARIABLE}, or name a file with --key-file"
 
 
 def find_instance(port: int | None) -> tuple[RuntimeDir, dict[str, Any]]:
@@ -146,11 +148,13 @@ class McpClient:
             from only1mcp.protocol.headers import encode_value
 
             headers["Mcp-Name"] = encode_value(name)
-        answer = self._post(json.dumps(body).encode(), headers)
+        status, answer = self._post(json.dumps(body).encode(), headers)
+        if status == http.HTTPStatus.UNAUTHORIZED:
+            raise Failure("UNAUTHENTICATED", _said(answer)[0], _KEY_HINT)
         if "error" in answer:
             error = answer["error"]
             code = NOT_FOUND if error.get("code") in _NOT_FOUND_CODES else 1
-            message, _, hint = str(error.get("message")).partition(". hint: ")
+            message, hint = _said(answer)
             raise Failure("RPC_ERROR", message, hint, exit_code=code,
                           data={"rpc_code": error.get("code")})  # fmt: skip
         return answer["result"]
@@ -168,7 +172,8 @@ class McpClient:
             if not cursor:
                 return found
 
-    def _post(self, body: bytes, headers: dict[str, str]) -> Any:
+    def _post(self, body: bytes, headers: dict[str, str]) -> tuple[int, Any]:
+        """Return the status and the JSON-RPC response."""
         parts = self._parts
         kind = (
             http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
@@ -198,13 +203,19 @@ class McpClient:
             "result" in answer or isinstance(answer.get("error"), dict)
         ):
             raise self._not_mcp(f"HTTP {response.status} and no JSON-RPC response")
-        return answer
+        return response.status, answer
 
     def _not_mcp(self, answered: str) -> Failure:
         return Failure(
             "NOT_MCP", f"{self._url} answered {answered}", "check the address",
             exit_code=UNREACHABLE,
         )  # fmt: skip
+
+
+def _said(answer: dict[str, Any]) -> tuple[str, str]:
+    """Return what an error says, and its hint."""
+    message, _, hint = str(answer.get("error", {}).get("message")).partition(". hint: ")
+    return message, hint
 
 
 def _bad_url(message: str) -> Failure:

@@ -5,6 +5,7 @@ import os
 import signal
 import time
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Any
 
 import orjson
@@ -188,7 +189,7 @@ class Admin:
             "accel": ACCEL,
             "pid": os.getppid(),
             "url": f"http://{bracketed(settings.host)}:{shared.port}/mcp",
-            "config": settings.source or None,
+            "config": str(Path(settings.source).absolute()) if settings.source else None,
             "demo": settings.demo,
             "uptime_s": round((now - shared.started_ns) / 1e9, 1),
             "processes": [

@@ -1,8 +1,5 @@
 """One channel to a server and the session on it, from its opening to its end."""
 
-import logging
-import re
-from collections import deque
 from collections.abc import Callable
 from typing import Any
 
@@ -15,6 +12,7 @@ from only1mcp.backends.pipe_handshake import shake_hands
 from only1mcp.backends.pipe_session import PipeSession
 from only1mcp.errors import BackendTimeout, BackendUnreachable
 from only1mcp.host.environment import child_environment
+from only1mcp.host.standard_error import StandardError
 from only1mcp.protocol.client_features import Feature
 from only1mcp.protocol.lines import SkippedLine
 from only1mcp.registry.server import Server
@@ -23,16 +21,10 @@ from only1mcp.transports.legacy_sse import LegacySseChannel
 from only1mcp.transports.stdio import ChildProcess
 from only1mcp.transports.websocket import WebSocketChannel
 
-_log = logging.getLogger(__name__)
 STOP_GRACE_S = 2.0
 SLOW_START = 12
 """How many times the handshake's time a server may take for its first word: some are installed
 while they start."""
-_STDERR_KEPT = 5
-_STDERR_LOGGED = 2000
-_PLACE = r":\d+\)?|:line \d+|<anonymous>\)?|\((?:native|index \d+|Native Method|Unknown Source)\)"
-_FRAME = re.compile(rf"""File ".+", line \d|at \S.*(?:{_PLACE})$""")
-"""A line of a stack: there are more of them than are kept, and the message is another."""
 
 
 class Connection:
@@ -57,8 +49,7 @@ class Connection:
         """Why it ended, with what it said last: for operators, not for clients."""
         self._server = server
         self._client = client
-        self._stderr: deque[str] = deque(maxlen=_STDERR_KEPT)
-        self._stderr_lines = 0
+        self._stderr = StandardError(server.id)
 
     async def open(
         self, *, probe: bool, is_slow: bool = False, patience_s: float | None = None
@@ -128,20 +119,12 @@ class Connection:
         self.session.on_lines(messages)
 
     def on_stderr(self, line: bytes) -> None:
-        """Log a line of the child's standard error; a flood is cut."""
-        text = line.decode(errors="replace")
-        if not _FRAME.match(text):
-            self._stderr.append(text[:300])
-        self._stderr_lines += 1
-        if self._stderr_lines < _STDERR_LOGGED:
-            _log.info("stderr: %s", text, extra={"server": self._server.id})
-        elif self._stderr_lines == _STDERR_LOGGED:
-            _log.warning("stderr: no more of it is logged", extra={"server": self._server.id})
+        """Take a line of the child's standard error."""
+        self._stderr.take(line)
 
     def on_exit(self, reason: str) -> None:
         """Fail what was under way."""
-        said = f"; its last words: {' | '.join(self._stderr)}" if self._stderr else ""
-        self.reason = reason + said + self._babbled
+        self.reason = reason + self._stderr.last_words + self._babbled
         self.session.close(reason)
 
     @property

@@ -13,9 +13,9 @@ from datetime import UTC, datetime
 import orjson
 
 FIELDS = (
-    "request_id", "method", "server", "tool", "outcome", "status", "duration_ms", "client",
-    "principal", "cache", "pid", "role", "signal", "exit_code", "cause", "number", "added",
-    "removed", "changed", "late", "took_ms", "detail",
+    "request_id", "method", "server", "instance", "tool", "outcome", "status", "duration_ms",
+    "client", "principal", "cache", "pid", "role", "signal", "exit_code", "cause", "number",
+    "added", "removed", "changed", "late", "took_ms", "detail",
 )  # fmt: skip
 LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 _COLOURS = {"WARNING": "\x1b[33m", "ERROR": "\x1b[31m", "CRITICAL": "\x1b[31m", "DEBUG": "\x1b[2m"}

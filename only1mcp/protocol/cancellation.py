@@ -4,6 +4,11 @@ from only1mcp._speedups import Envelope, members
 from only1mcp.protocol import jsonrpc
 
 CANCELLED = "notifications/cancelled"
+NOT_CANCELLED = frozenset({"initialize", "ping"})
+"""What is never withdrawn: it costs a server less than hearing that nobody waits for it any more.
+The Python SDK of the first generation ends, with all calls that are under way, when it has the
+withdrawal of a request in hand whose answer it is about to write; after a pause it always has that
+of a health check. And `initialize` must not be cancelled (2025-11-25, basic/utilities)."""
 
 
 def cancelled_id(notification: Envelope) -> bytes | None:

@@ -39,6 +39,21 @@ def _said(gateway: Gateway, *arguments: str) -> tuple[int, str]:
     return code, said
 
 
+def test_a_file_named_at_the_start_is_known_wherever_a_command_is_typed(tmp_path: Path) -> None:
+    """By its whole name: a command elsewhere meets the gateway, or is told of its file."""
+    (tmp_path / "elsewhere").mkdir()
+    path = str(tmp_path / "config.yaml")
+    with Gateway(TEXT, directory=tmp_path, options=["--config", "config.yaml"]) as gateway:
+        assert gateway.status()["config"] == path
+        home = {**gateway.env, "HOME": str(tmp_path)}
+        here = functools.partial(run_command, env=home, cwd=tmp_path / "elsewhere")
+        done = here("disable", "a", "-c", "../config.yaml")
+        assert "in force" in done.err
+        nameless = here("enable", "a", "--json")
+        assert nameless.code == 5
+        assert nameless.error["hint"] == f"gateways run on {path}: name the file with --config"
+
+
 def test_servers_are_edited_while_the_gateway_runs(tmp_path: Path) -> None:
     """Each change is in force when its command returns; comments and mode stay as they were."""
     with Gateway(TEXT, workers=2, directory=tmp_path) as gateway:

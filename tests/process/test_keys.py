@@ -303,6 +303,8 @@ def test_commands_send_the_key_that_they_are_given(gateway: Gateway, tmp_path: P
     assert [tool["name"] for tool in listed["data"]] == TIME
     refused = gateway.command("tools", "list", "--json", "--port", str(gateway.port))
     assert "a key is needed here" in refused["error"]["message"]
+    assert refused["error"]["code"] == "UNAUTHENTICATED"
+    assert refused["error"]["hint"] == "set ONLY1MCP_KEY, or name a file with --key-file"
     message = json.dumps({
         "jsonrpc": "2.0", "id": 1, "method": "initialize", "params": {
             "protocolVersion": "2025-11-25", "capabilities": {},

@@ -172,7 +172,7 @@ def test_a_flood_on_standard_error_is_logged_up_to_a_bound(gateway: Gateway) -> 
     """The first lines are in the log, tagged with the server; then one line says that it is cut."""
     said = [msg for msg in _server_log(gateway, "flood") if msg.startswith("stderr: ")]
     assert said[0] == "stderr: drop 0"
-    assert said[-1] == "stderr: no more of it is logged"
+    assert said[-1] == "stderr: no more of it is logged in this minute"
     assert len(said) < FLOOD_LINES
     assert max(map(len, gateway.log.splitlines())) < 8000
 
@@ -215,7 +215,8 @@ def test_restarts_and_large_answers_do_not_make_the_host_grow() -> None:
                     client.call(tool)
             gateway.wait_up()
             measured.append(_measure(gateway))
-    assert measured[3][0] <= measured[0][0]  # the first may have seen what was about to be closed
+        files = measured[0][0]  # the last may have seen a process that was about to be replaced
+        wait_until(lambda: _measure(gateway)[0] <= files, "no more descriptors than at first")
     line = 16 * 1024  # KiB: the longest, whose room the allocator keeps for the next
     assert measured[3][1] < measured[0][1] + 2 * line
 

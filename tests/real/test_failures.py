@@ -12,7 +12,7 @@ import aiohttp
 import pytest
 
 from tests.real.http_server import everything
-from tests.real.installed import ALLOWED, PY2, node_server, python_server
+from tests.real.installed import ALLOWED, PY1, PY2, node_server, python_server
 from tests.support.aio_client import AioClient, clients
 from tests.support.gateway import Gateway
 from tests.support.loop import eventually, on_loop
@@ -49,6 +49,24 @@ class _Caller:
                 continue
             assert f" {self.answered}." in said
             self.answered += 1
+
+
+def test_a_server_that_had_to_pause_is_not_ended_by_its_health_checks() -> None:
+    """The first Python SDK dies of a check that is withdrawn while it has it to answer."""
+    time = python_server("time", PY1, "mcp_server_time", "--local-timezone", "UTC")
+    checks = {"check_interval": "200ms", "timeout": "200ms", "failure_threshold": 2}
+    config = {**_config(time), "proxy": {"health": checks, "handshake_timeout": "30s"}}
+    with Gateway(config) as gateway, McpClient(gateway.port) as client:
+        before = gateway.server("time")
+        os.kill(before["pid"], signal.SIGSTOP)
+        try:
+            wait_until(lambda: gateway.server("time")["state"] == "down", "checks find it")
+        finally:
+            os.kill(before["pid"], signal.SIGCONT)
+        gateway.wait_up("time")
+        assert "UTC" in client.call("time__get_current_time", timezone="UTC")
+        after = gateway.server("time")
+    assert (after["pid"], after["restarts"]) == (before["pid"], before["restarts"])
 
 
 @pytest.mark.parametrize("workers", [1, 4])

@@ -58,6 +58,8 @@ class StreamingServer(ScriptedServer):
         self.streams: list[Played] = []
         self.posted: list[dict[str, Any]] = []
         """Every message that was posted."""
+        self.streamed = {"tools/call", "subscriptions/listen"}
+        """The methods that are answered by streams."""
         self.get_status = 200
         """What GET is answered."""
 
@@ -81,7 +83,7 @@ class StreamingServer(ScriptedServer):
         is_get = request.method == "GET"
         if is_get and self.get_status != 200:
             return web.Response(status=self.get_status)
-        if is_get or message.get("method") in ("tools/call", "subscriptions/listen"):
+        if is_get or message.get("method") in self.streamed:
             played = Played(message, headers)
             self.streams.append(played)
             return await played.play(request)

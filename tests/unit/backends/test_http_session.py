@@ -282,6 +282,24 @@ async def test_a_legacy_server_is_told_of_a_call_that_is_given_up() -> None:
 
 
 @on_loop
+async def test_a_server_is_not_told_of_a_ping_that_is_given_up() -> None:
+    """One that had to pause may end its session over that, with all that is under way in it."""
+    server = StreamingServer()
+    server.streamed.add("ping")
+    async with met(server) as session:
+        task = asked(session, Outgoing("ping", b"", Era.LEGACY, safe=True), Sink())
+        stream = await server.stream()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        await eventually(lambda: stream.gone, "the end of the stream")
+        call = asked(session, LEGACY_CALL, Sink())
+        (await server.stream(2)).answer({})
+        await call
+    assert not any(one.get("method") == "notifications/cancelled" for one in server.posted)
+
+
+@on_loop
 async def test_a_modern_server_hears_of_that_by_the_end_of_the_stream() -> None:
     """And by nothing else."""
     server = StreamingServer(modern=True)

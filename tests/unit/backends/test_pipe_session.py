@@ -73,6 +73,17 @@ def test_a_cancelled_call_is_forgotten_and_the_server_is_told() -> None:
     ]
 
 
+@pytest.mark.parametrize("method", ["initialize", "ping"])
+def test_a_question_whether_the_server_is_there_is_not_withdrawn(method: str) -> None:
+    """It is forgotten: a server that had to pause may die of the withdrawal."""
+    peer, sink = Peer(), Sink()
+    cancel = peer.session.call(Outgoing(method, b"", Era.LEGACY), sink)
+    cancel()
+    peer.say({"jsonrpc": "2.0", "id": 1, "result": {}})
+    assert sink.heard == []
+    assert [message["method"] for message in peer.messages] == [method]
+
+
 def test_cancelling_after_the_reply_does_nothing() -> None:
     """There is nothing to tell the server."""
     peer, sink = Peer(), Sink()
