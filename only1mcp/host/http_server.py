@@ -161,12 +161,13 @@ class HttpServer:
                 await self._attend(session, hello)
             except Exception as error:  # noqa: BLE001 - a mistake of ours costs a try, not the watcher
                 if isinstance(error, Only1MCPError):
-                    self.status.detail = error.for_operator()
+                    why = error.for_operator()
                 else:
                     _log.exception("a watcher failed", extra={"server": self.server.id})
-                    self.status.detail = f"internal error: {error!r}"
+                    why = f"internal error: {error!r}"
                 if self._lives_elsewhere():
                     continue
+                self.status.detail = why
                 if self.status.state is not ServerState.DOWN:
                     _log.warning(
                         "server is down: %s", self.status.detail, extra={"server": self.server.id}

@@ -9,7 +9,7 @@ from typing import Any
 from aiohttp import web
 
 from only1mcp.host.http_server import HttpServer
-from only1mcp.host.status import Observer, ServerState
+from only1mcp.host.status import Observer, ServerState, ServerStatus
 from only1mcp.registry.catalogue import Catalogue
 from only1mcp.registry.server import Instance, Server
 from only1mcp.tasks import Tasks
@@ -54,7 +54,16 @@ class Watched:
 
     def __init__(self) -> None:
         self.states: list[str] = []
+        self.details: list[str] = []
+        self.down: list[set[str]] = []
+        """The instances that were down, each time."""
         self.catalogues: list[Catalogue] = []
+
+    def take(self, status: ServerStatus) -> None:
+        """Note what is told of the server."""
+        self.states.append(status.state.value)
+        self.details.append(status.detail)
+        self.down.append(set(status.down))
 
     def hears(self, state: ServerState) -> bool:
         """Say whether this is the last state."""
@@ -74,7 +83,7 @@ async def watched(*urls: str, timeout_s: float = 30.0) -> AsyncIterator[Watched]
         handshake_timeout_s=timeout_s, timeout_s=timeout_s,
     )  # fmt: skip
     observer = Observer(
-        lambda status: heard.states.append(status.state.value),
+        heard.take,
         lambda catalogue, kinds: heard.catalogues.append(catalogue),
         lambda server_id, uri, params: None,
         lambda server_id, params: None,
@@ -132,6 +141,26 @@ async def test_one_instance_that_answers_is_enough() -> None:
     gone = f"http://127.0.0.1:{free_port()}/mcp"
     async with http_site(site.handle) as url, watched(gone, url) as heard:
         await eventually(lambda: heard.hears(ServerState.UP), "the server to be up")
+
+
+@on_loop
+async def test_a_server_that_lives_on_elsewhere_has_nothing_wrong_when_all_are_back() -> None:
+    """What an instance lacked is told of that instance, and as long as it is so."""
+    first, second = Site(), Site()
+    async with http_site(first.handle) as one, http_site(second.handle) as two:
+        async with watched(one, two) as heard:
+            await eventually(lambda: heard.hears(ServerState.UP), "the server to be up")
+            await eventually(lambda: second.methods, "a check of the other instance")
+            first.status = 500
+            await eventually(lambda: {one} in heard.down, "the end of an instance")
+            lists = second.methods.count("tools/list")
+            await eventually(
+                lambda: second.methods.count("tools/list") > lists, "the other one to speak"
+            )
+            first.status = 200
+            await eventually(lambda: not heard.down[-1], "its return")
+            assert set(heard.states) == {"up"}
+            assert set(heard.details) == {""}
 
 
 @on_loop
