@@ -147,20 +147,22 @@ async def test_one_instance_that_answers_is_enough() -> None:
 async def test_a_server_that_lives_on_elsewhere_has_nothing_wrong_when_all_are_back() -> None:
     """What an instance lacked is told of that instance, and as long as it is so."""
     first, second = Site(), Site()
-    async with http_site(first.handle) as one, http_site(second.handle) as two:
-        async with watched(one, two) as heard:
-            await eventually(lambda: heard.hears(ServerState.UP), "the server to be up")
-            await eventually(lambda: second.methods, "a check of the other instance")
-            first.status = 500
-            await eventually(lambda: {one} in heard.down, "the end of an instance")
-            lists = second.methods.count("tools/list")
-            await eventually(
-                lambda: second.methods.count("tools/list") > lists, "the other one to speak"
-            )
-            first.status = 200
-            await eventually(lambda: not heard.down[-1], "its return")
-            assert set(heard.states) == {"up"}
-            assert set(heard.details) == {""}
+    async with (
+        http_site(first.handle) as one, http_site(second.handle) as two,
+        watched(one, two) as heard,
+    ):  # fmt: skip
+        await eventually(lambda: heard.hears(ServerState.UP), "the server to be up")
+        await eventually(lambda: second.methods, "a check of the other instance")
+        first.status = 500
+        await eventually(lambda: {one} in heard.down, "the end of an instance")
+        lists = second.methods.count("tools/list")
+        await eventually(
+            lambda: second.methods.count("tools/list") > lists, "the other one to speak"
+        )
+        first.status = 200
+        await eventually(lambda: not heard.down[-1], "its return")
+        assert set(heard.states) == {"up"}
+        assert set(heard.details) == {""}
 
 
 @on_loop
