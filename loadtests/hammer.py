@@ -18,10 +18,13 @@ import uvloop
 from only1mcp.protocol.versions import Era
 from tests.support.hammer import Hammer
 
+_ERAS = ((Era.MODERN, Era.MODERN), (Era.LEGACY, Era.LEGACY), (Era.MODERN, Era.LEGACY))
+"""Of clients and server."""
+
 
 def run(seed: int, clients: int) -> Hammer:
-    """Run one seed; the era follows from it."""
-    hammer = Hammer(seed, Era.LEGACY if seed % 2 else Era.MODERN)
+    """Run one seed; the eras follow from it."""
+    hammer = Hammer(seed, *_ERAS[seed % len(_ERAS)])
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(hammer.run(clients, rounds=8))
     return hammer

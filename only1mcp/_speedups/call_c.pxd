@@ -11,6 +11,11 @@ from only1mcp._speedups.json_scan_c cimport Envelope
 from only1mcp._speedups.upstream_c cimport Upstream
 from only1mcp._speedups.way_c cimport Way
 
+cdef enum:
+    OPAQUE = 0              # how a result looks: what it says of its type is to be read closely
+    COMPLETE = 1            # it says that it is complete
+    PLAIN = 2               # none of its members hides behind escapes
+
 
 cdef class Caller:
     cdef readonly object principal
@@ -79,7 +84,8 @@ cdef double now() noexcept
 cdef bytes decimal_bytes(unsigned long long number)
 cdef bytes request_bytes(Call call)
 cdef bytes frame_bytes(Call call, int address)
+cdef int look_of(Envelope reply) except -1
 cdef bint pass_on(Call call, bytes data, Py_ssize_t start, Py_ssize_t end,
-                  bint is_complete) except -1
+                  int look) except -1
 cdef int write_result(Front front, bytes data, Py_ssize_t start, Py_ssize_t end,
                       bytes request_id, bint closes) except -1

@@ -242,21 +242,28 @@ cdef int put_after_id(char *at, Call call) except -1:
     return 0
 
 
+cdef int look_of(Envelope reply) except -1:
+    """Return how a result looks: a key that is written with escapes may be its type."""
+    if reply.result_type == "complete":
+        return COMPLETE
+    return PLAIN if reply.is_plain else OPAQUE
+
+
 cdef bint pass_on(Call call, bytes data, Py_ssize_t start, Py_ssize_t end,
-                  bint is_complete) except -1:
+                  int look) except -1:
     """Answer the client with the server's result; False when that needs understanding.
 
     Args:
         call: is under way still.
         data, start, end: the result.
-        is_complete: whether it says that it is.
+        look: what `look_of` says of it.
     """
     cdef Plan plan = call.plan
     cdef Front front = call.front
     if call.exchange is not None or plan.hinted or not call.is_awaited():
         return False
-    if plan.modern and not is_complete:
-        data = typed(data, start, end) if plan.across else None
+    if plan.modern and look != COMPLETE:
+        data = typed(data, start, end) if plan.across and look == PLAIN else None
         if data is None:
             return False
         start, end = 0, PyBytes_GET_SIZE(data)
@@ -267,7 +274,7 @@ cdef bint pass_on(Call call, bytes data, Py_ssize_t start, Py_ssize_t end,
 
 
 cdef bytes typed(bytes data, Py_ssize_t start, Py_ssize_t end):
-    """Return a legacy server's result with the type of a complete one; None for a closer look."""
+    """Return a plain result with the type of a complete one; None for a closer look."""
     cdef const char *result = PyBytes_AS_STRING(data) + start
     cdef Py_ssize_t at = 1, size = end - start
     if result[0] != 123 or holds(data, start, end, b'"resultType"', 12):

@@ -7,7 +7,7 @@ one read is answered in one write.
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from libc.string cimport memcpy
-from only1mcp._speedups.call_c cimport decimal_bytes
+from only1mcp._speedups.call_c cimport decimal_bytes, look_of
 from only1mcp._speedups.frame_head cimport (
     CANCEL, CARRIED, CARRY, DECLINED, FAILED, HEAD_BYTES, MESSAGE, REPLY, number_at, put_head,
 )
@@ -141,7 +141,7 @@ cdef class Carried:
             return self.end(frame(REPLY, self.number, reply.body))
         whole = PyBytes_FromStringAndSize(NULL, HEAD_BYTES + 1 + size)
         at = put_head(PyBytes_AS_STRING(whole), 1 + size, CARRIED, self.number)
-        at[0] = reply.result_type == "complete"
+        at[0] = look_of(reply)
         memcpy(at + 1, PyBytes_AS_STRING(reply.body) + reply.result_start, size)
         return self.end(whole)
 

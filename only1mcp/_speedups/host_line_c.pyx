@@ -78,11 +78,11 @@ cdef class HostLine(Frames):
         return 0
 
     cdef int answer(self, Call call, bytes data, Py_ssize_t start, Py_ssize_t end) except -1:
-        """Answer the client with the result behind the byte that tells its type."""
+        """Answer the client with the result behind the byte that tells how it looks."""
         cdef Lane lane = self.lane
-        cdef bint is_typed = PyBytes_AS_STRING(data)[start]
+        cdef int look = PyBytes_AS_STRING(data)[start]
         lane.well(call)
-        if pass_on(call, data, start + 1, end, is_typed):
+        if pass_on(call, data, start + 1, end, look):
             if call.flight is not None:
                 lane.helper.landed(call, reply_of(data[start + 1:end]))
             return 0

@@ -2,7 +2,7 @@
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from libc.string cimport memcpy
-from only1mcp._speedups.call_c cimport Call, now, pass_on
+from only1mcp._speedups.call_c cimport Call, look_of, now, pass_on
 from only1mcp._speedups.http_body cimport (
     LAST, MORE, PIECE, SIZE, WRONG, next_piece, plain_event,
 )
@@ -259,7 +259,7 @@ cdef class Upstream:
         lane.leave(call)
         lane.well(call)
         if reply.result_end and pass_on(call, reply.body, reply.result_start, reply.result_end,
-                                        reply.result_type == "complete"):
+                                        look_of(reply)):
             if call.flight is not None:
                 lane.helper.landed(call, reply)
         else:

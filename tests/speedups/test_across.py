@@ -10,7 +10,7 @@ import pytest
 from only1mcp import _speedups
 from only1mcp.protocol.versions import Era
 from tests.support.host_lane import answer_to, hosted_worker
-from tests.support.kept import ACCEPTED, greeting, is_told
+from tests.support.kept import ACCEPTED, greeting, is_told, taken
 from tests.support.lane import URI, Worker, lane_worker, modern_request
 from tests.support.loop import eventually, on_loop
 from tests.support.messages import META, OWN, encode, modern
@@ -165,6 +165,8 @@ ANSWERS: dict[str, Callable[[Came], list[bytes]]] = {
     "the word in a text": saying({"content": [{"type": "text", "text": '"resultType"'}]}),
     "a type that is none": saying({"resultType": 7, **SAID}),
     "a type of another kind": saying({"resultType": "strange", **SAID}),
+    "a type that is written with an escape": lambda came: [
+        whole(b'{"jsonrpc":"2.0","id":%d,"result":{"result\\u0054ype":"strange"}}' % came.id)],
     "no object": saying([1, 2]),
     "much": saying({"content": [{"type": "text", "text": "x" * 100_000}]}),
     "an error": error,
@@ -188,6 +190,26 @@ async def test_the_client_is_answered_the_same(name: str) -> None:
     common = await travelled(sent, ANSWERS[name], fast=False)
     assert (status, message, asked) == common[:3]
     assert message["id"] == 1
+
+
+@on_loop
+async def test_what_is_remembered_of_calls_has_one_bound_for_all_kinds_of_them() -> None:
+    """Traces make every `_meta` another one, and what clients declare makes kinds."""
+    legacy = Legacy(saying(SAID))
+    async with RawServer(legacy.serve).open() as url, lane_worker(url, Era.LEGACY) as worker:
+        assert worker.graph.lane is not None
+        metas = worker.graph.lane._plans._metas
+        async with worker.wire() as wire:
+            await wire.send(request({}))
+            await wire.reply()
+            for number in range(300):
+                declared = {OWN + "clientCapabilities": {"x": number % 10}}
+                await wire.send(request({"_meta": {"trace": number, **declared}}))
+                assert (await wire.reply()).status == 200
+                assert len(metas) <= 256
+        assert len(worker.lane.plans) == 11
+        assert taken(worker) == 1
+        assert len(metas) == 301 - 256
 
 
 @on_loop

@@ -61,14 +61,15 @@ class Hammer:
 
     Args:
         seed: what it decides everything by.
-        era: of the server and of the clients.
+        era: of the clients.
+        server: of the server; what the two say to each other is translated if it is another.
     """
 
-    def __init__(self, seed: int, era: Era) -> None:
+    def __init__(self, seed: int, era: Era, server: Era) -> None:
         self._rng = random.Random(seed)
-        self._era = era
+        self._era, self._servers = era, server
         self._numbers = itertools.count(1)
-        self.server = MoodyServer(random.Random(seed + 1))
+        self.server = MoodyServer(random.Random(seed + 1), is_typed=server is Era.MODERN)
         self.tally = Tally()
 
     async def run(self, clients: int, rounds: int) -> None:
@@ -79,7 +80,7 @@ class Hammer:
         try:
             async with (
                 raw.open() as url,
-                lane_worker(url, self._era, failures=1000) as worker,
+                lane_worker(url, self._servers, failures=1000) as worker,
             ):
                 async with asyncio.TaskGroup() as group:
                     for _ in range(clients):

@@ -12,10 +12,12 @@ from typing import Any
 MODERN = "modern" in sys.argv[1:]
 VERSION = "2026-07-28" if MODERN else "2025-11-25"
 TOOLS = ("echo", "hold", "free", "large", "garbage", "error", "untyped", "task", "log", "stray",
-         "string_id", "die", "heard", "sleep", "ask", "overlong")  # fmt: skip
+         "string_id", "die", "heard", "sleep", "ask", "overlong", "raw", "line")  # fmt: skip
 held: list[dict[str, Any]] = []
 heard: list[str] = []
 """What was cancelled, and lines that were no message."""
+last = [""]
+"""The line that came last."""
 
 
 def write(line: str) -> None:
@@ -40,6 +42,9 @@ def answer(request: dict[str, Any], text: str, **more: Any) -> None:
 def call(request: dict[str, Any]) -> None:
     """Run a tool."""
     name, arguments = request["params"]["name"], request["params"].get("arguments", {})
+    if name == "line":  # which may hold anything
+        answer(request, last[0])
+        return
     text = str(arguments.get("text", ""))
     if name == "hold":
         held.append({**request, "text": text})
@@ -54,6 +59,8 @@ def call(request: dict[str, Any]) -> None:
         answer(request, "x" * (17 * 1024 * 1024))
     elif name == "heard":
         answer(request, json.dumps(heard))
+    elif name == "raw":
+        write(f'{{"jsonrpc":"2.0","id":{request["id"]},"result":{text}}}')
     elif name == "sleep":
         signal.pause()
     else:
@@ -118,6 +125,7 @@ def serve(message: dict[str, Any]) -> None:
 def main() -> None:
     """Serve until the input ends."""
     for line in sys.stdin:
+        last[0] = line
         try:
             message = json.loads(line)
         except ValueError:

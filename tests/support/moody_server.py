@@ -108,6 +108,8 @@ class MoodyServer:
 
     rng: random.Random
     badly: float = 0.4
+    is_typed: bool = True
+    """Whether results say that they are complete."""
     expected: dict[str, str] = field(default_factory=dict)
     """By text of a call, what its client may read; a call that never came has none."""
     calls: int = 0
@@ -141,6 +143,8 @@ class MoodyServer:
         size = self.rng.choice([0, 0, 0, 300, 70_000])
         makes = BAD if self.rng.random() < self.badly else GOOD
         body = result(came.id, f"{word} " + "x" * size)
+        if not self.is_typed:
+            body = body.replace(b'"resultType": "complete", ', b"", 1)
         return self.rng.choice(makes)(self.rng, body), word
 
     async def _dribble(self, peer: Peer, data: bytes) -> None:
