@@ -36,7 +36,6 @@ cdef class Refusal:
         cdef int at = (4 if envelope.version_start else 0) + (2 if lane.draining else 0)
         cdef object slot = self.slots.get(envelope.method)
         self.count += 1
-        lane.refused += 1
         lane.row[self.other if slot is None else <Py_ssize_t>slot] += 1
         lane.row[caller.slot] += 1
         front.write(response(self.pieces[at], envelope.id, self.pieces[at + 1]))

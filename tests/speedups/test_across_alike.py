@@ -180,7 +180,7 @@ class Scripted:
         """Answer until the connection ends."""
         while True:
             came = await peer.request()
-            if is_told(came):
+            if is_told(came) or "method" not in came.message:
                 await peer.send(ACCEPTED)
             elif came.message["method"] == "initialize":
                 await peer.send(greeting(came))

@@ -12,7 +12,7 @@ import pytest
 from only1mcp import _speedups
 from only1mcp.protocol.methods import METHODS
 from only1mcp.protocol.versions import Era
-from only1mcp.resilience.overload import CROWD
+from only1mcp.resilience.overload import CROWD, TRIAL_EACH_S
 from only1mcp.worker import shedding
 from tests.support.host_lane import HostedWorker, hosted_worker, text_of
 from tests.support.lane import Worker, call, lane_worker, legacy_call, modern_request
@@ -77,6 +77,34 @@ async def test_a_call_is_refused_while_others_wait_too_long_for_its_server() -> 
         await peer.send(whole(result((await peer.request()).id)))
         assert (await third.reply()).status == 200
         assert worker.lane.busy() == 0
+
+
+@COMPILED
+@pytest.mark.parametrize("is_late", [False, True])
+@on_loop
+async def test_what_a_server_has_no_room_for_does_not_keep_the_worker_refusing(
+    is_late: bool,
+) -> None:
+    """It is over after a trial in which nobody came too late."""
+    server = RawServer()
+    limits: dict[str, Any] = {"max_calls": 1, "max_wait": "1ms"}
+    async with (
+        server.open() as url, lane_worker(url, **limits) as worker,
+        worker.wire() as first, worker.wire() as second, worker.wire() as third,
+    ):  # fmt: skip
+        await first.send(call(1))
+        await (await server.accept()).request()
+        await second.send(call(2))
+        await eventually(lambda: worker.lane.pools[0].waiting, "one that waits")
+        fall_behind(worker)
+        shedding = worker.graph.shedding
+        tried = -1e6 + TRIAL_EACH_S
+        assert shedding.turned(tried, 0.0)
+        worker.lane.refuses_after = 0.0 if is_late else inf
+        whom = refused(await ask(third, call(3)))
+        assert ("the gateway" if is_late else "server s") in whom
+        assert shedding.turned(tried + 1.0, 0.0) is is_late
+        assert (worker.lane.refuses_after == inf) is not is_late
 
 
 @COMPILED
