@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from only1mcp.cli.admin import ask, exit_of
+from only1mcp.cli.fleet import record_of
 from only1mcp.cli.gateway import control_get, control_send
 from only1mcp.cli.output import Failure
 from only1mcp.cli.settings import find_file, invalid, missing
 from only1mcp.config.problems import ConfigInvalid
 from only1mcp.config.refusals import EditRefused
-from only1mcp.links.runtime_dir import running
+from only1mcp.links.runtime_dir import RuntimeDir, running
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,15 +37,15 @@ class Made:
     """A change that was made."""
 
     path: Path
-    sockets: list[str]
-    """The control sockets of the gateways in which it is in force."""
+    gateways: list[RuntimeDir]
+    """Those in which it is in force."""
     answer: Any
     """What the first of them has said; None without one."""
 
     @property
     def effect(self) -> str:
         """Where the change is to be seen, for people."""
-        return f"{self.path}; {'in force' if self.sockets else 'no gateway runs on it'}"
+        return f"{self.path}; {'in force' if self.gateways else 'no gateway runs on it'}"
 
 
 def make(change: Change, config_path: str | None) -> Made:
@@ -56,16 +57,16 @@ def make(change: Change, config_path: str | None) -> Made:
     path = find_file(config_path)
     if path is None:
         raise _missing()
-    sockets = _gateways_on(path)
+    gateways = _gateways_on(path)
     answer = None
-    if sockets:
+    if gateways:
         method, where, body = change.request
-        answer = ask(method, where, sockets[0], body)
-        for other in sockets[1:]:
-            control_send("POST", "reload", other)
+        answer = ask(method, where, record_of(gateways[0])["control"], body)
+        for other in gateways[1:]:
+            control_send("POST", "reload", record_of(other)["control"])
     else:
         _change_here(path, change)
-    return Made(path, sockets, answer)
+    return Made(path, gateways, answer)
 
 
 def _missing() -> Failure:
@@ -80,13 +81,13 @@ def _missing() -> Failure:
     return failure
 
 
-def _gateways_on(path: Path) -> list[str]:
-    """Return the control sockets of the gateways that run on a file."""
-    return [control for config, control in _in_use() if config.resolve() == path.resolve()]
+def _gateways_on(path: Path) -> list[RuntimeDir]:
+    """Return the gateways that run on a file."""
+    return [instance for config, instance in _in_use() if config.resolve() == path.resolve()]
 
 
-def _in_use() -> list[tuple[Path, str]]:
-    """Return the file of each running gateway that has one, and its control socket."""
+def _in_use() -> list[tuple[Path, RuntimeDir]]:
+    """Return the running gateways that have a file, each after that."""
     found = []
     for instance in running():
         record = instance.read_record() or {}
@@ -95,7 +96,7 @@ def _in_use() -> list[tuple[Path, str]]:
         except (Failure, KeyError):
             continue
         if config is not None:
-            found.append((Path(config), str(record["control"])))
+            found.append((Path(config), instance))
     return found
 
 

@@ -13,6 +13,7 @@ import click
 
 from only1mcp._speedups import ACCEL
 from only1mcp.cli.output import (
+    CONFLICT,
     NOT_FOUND,
     PROBLEMS,
     Failure,
@@ -24,6 +25,7 @@ from only1mcp.cli.output import (
 from only1mcp.cli.settings import find_settings, need_settings
 from only1mcp.config.settings import Settings
 from only1mcp.links.runtime_dir import base_dir, check_shared, running
+from only1mcp.registry.server import Server
 
 _MIN_FILES = 4096
 
@@ -41,12 +43,7 @@ def test_command(server: str | None, config_path: str | None, as_json: bool) -> 
     # The table is what is asked for; what servers say at their start, some at length, is not.
     level = "debug" if settings.log_level == "debug" else "warning"
     setup_logging(level, settings.log_format, "test")
-    chosen = [item for item in settings.servers if server in (None, item.id)]
-    if not settings.servers:
-        raise Failure("NO_SERVER", "no server is declared", "add one", exit_code=NOT_FOUND)
-    if not chosen:
-        known = ", ".join(item.id for item in settings.servers)
-        raise Failure("NO_SERVER", f"no server {server!r}", f"known: {known}", exit_code=NOT_FOUND)
+    chosen = _chosen(settings, server)
 
     async def try_all() -> list[Any]:
         return await asyncio.gather(*(try_server(item) for item in chosen))
@@ -59,6 +56,26 @@ def test_command(server: str | None, config_path: str | None, as_json: bool) -> 
         print_table(tuple(key.upper() for key in _plain(trials[0])), rows)
     if any(trial.problem for trial in trials):
         raise SystemExit(PROBLEMS)
+
+
+def _chosen(settings: Settings, name: str | None) -> list[Server]:
+    """Return the servers to try.
+
+    Raises:
+        Failure: there is none, or the one that is named is disabled.
+    """
+    disabled = [one for one, _ in settings.disabled if name in (None, one)]
+    chosen = [one for one in settings.servers if name in (None, one.id)]
+    if chosen:
+        return chosen
+    if disabled:
+        message = f"disabled: {', '.join(disabled)}"
+        hint = f"enable it first: only1mcp enable {disabled[0]}"
+        raise Failure("DISABLED", message, hint, exit_code=CONFLICT)
+    if not settings.servers:
+        raise Failure("NO_SERVER", "no server is declared", "add one", exit_code=NOT_FOUND)
+    known = ", ".join(one.id for one in settings.servers)
+    raise Failure("NO_SERVER", f"no server {name!r}", f"known: {known}", exit_code=NOT_FOUND)
 
 
 def _plain(trial: Any) -> dict[str, Any]:

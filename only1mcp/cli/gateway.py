@@ -15,6 +15,8 @@ from only1mcp.ingress.origin import bracketed
 from only1mcp.links.runtime_dir import RuntimeDir, for_port, running
 
 MODERN = "2026-07-28"
+CONTROL_GONE = "CONTROL_GONE"
+"""The failure of who asks the control process while it is replaced."""
 _TIMEOUT_S = 60.0
 _NOT_FOUND_CODES = (-32601, -32602)
 _KEY_HINT = f"set {KEY_VARIABLE}, or name a file with --key-file"
@@ -85,7 +87,7 @@ def control_send(
         return response.status, json.loads(response.read())
     except (OSError, ValueError, http.client.HTTPException) as error:
         raise Failure(
-            "CONTROL_GONE", f"the gateway's control process does not answer: {error}",
+            CONTROL_GONE, f"the gateway's control process does not answer: {error}",
             "try again in a second", exit_code=UNREACHABLE,
         ) from None  # fmt: skip
     finally:

@@ -111,7 +111,7 @@ def _make(done: str, name: str, change: Change, config_path: str | None, as_json
     """Make a change, and say that it was made."""
     made = make(change, config_path)
     if as_json:
-        said = {"id": name, "change": done, "file": str(made.path), "live": bool(made.sockets)}
+        said = {"id": name, "change": done, "file": str(made.path), "live": bool(made.gateways)}
         print_json("change", said)
     else:
         say(f"{done} {name} in {made.effect}")

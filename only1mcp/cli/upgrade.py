@@ -6,16 +6,9 @@ from typing import Any
 import click
 
 from only1mcp.cli.admin import ask
+from only1mcp.cli.fleet import record_of
 from only1mcp.cli.gateway import find_instance
-from only1mcp.cli.output import (
-    UNEXPECTED,
-    UNREACHABLE,
-    Failure,
-    json_option,
-    port_option,
-    print_json,
-    say,
-)
+from only1mcp.cli.output import UNEXPECTED, Failure, json_option, port_option, print_json, say
 from only1mcp.links.runtime_dir import RuntimeDir
 
 _POLL_S = 0.05
@@ -50,12 +43,7 @@ def _wait(
     """Wait until another program is found there; returns what it says of itself."""
     deadline = time.monotonic() + timeout
     while time.monotonic() < deadline:
-        record, outcome = instance.read_record(), instance.read_upgrade()
-        if record is None:
-            raise Failure(
-                "GATEWAY_ENDED", "the gateway has ended before the new program took over",
-                "see its log, and start it: only1mcp start", exit_code=UNREACHABLE,
-            )  # fmt: skip
+        record, outcome = record_of(instance), instance.read_upgrade()
         if record["pid"] != before["pid"]:
             return record
         if outcome is not None and outcome != last and not outcome["ok"]:

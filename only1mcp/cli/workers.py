@@ -12,6 +12,7 @@ from only1mcp.cli.output import (
     print_json,
     say,
 )
+from only1mcp.links.runtime_dir import RuntimeDir
 
 
 def _count(value: str) -> int | str:
@@ -36,18 +37,19 @@ def workers_command(number: str, config_path: str | None, timeout: float, as_jso
     """
     wish = _count(number)
     made = make(Change(("POST", "workers", {"workers": wish}), "set_workers", wish), config_path)
-    if made.sockets:
-        _wait(made.sockets[0], made.answer["workers"], timeout)
+    if made.gateways:
+        _wait(made.gateways[0], made.answer["workers"], timeout)
     if as_json:
-        print_json("workers", {"workers": wish, "file": str(made.path), "live": bool(made.sockets)})
+        said = {"workers": wish, "file": str(made.path), "live": bool(made.gateways)}
+        print_json("workers", said)
     else:
         say(f"workers: {wish} in {made.effect}")
 
 
-def _wait(socket_path: str, count: int, timeout_s: float) -> None:
+def _wait(instance: RuntimeDir, count: int, timeout_s: float) -> None:
     """Wait until so many serve, and those that are too many take no more clients."""
 
     def is_done() -> bool:
-        return sorted(serving(workers(socket_path)).values()) == ["ready"] * count
+        return sorted(serving(workers(instance)).values()) == ["ready"] * count
 
     wait_until(is_done, timeout_s, "WORKERS_TIMEOUT", f"there are not {count} workers")

@@ -102,8 +102,7 @@ class Admin:
 
     async def _get_servers(self, request: web.Request) -> web.Response:
         del request
-        disabled = self._reloader.settings.plain_disabled
-        return _json({"servers": [*self._servers(), *disabled]})
+        return _json({"servers": self._servers()})
 
     async def _get_metrics(self, request: web.Request) -> web.Response:
         del request
@@ -208,7 +207,7 @@ class Admin:
         }  # fmt: skip
 
     def _servers(self) -> list[dict[str, Any]]:
-        """Return what is known of each server, and of each of its instances."""
+        """Return what is known of each server and of each of its instances; the disabled last."""
         servers = self._board.servers()
         by_id = {server["id"]: server for server in servers}
         for one in self._instances:
@@ -224,7 +223,7 @@ class Admin:
             server.pop("replicas", None)
             for one in (server, *server.get("instances", [])):
                 _tell_next_start(one)
-        return servers
+        return [*servers, *self._reloader.settings.plain_disabled]
 
 
 def _tell_next_start(told: dict[str, Any]) -> None:

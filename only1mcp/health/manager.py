@@ -69,7 +69,8 @@ class HealthReporter:
             except (OSError, EOFError):
                 pass
             except RemoteError as error:  # it took the place of the one that we had asked for
-                _log.info("another health board is there: %s", str(error).strip(" -\n")[-200:])
+                why = str(error).strip(" -\n").rpartition("\n")[2]  # the rest is a stack of its
+                _log.info("another health board is there: %s", why)
             threading.Event().wait(_RETRY_S)
 
     def _tell(self, board: Any) -> NoReturn:

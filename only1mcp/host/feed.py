@@ -93,6 +93,9 @@ class Feed:
         """Of `_listened`."""
         self._confirming: dict[str, asyncio.Future[Only1MCPError | None]] = {}
         """How the first watch of each resource ends, while that is not known."""
+        self._refused: set[str] = set()
+        """Resources of which a legacy server told once, and does not want to since its session is
+        another: the next who wants to watch one hears what it says."""
         self._missed: set[str] = set()
         """Resources of which updates may have been missed."""
 
@@ -241,7 +244,8 @@ class Feed:
         """
         if self._watches.full:
             raise Overloaded(f"too many resources of server {self._server_id} are watched")
-        if self._watches.add(uri, holder):
+        is_first = self._watches.add(uri, holder)
+        if is_first or (uri in self._refused and uri not in self._confirming):
             self._confirming[uri] = asyncio.get_running_loop().create_future()
             self._tasks.spawn(self._confirm(uri, self._confirming[uri]))
         elif uri not in self._confirming:
@@ -288,6 +292,7 @@ class Feed:
             async with asyncio.timeout(_RENEWAL_S):
                 await self._following.wait()
         await self._request(SUBSCRIBE, uri)
+        self._refused.discard(uri)
         await self._tell_others(SUBSCRIBE, uri)
 
     async def _tell_others(self, method: str, uri: str) -> None:
@@ -314,11 +319,13 @@ class Feed:
 
     async def _resubscribe(self) -> None:
         """Tell a session that may be new what is watched."""
+        self._refused.clear()
         for uri in self._watches.uris:
             try:
                 await self._request(SUBSCRIBE, uri)
             except BackendProtocolError as error:
-                _log.info("not watched any more: %s", error, extra={"server": self._server_id})
+                self._refused.add(uri)
+                _log.info("not watched now: %s", error, extra={"server": self._server_id})
 
 
 async def _wait(event: asyncio.Event) -> None:

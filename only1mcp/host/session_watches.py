@@ -19,6 +19,7 @@ import orjson
 
 from only1mcp._speedups import Envelope
 from only1mcp.backends.call import PassingSink, ReplySink
+from only1mcp.errors import BackendProtocolError, Only1MCPError
 from only1mcp.host.watching import Watching
 from only1mcp.links.frames import Kind
 from only1mcp.links.link import Link
@@ -64,7 +65,8 @@ class SessionWatches:
         """Note a client's request to watch a resource, or no longer; returns who hears its end."""
         serial, place = frame.session, (frame.server_id, str(orjson.loads(frame.params)["uri"]))
         if frame.method != UNSUBSCRIBE:
-            return _Noted(sink, partial(self._watched, serial, Feature(frame.features), place))
+            watched = partial(self._watched, serial, Feature(frame.features), place)
+            return _Noted(sink, watched, partial(self._refused, serial, place))
         self._leave(serial, place)
         return sink
 
@@ -85,6 +87,11 @@ class SessionWatches:
             self._watching.session_ended(serial)
         elif self._add(serial, features, place):
             self._broadcast(_kept(serial, features, [place]))
+
+    def _refused(self, serial: int, place: Place) -> None:
+        """Take back what a server told of once, and does not any more: its client knows now."""
+        if self._book.has(serial, place):
+            self._strike(serial, place)
 
     def _add(self, serial: int, features: Feature, place: Place) -> bool:
         is_new = self._book.add(serial, features, place)
@@ -203,15 +210,20 @@ class SessionWatches:
 
 @dataclass(eq=False, frozen=True, slots=True)
 class _Noted(PassingSink):
-    """Notes what a server agrees to tell of."""
+    """Notes what a server agrees to tell of, and what it refuses."""
 
     sink: ReplySink
     watched: Callable[[], None]
+    refused: Callable[[], None]
 
     def on_reply(self, reply: Envelope) -> None:
-        if reply.result_end:
-            self.watched()
+        (self.watched if reply.result_end else self.refused)()
         self.sink.on_reply(reply)
+
+    def on_failure(self, error: Only1MCPError) -> None:
+        if isinstance(error, BackendProtocolError):
+            self.refused()
+        self.sink.on_failure(error)
 
 
 def _kept(serial: int, features: Feature, places: list[Place]) -> dict[str, Any]:

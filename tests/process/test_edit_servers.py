@@ -67,11 +67,11 @@ def test_servers_are_edited_while_the_gateway_runs(tmp_path: Path) -> None:
         assert code == 0
         assert "disabled b" in said
         assert "in force" in said
-        assert [server["id"] for server in gateway.status()["servers"]] == ["a"]
         listed = gateway.command("list", "--json", "--port", str(gateway.port))["data"]
-        assert [(server["id"], server["state"]) for server in listed] == [
-            ("a", "up"), ("b", "disabled"),
-        ]  # fmt: skip
+        for servers in (listed, gateway.status()["servers"]):
+            assert [(server["id"], server["state"]) for server in servers] == [
+                ("a", "up"), ("b", "disabled"),
+            ]  # fmt: skip
         assert _tools(gateway) == {"a"}
         assert _said(gateway, "enable", "b")[0] == 0
         wait_until(lambda: _tools(gateway) == {"a", "b"}, "the enabled server")
@@ -176,6 +176,17 @@ def test_a_disabled_server_is_listed_and_counted_as_such(tmp_path: Path) -> None
     assert cli("validate").out == "only1mcp.yaml: valid, 1 server, 1 disabled\n"
     data = cli("validate", "--json").data
     assert (data["servers"], data["disabled"]) == (1, 1)
+
+
+@pytest.mark.parametrize("arguments", [("test", "b"), ("test",)])
+def test_a_disabled_server_is_not_tried_and_how_to_enable_it_is_said(
+    tmp_path: Path, arguments: tuple[str, ...]
+) -> None:
+    """Be it named, or the only one that there is."""
+    (tmp_path / "only1mcp.yaml").write_text("servers: [{id: b, command: x, enabled: false}]")
+    done = _alone(tmp_path)(*arguments, "--json")
+    assert (done.code, done.error["code"]) == (7, "DISABLED")
+    assert "only1mcp enable b" in done.error["hint"]
 
 
 def _alone(directory: Path) -> Callable[..., Done]:

@@ -140,6 +140,39 @@ def test_a_restart_is_done_when_no_worker_of_before_is_left(tmp_path: Path, work
         wait_until(lambda: len(_serving(gateway)) == workers, f"{workers} workers")
 
 
+@pytest.mark.parametrize("victim", ["control", "supervisor"])
+def test_a_restart_outlasts_the_control_process_and_not_the_gateway(
+    tmp_path: Path, victim: str
+) -> None:
+    """While control is replaced nobody can be asked how far it is; without a gateway it is over."""
+    with Gateway(_config(4), workers=None, directory=tmp_path) as gateway:
+        before = _serving(gateway)
+        restart = [sys.executable, "-m", "only1mcp", "restart", "--timeout", str(PATIENCE_S)]
+        with (
+            Herd.below(gateway.pid),
+            subprocess.Popen(restart, env=gateway.env, stderr=subprocess.PIPE, text=True) as one,
+        ):
+            try:
+                wait_until(lambda: _pids(gateway) - before, "the first new worker")
+                gateway.send(signal.SIGSTOP)  # so that it replaces nobody
+                if victim == "control":
+                    os.kill(gateway.pids("control")[0], signal.SIGKILL)
+                    wait_until(lambda: gateway.run("status")[0] == 4, "nobody to ask")
+                    gateway.send(signal.SIGCONT)
+                else:
+                    gateway.send(signal.SIGKILL)
+                said = one.communicate(timeout=2 * PATIENCE_S)[1]
+            finally:
+                one.kill()
+        assert (one.returncode, "ended meanwhile" in said) == (
+            (0, False) if victim == "control" else (4, True)
+        ), said
+
+
+def _pids(gateway: Gateway) -> set[int]:
+    return {row["pid"] for row in gateway.status()["processes"] if row["role"] == "worker"}
+
+
 def test_a_restart_lets_a_long_call_finish(tmp_path: Path) -> None:
     """Its worker stays until it is answered, beside its successor."""
     gate = tmp_path / "gate"

@@ -230,9 +230,10 @@ class Gateway:
     def _is_up(self, wanted: Iterable[str]) -> bool:
         self._must_live()
         try:
-            states = {server["id"]: server["state"] for server in self.status()["servers"]}
+            servers = self.status()["servers"]
         except (Failure, OSError):
             return False
+        states = {one["id"]: one["state"] for one in servers if one["state"] != "disabled"}
         return all(states[name] == "up" for name in wanted or states)
 
     def _must_live(self) -> None:

@@ -109,6 +109,24 @@ async def test_who_comes_second_waits_for_the_server_too(era: Era) -> None:
         assert ears.watches.uris == (["r://1"] if era is Era.MODERN else [])
 
 
+@on_loop
+async def test_what_a_server_refuses_to_go_on_with_is_asked_for_again() -> None:
+    """By the next who wants to watch it, and with each new session; others go on meanwhile."""
+    async with hearing(Era.LEGACY) as ears:
+        stream = await ears.stream()
+        await ears.feed.subscribe("r://1", 7)
+        ears.server.replies = [NO]
+        stream.ended.set_result(None)
+        await ears.stream(2)
+        ears.server.replies = [NO, OK]
+        await refused(ears, 8)
+        assert ears.watches.holders("r://1") == {7}
+        await ears.feed.subscribe("r://1", 8)
+        await ears.feed.subscribe("r://1", 9)
+        assert len(ears.server.requests) == 4
+        assert ears.watches.holders("r://1") == {7, 8, 9}
+
+
 async def refused(ears: Ears, holder: int) -> None:
     """Watch a resource, which a legacy server refuses."""
     with contextlib.suppress(BackendProtocolError):

@@ -280,6 +280,23 @@ async def test_what_a_server_refuses_to_tell_of_again_is_forgotten_everywhere() 
 
 
 @on_loop
+async def test_what_a_server_refuses_at_its_start_is_forgotten_when_its_client_asks_again(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Until then it is asked at each start: its client has not taken its wish back."""
+    place = ["srv", "r://none"]
+    async with hosted(start=False) as subject:
+        worker = await subject.worker()
+        subject.host.sessions.inherit({"kept": [7, 0, [place]]})
+        subject.host.start()
+        await eventually(lambda: "not watched now" in caplog.text, "the server's refusal")
+        assert watched(subject) == {"r://none": {7}}
+        await ask(worker, 7, "r://none", kind=Kind.FAILED)
+        assert await worker.event("let_go") == [7, [place]]
+        assert watched(subject) == {}
+
+
+@on_loop
 async def test_a_server_that_does_not_say_whether_it_tells_again_is_asked_when_it_can_be(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
