@@ -249,7 +249,7 @@ class Audience:
         """Tell who watches a resource that it was updated; of its own connection one alone."""
         for listener in self._current(server_id):
             one = listener.session
-            hears = listener.watches(uri) if one is None else one.serial in serials
+            hears = listener.watches(server_id, uri) if one is None else one.serial in serials
             if hears and caller in (None, listener.caller):
                 listener.tell(UPDATED, params)
 

@@ -59,9 +59,15 @@ class Listener:
         """Who a modern client is, as far as that can be told."""
         return self.principal.id, int(self.features)
 
-    def watches(self, uri: str) -> bool:
-        """Say whether a subscription is about a resource, or one that it is a part of."""
-        return any(uri.startswith(watched) for watched in self.uris)
+    def watches(self, server_id: str, uri: str) -> bool:
+        """Say whether a subscription is about a server's resource, or one that it is a part of.
+
+        Others may have one of the same name, which is hidden: it is not what was subscribed to.
+        """
+        return any(
+            uri.startswith(watched) and server_id in ("", owner)
+            for watched, owner in self.uris.items()
+        )
 
     def tell(self, method: str, params: bytes) -> None:
         """Tell of something, once the subscription is acknowledged."""

@@ -123,6 +123,17 @@ async def test_a_subscription_hears_only_what_it_asked_for(kind: str) -> None:
 
 
 @on_loop
+async def test_a_subscription_hears_nothing_of_what_its_resource_hides() -> None:
+    """Another server may have one of the same name, and tell whoever asks it or not."""
+    desk = make_desk()
+    told = listen(desk, resourceSubscriptions=["r://1"])
+    for server_id in ("b", "a"):
+        params = json.dumps({"uri": "r://1", "of": server_id}).encode()
+        desk.audience.updated("r://1", params, frozenset(), server_id)
+    assert [message["params"].get("of") for message in told.messages[1:]] == ["a"]
+
+
+@on_loop
 async def test_a_watched_resource_is_told_to_the_host_for_as_long_as_the_stream_lasts() -> None:
     """By its owner and for this stream alone; what nobody can have is not honoured."""
     desk = make_desk()
