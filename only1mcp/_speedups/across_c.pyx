@@ -5,7 +5,7 @@ client, and its result wants a type (`only1mcp.protocol.translate` is the common
 """
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
-from only1mcp._speedups.compare cimport LONGEST_KEY, holds
+from only1mcp._speedups.compare cimport LONGEST_KEY
 from only1mcp._speedups.json_scan_c cimport Envelope
 
 cdef enum:
@@ -30,19 +30,16 @@ cdef class Across:
     cdef bytes meta_for(self, Envelope envelope):
         """Return what stands for a request's `_meta`; None for the common way.
 
-        Source: 2026-07-28, basic/index (Tasks, multi round-trip requests): what only that revision
-        puts among the parameters is taken away by those who read them closely.
+        That way reads closely what only one revision puts among the parameters: wishes for a task,
+        answers to questions.
         """
-        cdef Py_ssize_t start = envelope.params_start, end = envelope.params_end
         cdef Py_ssize_t size = envelope.meta_end - envelope.meta_start
-        cdef bytes body = envelope.body, meta
-        if not 0 < size < LONGEST_KEY or holds(body, start, end, b'"task"', 6):
+        cdef bytes meta
+        if not 0 < size < LONGEST_KEY or envelope.has_more:
             return None
-        if holds(body, start, end, b'"inputResponses"', 16):
-            return None
-        if holds(body, start, end, b'"requestState"', 14):
-            return None
-        meta = PyBytes_FromStringAndSize(PyBytes_AS_STRING(body) + envelope.meta_start, size)
+        meta = PyBytes_FromStringAndSize(
+            PyBytes_AS_STRING(envelope.body) + envelope.meta_start, size
+        )
         found = self.known.get(meta)
         if found is None:
             if len(self.known) >= MANY:

@@ -15,6 +15,7 @@ cdef struct Span:
 
 cdef struct Plain:
     bint versioned
+    bint has_more           # than the parameters that all revisions know
     Span id
     Span method
     Span params
@@ -145,6 +146,8 @@ cdef inline bint plain_params(Walk *w, Plain *p) noexcept nogil:
                 target = &p.name
             elif named(w, &keys, b"uri", 3):
                 target = &p.uri
+            elif not named(w, &keys, b"arguments", 9):
+                p.has_more = True
             if not plain_value(w, target, 2):
                 return False
         more = plain_more(w)

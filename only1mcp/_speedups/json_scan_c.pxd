@@ -10,5 +10,6 @@ cdef class Envelope:
     cdef readonly Py_ssize_t capabilities_start, capabilities_end, token_start, token_end
     cdef readonly Py_ssize_t result_start, result_end, error_start, error_end
     cdef bint is_plain          # no key of the message, of its params or of their _meta is escaped
+    cdef bint has_more          # if it is plain: parameters that not all revisions know
 
 cpdef Envelope scan(bytes body)

@@ -104,6 +104,7 @@ cdef bint note_plain(Envelope envelope, Walk *w, Plain *p) except -1:
         envelope.kind = 1 if p.id.end else 2
         envelope.method = usual_text(w, &p.method, CALL)
         envelope.params_start, envelope.params_end = p.params.start, p.params.end
+        envelope.has_more = p.has_more
         if p.name.end:
             envelope.name_start, envelope.name_end = p.name.start, p.name.end
             envelope.name = plain_text(w, &p.name)

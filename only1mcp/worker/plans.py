@@ -94,7 +94,7 @@ class Plans:
         self._flights = flights
         self._metrics = metrics
         self._carried: dict[str, Carried] = {}
-        self._metas: dict[bytes, bytes] = {}
+        self._metas: dict[bytes, bytes | bool] = {}
         """What stands for clients' `_meta` at legacy servers, as far as `Across` remembers it."""
 
     def carry(self, lane: Any, link: Any, settings: Settings) -> list[Any]:
