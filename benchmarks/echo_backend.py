@@ -25,7 +25,7 @@ _OPENED = (
     b'{"protocolVersion":%b,"capabilities":{"tools":{}},"serverInfo":{"name":"echo","version":"1"}}'
 )
 _UNKNOWN = b'{"jsonrpc":"2.0","id":null,"error":{"code":-32000,"message":"unknown version"}}'
-_REFUSED = (
+REFUSED = (
     b"HTTP/1.1 400 Bad Request\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%b"
     % (len(_UNKNOWN), _UNKNOWN)
 )
@@ -75,7 +75,7 @@ class LegacyEcho(Echo):
 
     def _answer(self, body: bytes) -> None:
         if b'"io.modelcontextprotocol/protocolVersion"' in body:
-            self._transport.write(_REFUSED)
+            self._transport.write(REFUSED)
             return
         super()._answer(body)
 

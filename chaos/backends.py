@@ -1,9 +1,9 @@
-"""HTTP servers with a weakness: `python -m chaos.backends slow|legacy|flaky PORT`.
+"""HTTP servers with a weakness: `python -m chaos.backends slow|modern|flaky PORT`.
 
 Each has the tool `echo`, which says its argument `text` again. `slow` takes calls one at a time,
-five milliseconds each; `legacy` knows nothing of the revision 2026-07-28, so that modern clients'
-calls to it are translated. `flaky` breaks off every second call; it has the tool
-`act` as well, which may not be repeated, and tells on GET how often it was called.
+five milliseconds each; `modern` knows nothing of revisions before 2026-07-28, so that legacy
+clients' calls to it are translated, on the common way. `flaky` breaks off every second call; it has
+the tool `act` as well, which may not be repeated, and tells on GET how often it was called.
 """
 
 import asyncio
@@ -13,7 +13,7 @@ from collections.abc import Callable
 import orjson
 import uvloop
 
-from benchmarks.echo_backend import Echo, LegacyEcho
+from benchmarks.echo_backend import REFUSED, Echo
 
 SLOW_S = 0.005
 _BYTES = 64
@@ -40,6 +40,19 @@ class Slow(Echo):
         loop = asyncio.get_running_loop()
         Slow.free_at = max(Slow.free_at, loop.time()) + SLOW_S
         loop.call_at(Slow.free_at, super()._answer, body)
+
+
+class Modern(Echo):
+    """Refuses to open a session, as a server that has never heard of any does."""
+
+    def __init__(self) -> None:
+        super().__init__(_BYTES)
+
+    def _answer(self, body: bytes) -> None:
+        if b'"initialize"' in body:
+            self._transport.write(REFUSED)
+        else:
+            super()._answer(body)
 
 
 class Flaky(Echo):
@@ -75,7 +88,7 @@ class Flaky(Echo):
 
 KINDS: dict[str, Callable[[], Echo]] = {
     "slow": Slow,
-    "legacy": lambda: LegacyEcho(_BYTES),
+    "modern": Modern,
     "flaky": Flaky,
 }
 

@@ -32,7 +32,6 @@ cdef class Lane:
     cdef public bint draining
     cdef public long log_budget
     cdef readonly unsigned long long taken  # requests, as far as they were read here
-    cdef public unsigned long long refused  # of them, for lack of room here
     cdef readonly dict refusals         # what is going on, by the server's id; "" for all
     cdef public double refuses_after    # on the clock of calls; infinite but for overload
     cdef public double patience_s       # for calls that wait for room at their server

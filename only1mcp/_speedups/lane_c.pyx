@@ -236,8 +236,6 @@ cdef class Lane:
         found = self.refusals.get(why)
         if found is None:
             found = self.refusals[why] = self.helper.refusal(why)
-        if not why:  # what a server has no room for says nothing of the worker
-            self.refused += 1
         return (<Refusal>found).give(front, caller, envelope)
 
     cdef int carried(self, Call call) except -1:

@@ -17,8 +17,6 @@ SHARE = 0.03
 """The same: what is left of each turn for new requests while there are too many."""
 TRIAL_EACH_S = 2.0
 """So long after the last time it is tried whether there are still too many."""
-TRIAL_SHARE = 0.4
-"""As `SHARE`, in a trial, which lasts for the longest wait."""
 
 
 class Overload:
@@ -30,8 +28,8 @@ class Overload:
     before it has waited for long.
 
     Clients that ask again as soon as they were refused would be refused for ever, even if they are
-    so few that all could be served. So now and then almost everybody is let in for a moment: if
-    that is no crowd, it is over.
+    so few that all could be served. So now and then all are let in, for as long as the longest
+    wait: if no turn brings a crowd, it is over.
 
     Args:
         max_wait_s: the longest that is still good.
@@ -42,31 +40,25 @@ class Overload:
         """On the clock of `turned`."""
         self._max_wait_s = max_wait_s
         self._long_turns = 0
-        self._tries_at = inf
-        self._tried_at = inf
-        """When the trial that is under way has begun."""
+        self._tries_at = self._tried_at = inf
+        """When the next trial is to begin, and when the one that is under way has."""
 
-    def turned(self, now: float, length_s: float, taken: int, refused: bool) -> bool:
+    def turned(self, now: float, length_s: float, taken: int) -> bool:
         """Take note of a turn that has ended; says whether the next one is to be told as well.
 
         Args:
             now: seconds.
             length_s: of the turn.
             taken: requests that were taken up in it.
-            refused: whether requests were refused in it.
         """
-        if self.refuses_after == inf:
-            if not self._is_behind(length_s, taken):
-                return self._long_turns > 0
-            self._tries_at = now + TRIAL_EACH_S
-        elif self._tried_at < inf:
-            self._end_trial(now, refused or taken >= CROWD)
-            if self._long_turns == 0:
-                return False
+        if self._tried_at < inf:
+            return self._go_on_trying(now, taken)
+        if self.refuses_after == inf and not self._is_behind(length_s, taken):
+            return self._long_turns > 0
         if now >= self._tries_at:
-            self._tries_at, self._tried_at = inf, now
-        share = SHARE if self._tried_at == inf else TRIAL_SHARE
-        self.refuses_after = now + share * self._max_wait_s
+            self._tries_at, self._tried_at, self.refuses_after = inf, now, inf
+        else:
+            self._refuse(now)
         return True
 
     def _is_behind(self, length_s: float, taken: int) -> bool:
@@ -76,9 +68,17 @@ class Overload:
         self._long_turns = self._long_turns + 1 if is_too_long else 0
         return self._long_turns >= LONG_TURNS
 
-    def _end_trial(self, now: float, has_failed: bool) -> None:
-        if has_failed:
-            self._tried_at, self._tries_at = inf, now + TRIAL_EACH_S
+    def _refuse(self, now: float) -> None:
+        self.refuses_after = now + SHARE * self._max_wait_s
+        if self._tries_at == inf:
+            self._tries_at = now + TRIAL_EACH_S
+
+    def _go_on_trying(self, now: float, taken: int) -> bool:
+        """Let all in for a while longer; a crowd is too many still."""
+        if taken >= CROWD:
+            self._tried_at = inf
+            self._refuse(now)
         elif now >= self._tried_at + self._max_wait_s:
-            self._tried_at = self.refuses_after = inf
+            self._tried_at = inf
             self._long_turns = 0
+        return self._long_turns > 0

@@ -42,7 +42,6 @@ class Shedding:
         self._overload = Overload(limits.max_wait_s)
         self._patience_s = limits.max_wait_s
         self._metrics = metrics
-        self._refused = self._seen = 0
         self.taken = 0
         """Requests beside the lane."""
         self._counted = 0
@@ -57,9 +56,8 @@ class Shedding:
     def turned(self, now: float, length_s: float) -> bool:
         """Take note of a turn of the event loop; says whether to follow the next one."""
         taken = self.taken + (0 if self.lane is None else self.lane.taken)
-        refused = self._refused + (0 if self.lane is None else self.lane.refused)
-        follow = self._overload.turned(now, length_s, taken - self._counted, refused > self._seen)
-        self._seen, self._counted = refused, taken
+        follow = self._overload.turned(now, length_s, taken - self._counted)
+        self._counted = taken
         self.refuses_after = self._overload.refuses_after
         if self.lane is not None:
             self.lane.refuses_after = self.refuses_after
@@ -76,7 +74,6 @@ class Shedding:
             return False
         if envelope.kind != REQUEST:
             return False
-        self._refused += 1
         method = METHODS.get(envelope.method or "")
         index = OTHER_INDEX if method is None else method.index
         self._metrics.refused(index, request.principal.number)
