@@ -80,6 +80,7 @@ class LoopWatch:
         self._late = self._ours = 0.0
         if self.on_turn is not None and self.on_turn(now, longest):
             if longest < NOTHING_S:
+                self._delayed = delayed
                 self._wait(now, BREATH_S)
             else:
                 self._begin_turn(now, delayed)

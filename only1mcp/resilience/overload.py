@@ -15,6 +15,8 @@ LONG, VERY_LONG = 0.1, 1.0
 in which its answer comes."""
 SHARE = 0.03
 """The same: what is left of each turn for new requests while there are too many."""
+LEAST_S = 0.003
+"""At least so much is, for turns of a loop without work are looked at now and then only."""
 TRIAL_EACH_S = 2.0
 """So long after the last time it is tried whether there are still too many."""
 
@@ -69,7 +71,7 @@ class Overload:
         return self._long_turns >= LONG_TURNS
 
     def _refuse(self, now: float) -> None:
-        self.refuses_after = now + SHARE * self._max_wait_s
+        self.refuses_after = now + max(SHARE * self._max_wait_s, LEAST_S)
         if self._tries_at == inf:
             self._tries_at = now + TRIAL_EACH_S
 

@@ -108,6 +108,26 @@ async def test_who_follows_the_turns_lets_a_loop_without_work_sleep() -> None:
     assert time.thread_time() - used < 0.15  # spinning would use all of it
 
 
+class Delays:
+    """The kernel has kept this thread waiting for a second, as far as it counts."""
+
+    def read(self) -> float:
+        """Return the seconds so far."""
+        return 1.0
+
+
+@on_loop
+async def test_what_the_kernel_took_from_one_turn_is_not_taken_off_the_next() -> None:
+    """Also when the loop is left asleep between the two: work of ours would not be seen."""
+    watched = Watched()
+    watched.watch._delay = Delays()  # type: ignore[assignment]
+    watched.watch.on_turn = lambda _now, _length_s: True
+    watched.watch._begin_turn(time.monotonic(), 0.0)
+    await eventually(lambda: watched.waits, "the end of the turn")
+    assert watched.waits[0][1] == 0.0
+    assert watched.watch._delayed == 1.0
+
+
 @on_loop
 async def test_a_loop_with_little_to_do_is_woken_less_often() -> None:
     """And more often again when it has work: there its looks cost next to nothing."""

@@ -7,6 +7,7 @@ import pytest
 from only1mcp.resilience.overload import (
     CROWD,
     FEW,
+    LEAST_S,
     LONG,
     LONG_TURNS,
     SHARE,
@@ -62,6 +63,14 @@ def test_long_turns_in_a_row_are_one() -> None:
     overload = overloaded()
     assert overload.turned(11.0, 0.006, CROWD)
     assert overload.refuses_after == 11.0 + SHARE * MAX_WAIT_S
+
+
+def test_what_is_let_in_is_never_less_than_a_look_apart() -> None:
+    """However short the longest wait: a loop without work would refuse everybody."""
+    overload = Overload(0.001)
+    for _ in range(LONG_TURNS):
+        overload.turned(10.0, 1.0, CROWD)
+    assert overload.refuses_after == 10.0 + LEAST_S
 
 
 def in_trial(now: float = 20.0) -> Overload:
