@@ -119,13 +119,21 @@ class Delays:
 @on_loop
 async def test_what_the_kernel_took_from_one_turn_is_not_taken_off_the_next() -> None:
     """Also when the loop is left asleep between the two: work of ours would not be seen."""
-    watched = Watched()
-    watched.watch._delay = Delays()  # type: ignore[assignment]
-    watched.watch.on_turn = lambda _now, _length_s: True
-    watched.watch._begin_turn(time.monotonic(), 0.0)
-    await eventually(lambda: watched.waits, "the end of the turn")
-    assert watched.waits[0][1] == 0.0
-    assert watched.watch._delayed == 1.0
+    waits: list[float] = []
+    watch = LoopWatch(lambda _wait_s, ours_s: waits.append(ours_s))
+    loop = asyncio.get_running_loop()
+
+    def on_turn(_now: float, _length_s: float) -> bool:
+        if len(waits) == 1:
+            loop.call_soon(work)
+        return True
+
+    watch._delay = Delays()  # type: ignore[assignment]
+    watch.on_turn = on_turn
+    watch._begin_turn(time.monotonic(), 0.0)
+    await eventually(lambda: len(waits) > 1, "the end of the turn after that")
+    assert waits[0] == 0.0
+    assert waits[1] > BUSY_S / 2
 
 
 @on_loop
