@@ -62,8 +62,10 @@ def journeys(seconds: int, target: int) -> Line:
     with ExitStack() as stack:
         http, modern = stack.enter_context(everything()), stack.enter_context(python2())
         servers = [{"id": "everything", "url": http.url}, {"id": "python2", "url": modern.url}]
-        # All clients keep their connections, and node answers them one after the other.
-        config = {"proxy": {"timeout": "60s", "handshake_timeout": "30s"}, "servers": servers}
+        # All clients keep their connections, and node answers them one after the other. More than
+        # these servers can do is wanted, and to be waited for: a refusal is no answer here.
+        proxy = {"timeout": "60s", "handshake_timeout": "30s", "limits": {"max_wait": "60s"}}
+        config = {"proxy": proxy, "servers": servers}
         gateway = stack.enter_context(Gateway(config, workers=2))
         done = subprocess.run(
             [sys.executable, "-m", "locust", "-f", "loadtests/journeys.py", "--headless",
