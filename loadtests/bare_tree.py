@@ -7,13 +7,13 @@ gateway, pages of libraries that are as they stand on disk are dropped.
 """
 
 import asyncio
-import ctypes
 import gc
 import importlib
 import os
 import signal
 import sys
 
+from only1mcp.process.heap import give_back_heap
 from only1mcp.process.pages import drop, unchanged_ranges
 
 _REQUESTS = 300
@@ -64,7 +64,7 @@ def main(processes: int, modules: list[str]) -> None:
         importlib.import_module(name)
     uvloop = importlib.import_module("uvloop")
     gc.collect()
-    ctypes.CDLL(None).malloc_trim(0)
+    give_back_heap()
     gc.freeze()
     children = []
     for _ in range(processes - 1):

@@ -6,6 +6,6 @@ from only1mcp._speedups.json_scan_c cimport Envelope
 cdef class Across:
     cdef readonly object leads
     cdef object read
-    cdef dict known             # what stands for a request's `_meta`; False for the common way
+    cdef dict known             # what stands for each `_meta`
 
     cdef bytes meta_for(self, Envelope envelope)

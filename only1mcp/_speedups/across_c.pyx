@@ -17,8 +17,7 @@ cdef class Across:
 
     Args:
         leads: a plan, or what chooses one.
-        read: returns what is to stand for the bytes of a request's `_meta`; None when the call is
-            no plain one.
+        read: returns what is to stand for the bytes of a request's `_meta`.
         known: what it has returned; the same for all, for each client may send what it likes.
     """
 
@@ -44,5 +43,5 @@ cdef class Across:
         if found is None:
             if len(self.known) >= MANY:
                 self.known.clear()
-            found = self.known[meta] = self.read(meta) or False
-        return found or None
+            found = self.known[meta] = self.read(meta)
+        return found

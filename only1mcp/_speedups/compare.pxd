@@ -66,11 +66,6 @@ cdef inline bint is_simple(Envelope envelope):
     return envelope.capabilities_end - envelope.capabilities_start < LONGEST_KEY
 
 
-cdef inline bint asks_for_task(Envelope envelope) noexcept:
-    """Say whether a request may ask for a task (2025-11-25, Tasks), which is not read here."""
-    return envelope.has_more
-
-
 cdef inline bint names_level(Envelope envelope) noexcept:
     """Say whether a request wants log messages; its level is yet to be checked."""
     return holds(envelope.body, envelope.meta_start, envelope.meta_end, b"logLevel", 8)

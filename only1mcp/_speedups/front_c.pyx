@@ -6,7 +6,7 @@ from only1mcp._speedups.across_c cimport Across
 from only1mcp._speedups.call_c cimport Call, Caller, Plan, Ready, now, write_result
 from only1mcp._speedups.choice_c cimport Choice
 from only1mcp._speedups.compare cimport (
-    LONGEST_KEY, again, asks_for_task, cut, equal, holds, is_secret, is_simple, names_level, says,
+    LONGEST_KEY, again, cut, equal, holds, is_secret, is_simple, names_level, says,
 )
 from only1mcp._speedups.http_head cimport (
     HAS_AUTHORIZATION, HAS_METHOD, HAS_NAME, HAS_SESSION, HAS_VERSION, OTHER, RECOGNISED,
@@ -257,7 +257,7 @@ cdef class Front:
             return None
         else:
             known = lane.session_of(self, session, version, caller)
-            if known is None or asks_for_task(envelope):
+            if known is None or envelope.has_more:  # it may ask for a task, which is not read here
                 return None
             caps, place = known
         key = (envelope.version_start > 0, envelope.method, target, caps, caller.scope)

@@ -78,15 +78,12 @@ class LoopWatch:
         longest = max(ours, self._ours)
         self._note(max(length, self._late), longest)
         self._late = self._ours = 0.0
-        if self.on_turn is not None and self.on_turn(now, longest):
-            if longest < NOTHING_S:
-                self._delayed = delayed
-                self._wait(now, BREATH_S)
-            else:
-                self._begin_turn(now, delayed)
-        else:
-            self._delayed = delayed
-            self._wait(now, self._pause_s(now))
+        follows = self.on_turn is not None and self.on_turn(now, longest)
+        if follows and longest >= NOTHING_S:
+            self._begin_turn(now, delayed)
+            return
+        self._delayed = delayed
+        self._wait(now, BREATH_S if follows else self._pause_s(now))
 
 
 class _RunDelay:

@@ -23,7 +23,6 @@ CACHEABLE_METHODS = frozenset(
     {"server/discover", "tools/list", "prompts/list", "resources/list", "resources/templates/list",
      "resources/read"}
 )  # fmt: skip
-_LOG_LEVEL = _OWN + "logLevel"
 _RETRY_KEYS = frozenset({"inputResponses", "requestState"})
 _TASK = "task"
 _NOT_ACROSS = CONNECTION_KEYS | {_OWN + "related-task"}
@@ -82,12 +81,9 @@ def params_across(params: bytes, to: Era, owned: Iterable[tuple[str, bytes]] = (
     return write_object(parts)
 
 
-def meta_for_legacy(meta: bytes) -> bytes | None:
-    """Return a modern request's `_meta` for a legacy backend; None if it asks for log messages."""
-    parts = [(key, meta[start:end]) for key, start, end in members(meta)]
-    if any(key == _LOG_LEVEL for key, _ in parts):
-        return None
-    return write_object(part for part in parts if part[0] not in _NOT_ACROSS)
+def meta_for_legacy(meta: bytes) -> bytes:
+    """Return a modern request's `_meta` for a legacy backend; it asks for no log messages."""
+    return without(meta, 0, _NOT_ACROSS)
 
 
 def owned_meta(capabilities: bytes, client_info: bytes) -> list[tuple[str, bytes]]:

@@ -17,6 +17,7 @@ import orjson
 from only1mcp._speedups import Envelope
 from only1mcp.errors import InvalidRequest, Overloaded
 from only1mcp.protocol import jsonrpc
+from only1mcp.protocol.cancellation import cancellation
 
 MAX_OPEN = MAX_WITHDRAWN = 10_000
 PATIENCE_S = 600.0
@@ -76,8 +77,7 @@ class Asks:
             self._withdrawn[ask_id] = entry.serial
             if len(self._withdrawn) > MAX_WITHDRAWN:
                 self._withdrawn.popitem(last=False)
-            params = b'{"requestId":%b}' % ask_id
-            entry.send(jsonrpc.notification("notifications/cancelled", params))
+            entry.send(cancellation(ask_id))
 
     def deliver(self, serial: int, answer: Envelope) -> None:
         """Take a client's answer.

@@ -5,7 +5,7 @@ from typing import Any
 from only1mcp._speedups import Envelope
 from only1mcp.errors import Cancelled, Only1MCPError
 from only1mcp.ingress.fast_exchange import whole
-from only1mcp.protocol import jsonrpc
+from only1mcp.protocol.cancellation import cancellation
 from only1mcp.protocol.versions import Era
 from only1mcp.proxy.answer import failure
 from only1mcp.proxy.exchange import Answer
@@ -86,9 +86,7 @@ def stop(call: Any) -> None:
         call.reading.cancel()
     was_sent = call.upstream_id is not None
     if was_sent and call.plan.opened is not None:
-        params = b'{"requestId":%b}' % call.upstream_id
-        told = jsonrpc.notification("notifications/cancelled", params)
-        call.plan.ids.reply(call.plan.opened, told)
+        call.plan.ids.reply(call.plan.opened, cancellation(call.upstream_id))
 
 
 def era_of(call: Any) -> Era:

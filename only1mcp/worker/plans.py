@@ -94,7 +94,7 @@ class Plans:
         self._flights = flights
         self._metrics = metrics
         self._carried: dict[str, Carried] = {}
-        self._metas: dict[bytes, bytes | bool] = {}
+        self._metas: dict[bytes, bytes] = {}
         """What stands for clients' `_meta` at legacy servers, as far as `Across` remembers it."""
 
     def carry(self, lane: Any, link: Any, settings: Settings) -> list[Any]:

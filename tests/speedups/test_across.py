@@ -15,6 +15,7 @@ from tests.support.lane import URI, Worker, lane_worker, modern_request
 from tests.support.loop import eventually, on_loop
 from tests.support.messages import META, OWN, encode, modern
 from tests.support.raw_server import CHUNKED, EVENTS, Came, Peer, RawServer, chunk, event, whole
+from tests.support.wire import Wire
 
 pytestmark = pytest.mark.skipif(not _speedups.COMPILED, reason="the lane is compiled only")
 
@@ -212,18 +213,23 @@ async def test_what_is_remembered_of_calls_has_one_bound_for_all_kinds_of_them()
         assert len(metas) == 301 - 256
 
 
+async def hold_call(worker: Worker, legacy: Legacy, wire: Wire) -> None:
+    """Have a call wait at the server, after one that has opened the session."""
+    await wire.send(request({}))
+    await wire.reply()
+    legacy.holds.clear()
+    await wire.send(request({}))
+    await eventually(lambda: len(legacy.calls) == 2, "the call at the server")
+    assert worker.under_way == 1
+
+
 @on_loop
 async def test_the_lane_carries_them() -> None:
     """Each after the one that has opened the session."""
     legacy = Legacy(saying(SAID))
     async with RawServer(legacy.serve).open() as url, lane_worker(url, Era.LEGACY) as worker:
         async with worker.wire() as wire:
-            await wire.send(request({}))
-            await wire.reply()
-            legacy.holds.clear()
-            await wire.send(request({}))
-            await eventually(lambda: len(legacy.calls) == 2, "the call at the server")
-            assert worker.under_way == 1
+            await hold_call(worker, legacy, wire)
             legacy.holds.set()
             assert (await wire.reply()).status == 200
         assert worker.under_way == 0
@@ -257,12 +263,7 @@ async def test_a_client_that_leaves_has_its_call_cancelled_there() -> None:
     legacy = Legacy(saying(SAID))
     async with RawServer(legacy.serve).open() as url, lane_worker(url, Era.LEGACY) as worker:
         async with worker.wire() as wire:
-            await wire.send(request({}))
-            await wire.reply()
-            legacy.holds.clear()
-            await wire.send(request({}))
-            await eventually(lambda: worker.under_way == 1, "the call")
-            await eventually(lambda: len(legacy.calls) == 2, "the call at the server")
+            await hold_call(worker, legacy, wire)
         told = b"notifications/cancelled"
         await eventually(lambda: any(told in one.body for one in legacy.others), "the word of it")
         legacy.holds.set()

@@ -4,6 +4,8 @@ import json
 import logging
 import os
 import signal
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from math import inf
 from typing import Any
 
@@ -18,7 +20,7 @@ from tests.support.host_lane import HostedWorker, hosted_worker, text_of
 from tests.support.lane import Worker, call, lane_worker, legacy_call, modern_request
 from tests.support.loop import eventually, on_loop
 from tests.support.messages import modern, notification
-from tests.support.raw_server import RawServer, result, whole
+from tests.support.raw_server import Came, Peer, RawServer, result, whole
 from tests.support.wire import Reply, Wire
 
 COMPILED = pytest.mark.skipif(not _speedups.COMPILED, reason="the lane is compiled only")
@@ -46,10 +48,13 @@ def fall_behind(worker: Worker) -> None:
         worker.graph.shedding.turned(-1e6, 60.0)
 
 
-@COMPILED
-@on_loop
-async def test_a_call_is_refused_while_others_wait_too_long_for_its_server() -> None:
-    """And is taken again once they have been sent."""
+@asynccontextmanager
+async def full_server() -> AsyncIterator[tuple[Worker, Peer, Came, tuple[Wire, Wire, Wire]]]:
+    """Have a call at a server that takes one at a time, and another wait for it too long.
+
+    Yields the worker, the server's end of the connection, the call that came there, and three
+    clients, of which the last has not called yet.
+    """
     server = RawServer()
     limits: dict[str, Any] = {"max_calls": 1, "max_wait": "1ms"}
     async with (
@@ -62,6 +67,14 @@ async def test_a_call_is_refused_while_others_wait_too_long_for_its_server() -> 
         await second.send(call(2))
         (pool,) = worker.lane.pools
         await eventually(lambda: pool.waiting, "one that waits")
+        yield worker, peer, came, (first, second, third)
+
+
+@COMPILED
+@on_loop
+async def test_a_call_is_refused_while_others_wait_too_long_for_its_server() -> None:
+    """And is taken again once they have been sent."""
+    async with full_server() as (worker, peer, came, (first, second, third)):
 
         async def turned_away() -> bool:
             reply = await ask(third, call(3))
@@ -83,16 +96,7 @@ async def test_a_call_is_refused_while_others_wait_too_long_for_its_server() -> 
 @on_loop
 async def test_what_a_server_has_no_room_for_does_not_keep_the_worker_refusing() -> None:
     """It is over after a trial that brought no crowd, though its calls are refused."""
-    server = RawServer()
-    limits: dict[str, Any] = {"max_calls": 1, "max_wait": "1ms"}
-    async with (
-        server.open() as url, lane_worker(url, **limits) as worker,
-        worker.wire() as first, worker.wire() as second, worker.wire() as third,
-    ):  # fmt: skip
-        await first.send(call(1))
-        await (await server.accept()).request()
-        await second.send(call(2))
-        await eventually(lambda: worker.lane.pools[0].waiting, "one that waits")
+    async with full_server() as (worker, _, _, (_, _, third)):
         fall_behind(worker)
         shedding = worker.graph.shedding
         tried = -1e6 + TRIAL_EACH_S
