@@ -34,7 +34,7 @@ cdef class HostLine(Frames):
         return way
 
     cdef int start(self, Call call, int address) except -1:
-        if self.transport is None:
+        if self.transport is None or self.transport.is_closing():
             (<HostWay>call.plan.way).under_way -= 1
             self.lane.leave(call)
             self.lane.helper.go_common(call)

@@ -41,6 +41,8 @@ class HostLink:
         self._token = 0
         self._sinks: dict[int, ReplySink] = {}
         self._unsent: dict[int, tuple[CallFrame, asyncio.TimerHandle]] = {}
+        self.on_break: Callable[[], None] = lambda: None
+        """Called when the host has left us; its other links end, too, but maybe a moment later."""
 
     def start(self) -> None:
         """Begin to connect; returns at once."""
@@ -119,6 +121,7 @@ class HostLink:
         del link
         _log.warning("the link to the host broke; connecting again")
         self._link = None
+        self.on_break()
         sent = [token for token in self._sinks if token not in self._unsent]
         for token in sent:
             self._sinks.pop(token).on_failure(

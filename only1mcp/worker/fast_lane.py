@@ -83,6 +83,10 @@ class FastLane:
         """Begin to make the link to the host, at first or again."""
         self._link.start()
 
+    def leave_host(self) -> None:
+        """Send nothing more to the host that is there: it has ended."""
+        self._link.line.close()
+
     def _cancel(self, session: str, request_id: bytes) -> bool:
         """End a call at its client's wish, if it is one of ours."""
         found: bool = self.lane.cancel(session.encode("latin-1", "replace"), request_id)

@@ -379,6 +379,7 @@ def _make_lane(graph: Graph) -> FastLane:
     lane = FastLane(around, graph.context)
     graph.outfit.sessions.is_on_lane = lane.is_on
     graph.shedding.guard(lane.lane)
+    graph.link.on_break = lane.leave_host
     return lane
 
 

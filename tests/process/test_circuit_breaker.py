@@ -104,6 +104,7 @@ def test_as_many_calls_as_configured_try_an_instance_whichever_workers_they_come
             client.send("tools/call", name="s__act", arguments={"n": number})
         wait_until(lambda: sum(map(has_answer, clients)) == CLIENTS - 2, "all but two answers")
         assert [ended(one) for one in clients if has_answer(one)] == ["refused"] * (CLIENTS - 2)
+        wait_until(lambda: server.calls >= before + 3, "the two to come there")
         assert (server.calls, breakers(gateway)) == (before + 3, ["half_open"])
         farm.release(server)
         wait_until(lambda: breakers(gateway) == ["closed"], "the breaker to close")

@@ -271,6 +271,22 @@ async def test_calls_take_the_common_way_while_the_lane_has_no_link() -> None:
 
 @COMPILED
 @on_loop
+async def test_no_call_is_sent_to_a_host_that_has_left() -> None:
+    """Its links end one after the other; the first end that is seen counts for all."""
+    async with hosted_worker() as worker:
+        assert text_of(await worker.ask("echo", "lane")) == "lane"
+        worker.graph.context.shared.runtime_dir.lane_socket.unlink()
+        before = worker.line.carried
+        link = worker.graph.link._link
+        assert link is not None
+        link.close()
+        await eventually(lambda: worker.graph.link._link is not link, "the end to be seen")
+        assert text_of(await worker.ask("echo", "common")) == "common"
+        assert worker.line.carried == before
+
+
+@COMPILED
+@on_loop
 async def test_a_broken_link_answers_the_calls_on_it_and_cancels_them() -> None:
     """The client hears that the host has gone, the server that nobody waits."""
     async with hosted_worker() as worker:
