@@ -55,9 +55,6 @@ RELOAD_S = 10.0
 """How long the service manager is kept waiting for a reload that does not end."""
 MANY_SERVERS = 1024
 """Room in shared memory for servers that come with reloads."""
-YOUNG_OBJECTS = 10_000
-"""So many are made before Python looks for cycles among them. At its own 700 the looking took a
-twelfth of the CPU of a call that is translated between revisions."""
 ROLES = {
     "control": serve_control, "host": serve_host, "demo": serve_demo, "worker": serve_worker,
 }  # fmt: skip
@@ -149,7 +146,6 @@ class Supervisor:
         gc.collect()
         give_back_heap()
         gc.freeze()  # no collection in a child touches it
-        gc.set_threshold(YOUNG_OBJECTS)
         ranges = unchanged_ranges()
         self._children.follow(replace(self._children.shared, unchanged=ranges))
         drop(ranges)

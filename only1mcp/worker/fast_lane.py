@@ -12,6 +12,7 @@ from only1mcp.backends.http_rules import check_id, message_of
 from only1mcp.config.settings import Settings
 from only1mcp.errors import BackendProtocolError, Forbidden, Only1MCPError
 from only1mcp.ingress.fast_exchange import FastExchange
+from only1mcp.ingress.turnstile import Turnstile
 from only1mcp.ingress.unread import has_unread
 from only1mcp.links.wire import decode_failure
 from only1mcp.observability.metrics import BUCKETS_S
@@ -60,6 +61,7 @@ class FastLane:
         self._plans = Plans(around.parts, context.shared.metrics_plan, flights)
         shared = context.shared
         self._callers = Callers(around.parts.access, shared)
+        self._turnstile = Turnstile()
         self.caller = self._callers.owner
         loop = asyncio.get_running_loop()
         self.lane = Lane(
@@ -174,9 +176,18 @@ class FastLane:
         guard = self._around.make_guard()
         guard.due = None if timer is None else timer.when()
         transport.set_protocol(guard)
-        guard.connection_made(transport)
-        transport.resume_reading()
-        guard.data_received(data)
+        transport.pause_reading()
+        connections = self._around.connections
+        connections.open += 1  # so that those who wait count as well
+
+        def let_in() -> None:
+            connections.open -= 1
+            if not transport.is_closing():
+                guard.connection_made(transport)
+                transport.resume_reading()
+                guard.data_received(data)
+
+        self._turnstile.enter(let_in)
 
     def wait(self, front: Any) -> asyncio.TimerHandle:
         """Give the rest of a request its time."""

@@ -1,0 +1,65 @@
+"""Many connections that leave the lane at once."""
+
+from contextlib import AsyncExitStack
+
+import pytest
+
+from only1mcp import _speedups
+from tests.support.lane import Worker, call, lane_worker
+from tests.support.loop import eventually, on_loop
+from tests.support.raw_server import RawServer, result, whole
+
+pytestmark = pytest.mark.skipif(not _speedups.COMPILED, reason="the lane is compiled only")
+
+CROWD = 40
+PROBE = b"GET /livez HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+
+
+def waiting(worker: Worker) -> int:
+    """Say how many are still to be let in at the other door."""
+    assert worker.graph.lane is not None
+    return len(worker.graph.lane._turnstile._waiting)
+
+
+@on_loop
+async def test_a_call_overtakes_a_crowd_at_the_other_door() -> None:
+    """It is at its server while most of them wait; each of them is answered."""
+    server = RawServer()
+    async with AsyncExitStack() as stack:
+        worker = await stack.enter_async_context(
+            lane_worker(await stack.enter_async_context(server.open()))
+        )
+        crowd = [await stack.enter_async_context(worker.wire()) for _ in range(CROWD)]
+        wire = await stack.enter_async_context(worker.wire())
+        await eventually(lambda: len(worker.lane.fronts) == CROWD + 1, "all to be accepted")
+        await wire.send(call("first"))
+        peer = await server.accept()
+        await peer.send(whole(result((await peer.request()).id)))
+        assert (await wire.reply()).status == 200
+        for one in crowd:
+            one.writer.write(PROBE)
+        wire.writer.write(call("overtakes"))
+        number = (await peer.request()).id
+        assert waiting(worker) > CROWD / 2
+        assert worker.graph.connections.open == CROWD + 1
+        await peer.send(whole(result(number)))
+        assert (await wire.reply()).status == 200
+        assert [(await one.reply()).status for one in crowd] == [200] * CROWD
+
+
+@on_loop
+async def test_who_leaves_before_its_turn_is_forgotten() -> None:
+    """It is counted no more, and those behind it are answered."""
+    async with AsyncExitStack() as stack:
+        worker = await stack.enter_async_context(
+            lane_worker(await stack.enter_async_context(RawServer().open()))
+        )
+        crowd = [await stack.enter_async_context(worker.wire()) for _ in range(CROWD)]
+        await eventually(lambda: len(worker.lane.fronts) == CROWD, "all to be accepted")
+        for one in crowd:
+            one.writer.write(PROBE)
+        await eventually(lambda: waiting(worker) > CROWD / 2, "a line at the door")
+        for one in crowd[1::2]:
+            one.writer.transport.abort()
+        assert [(await one.reply()).status for one in crowd[::2]] == [200] * (CROWD // 2)
+        await eventually(lambda: worker.graph.connections.open == 0, "all to be gone")
