@@ -28,6 +28,8 @@ _ROUNDS, _PEAK_S = 3, 2.5
 """What a worker can do is measured anew before each time of too much: the machine has its moods."""
 _GROWTH_MIB = 64.0
 _RECOVERY_S = 5.0
+_PROBE_S = 1.0
+"""So rarely, for three questions on connections of their own cost as much as ten calls."""
 _MANY = 1000
 """Connections, opened before."""
 
@@ -148,7 +150,7 @@ class _Watch:
             assert self.gateway.get("/readyz")[0] == 200
             assert self.gateway.get("/metrics")[0] == 200
             self.probes.append(time.monotonic() - began)
-            time.sleep(0.1)
+            time.sleep(_PROBE_S)
 
 
 @contextmanager
