@@ -9,15 +9,15 @@ LOAD_SECONDS ?= 24
 FUZZ_TARGETS := json_scan event_stream lines frames session_id request_state http1 fast_request fast_response fast_chunks
 SOURCES := pyproject.toml setup.py $(wildcard only1mcp/_speedups/*.py* only1mcp/_speedups/*.pxd)
 
-PARTS := test-process-1 test-process-2 test-real test-parts test-pure
+PARTS := lint test-process-1 test-process-2 test-real test-parts test-pure
 
-.PHONY: start test lint test-compiled $(PARTS) gates bench load compare soak chaos fuzz clean
+.PHONY: start test test-compiled $(PARTS) gates bench load compare soak chaos fuzz clean
 
 start: $(VENV)/.core
 	@$(BIN)/only1mcp start
 
 # Tests mostly wait for processes, so several go side by side; ratios are measured when all is quiet.
-test: lint
+test: $(VENV)/.dev
 	@$(MAKE) -j3 -O $(PARTS)
 	@$(MAKE) gates
 

@@ -16,6 +16,8 @@ from tests.support.mcp_client import META, McpClient, modern_headers
 from tests.support.waiting import wait_until
 from tests.support.zoo import animal, zoo
 
+pytestmark = pytest.mark.first_line
+
 KIB, MIB = 1024, 1024 * 1024
 
 

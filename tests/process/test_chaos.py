@@ -8,6 +8,8 @@ import pytest
 
 from chaos.__main__ import SCENARIOS, run
 
+pytestmark = pytest.mark.first_line
+
 SECONDS = {
     "worker-kills": 2.0, "host-kills": 3.0, "control-kills": 2.0, "supervisor-kill": 1.0,
     "hung-server": 3.0, "bad-children": 5.0, "bad-network": 5.0, "slow-heads": 3.0,

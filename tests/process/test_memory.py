@@ -4,10 +4,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from only1mcp.transports.stdio import descendants
 from tests.support.gateway import Gateway
 from tests.support.waiting import wait_until
 from tests.support.zoo import animal, zoo
+
+pytestmark = pytest.mark.first_line
 
 PARSERS = ("_pydantic_core", "yaml/_yaml")
 """Compiled parts of what reads configurations: whoever has imported it has them mapped."""

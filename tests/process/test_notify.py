@@ -10,6 +10,8 @@ from tests.support.manager import managed
 from tests.support.mcp_client import McpClient
 from tests.support.zoo import animal, zoo
 
+pytestmark = pytest.mark.first_line
+
 
 @pytest.fixture(params=["path", "abstract"])
 def address(request: pytest.FixtureRequest, tmp_path: Path) -> str:

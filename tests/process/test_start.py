@@ -20,6 +20,8 @@ from tests.support.mcp_client import McpClient
 from tests.support.waiting import wait_until
 from tests.support.zoo import animal, zoo
 
+pytestmark = pytest.mark.first_line
+
 _TIMEOUT_S = 30.0
 
 

@@ -18,6 +18,8 @@ from tests.support.waiting import PATIENCE_S, wait_until
 from tests.support.way_clients import INITIALIZED, call, initialize, legacy, modern, text
 from tests.support.zoo import animal, zoo
 
+pytestmark = pytest.mark.first_line
+
 
 class Place:
     """A directory with a configuration, and the environment of a client there."""

@@ -15,6 +15,8 @@ from tests.support.processes import Herd
 from tests.support.waiting import wait_until
 from tests.support.zoo import animal, zoo
 
+pytestmark = pytest.mark.first_line
+
 
 def _refuses(port: int) -> bool:
     with socket.socket() as probe:

@@ -13,6 +13,8 @@ from tests.support.processes import Herd
 from tests.support.waiting import wait_until
 from tests.support.zoo import animal, zoo
 
+pytestmark = pytest.mark.first_line
+
 END_S = 2.0
 
 

@@ -26,6 +26,8 @@ from tests.support.talker import talker
 from tests.support.waiting import PATIENCE_S, wait_until
 from tests.support.zoo import animal, zoo
 
+pytestmark = pytest.mark.first_line
+
 
 @pytest.fixture
 def installed(tmp_path: Path) -> Installed:

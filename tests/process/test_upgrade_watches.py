@@ -18,6 +18,8 @@ from tests.support.mcp_client import McpClient
 from tests.support.waiting import wait_until
 from tests.support.zoo import animal
 
+pytestmark = pytest.mark.first_line
+
 UPDATED = "notifications/resources/updated"
 OWN: dict[str, Any] = {"elicitation": {}}
 FILE = replica_child.URI

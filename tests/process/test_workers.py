@@ -17,6 +17,8 @@ from tests.support.processes import Herd
 from tests.support.waiting import PATIENCE_S, wait_until
 from tests.support.zoo import animal, zoo
 
+pytestmark = pytest.mark.first_line
+
 
 def _config(workers: int) -> dict[str, Any]:
     return zoo(animal("a", "tame"), workers=workers)

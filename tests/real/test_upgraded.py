@@ -17,7 +17,7 @@ from tests.support.gateway import Gateway
 from tests.support.installed import upgrade
 from tests.support.waiting import PATIENCE_S
 
-pytestmark = pytest.mark.real
+pytestmark = [pytest.mark.real, pytest.mark.first_line]
 URI = "demo://resource/dynamic/text/1"
 TIMES = 5
 """More often than streams that replace others tell of what may have been missed."""

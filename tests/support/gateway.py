@@ -12,11 +12,12 @@ import urllib.request
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 from only1mcp.cli.gateway import control_get
 from only1mcp.cli.output import Failure
 from only1mcp.transports.stdio import descendants
+from tests.support.fork_server import ForkedProcess, ForkServers
 from tests.support.waiting import wait_until
 
 _STOP_S = 30.0
@@ -42,6 +43,9 @@ class Gateway:
         wrapper: a program that runs it, with its arguments.
     """
 
+    fork_servers: ClassVar[ForkServers | None] = None
+    """Where gateways begin; each is a program of its own, run from its first line on, if None."""
+
     def __init__(
         self, config: Mapping[str, Any] | str | None, *, workers: int | None = 1,
         pure: bool = False, wait_for: Iterable[str] | None = None, host: str = "127.0.0.1",
@@ -65,7 +69,7 @@ class Gateway:
             **({"ONLY1MCP_PURE": "1"} if pure else {}),
             **(env or {}),
         }
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: subprocess.Popen[bytes] | ForkedProcess | None = None
 
     def __enter__(self) -> Self:
         try:
@@ -200,17 +204,24 @@ class Gateway:
 
     def _start(self) -> None:
         named = [] if self._config is None else ["--config", str(self.configure(self._config))]
-        with (self.directory / "log").open("ab") as log, (self.directory / "out").open("ab") as out:
-            self._process = subprocess.Popen(
-                [*self._wrapper, *_PROGRAM, "start", *named, "--host", self.host.strip("[]"),
-                 "--port", str(self.port), *self._options],
-                env=self._env, cwd=self.directory, start_new_session=True,
-                stdin=subprocess.DEVNULL, stdout=out, stderr=log,
-            )  # fmt: skip
+        arguments = ["start", *named, "--host", self.host.strip("[]"), "--port", str(self.port),
+                     *self._options]  # fmt: skip
+        if self.fork_servers is not None and not self._wrapper:
+            self._process = self.fork_servers.start(arguments, self._env, self.directory)
+        else:
+            self._process = self._run(arguments)
         self.port = wait_until(self._read_port, "the gateway's record")
         wait_until(self._is_ready, "the gateway is ready")
         if self._wait_for is None or self._wait_for:
             self.wait_up(*(self._wait_for or ()))
+
+    def _run(self, arguments: Iterable[str]) -> subprocess.Popen[bytes]:
+        with (self.directory / "log").open("ab") as log, (self.directory / "out").open("ab") as out:
+            return subprocess.Popen(
+                [*self._wrapper, *_PROGRAM, *arguments],
+                env=self._env, cwd=self.directory, start_new_session=True,
+                stdin=subprocess.DEVNULL, stdout=out, stderr=log,
+            )  # fmt: skip
 
     def _read_port(self) -> int | None:
         self._must_live()
