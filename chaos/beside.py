@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from benchmarks.stage import free_port, running
@@ -68,6 +69,8 @@ class Peer:
     port: int
     pid: int
     reload: Callable[[], None]
+    page: str = "/page"
+    """Where something stands that takes a client with a small window many reads."""
     tools: bool = False
     """Whether servers are told apart by names of tools; else by paths."""
 
@@ -93,6 +96,7 @@ def nginx(servers: dict[str, int], wrapper: tuple[str, ...], timeout: float) -> 
     """Run nginx."""
     port = free_port()
     with tempfile.TemporaryDirectory(prefix="o1-") as folder:
+        _write_page(Path(folder))
         file = Path(folder) / "nginx.conf"
         file.write_text(_NGINX.format(
             folder=folder, port=port, timeout=timeout, connections=512 if wrapper else 8192,
@@ -100,9 +104,10 @@ def nginx(servers: dict[str, int], wrapper: tuple[str, ...], timeout: float) -> 
                 f"upstream {name} {{ server 127.0.0.1:{at} max_conns=256; keepalive 256; "
                 "keepalive_requests 1000000000; }" for name, at in servers.items()
             ),
-            locations=" ".join(
-                f"location /{name}/ {{ proxy_pass http://{name}/; }}" for name in servers
-            ),
+            locations=" ".join([
+                f"location = /page {{ root {folder}; }}",
+                *(f"location /{name}/ {{ proxy_pass http://{name}/; }}" for name in servers),
+            ]),
         ))  # fmt: skip
         command = [*wrapper, "nginx", "-c", str(file), "-p", folder]
         with running(command, port) as pid:
@@ -114,12 +119,15 @@ def haproxy(servers: dict[str, int], wrapper: tuple[str, ...], timeout: float) -
     """Run haproxy as a master with its worker, which is how it reloads."""
     port = free_port()
     with tempfile.TemporaryDirectory(prefix="o1-") as folder:
+        page = _write_page(Path(folder))
         file = Path(folder) / "haproxy.cfg"
         file.write_text(_HAPROXY.format(
             port=port, timeout=timeout, connections=100 if wrapper else 9000,
-            rules="\n  ".join(
-                f"use_backend {name} if {{ path_beg /{name}/ }}" for name in servers
-            ),
+            rules="\n  ".join([
+                f"http-request return status 200 content-type text/plain file {page} "
+                "if { path /page }",
+                *(f"use_backend {name} if {{ path_beg /{name}/ }}" for name in servers),
+            ]),
             backends="\n".join(
                 f"backend {name}\n  http-request replace-path /{name}(/.*) \\1\n"
                 f"  server one 127.0.0.1:{at} maxconn 256 pool-max-conn -1"
@@ -147,7 +155,7 @@ def ours(servers: dict[str, int], wrapper: tuple[str, ...], timeout: float) -> I
             gateway.configure(zoo(*listed, *[extra] * (count % 2)))
             gateway.send(signal.SIGHUP)
 
-        yield Peer("Only1MCP", gateway.port, gateway.pid, reload, tools=True)
+        yield Peer("Only1MCP", gateway.port, gateway.pid, reload, "/metrics", tools=True)
 
 
 PEERS = {"nginx": nginx, "haproxy": haproxy, "Only1MCP": ours}
@@ -176,11 +184,25 @@ def kills(run: "Run", seconds: float) -> Answer:
     return _told(calls)
 
 
-def slow_clients(run: "Run", seconds: float) -> Answer:
-    """Hold 4,000 connections whose heads never end."""
-    with run.peer() as peer, peer.load("web", rate=_RATE, seconds=seconds) as calls:
-        seen = attack("headers", f"http://127.0.0.1:{peer.port}", seconds, "/web/mcp")
-    return f"unavailable for {seen.unavailable_s} of {seen.seconds} s; {_told(calls)}"
+def slow_clients(kind: str, run: "Run", seconds: float) -> Answer:
+    """Hold 4,000 connections whose heads never end, or whose clients hardly read."""
+    with run.peer() as peer:
+        with peer.load("web", rate=_RATE, seconds=seconds / 2) as calm:
+            pass
+        path = peer.page if kind == "reads" else "/web/mcp"
+        with peer.load("web", rate=_RATE, seconds=seconds) as calls:
+            seen = attack(kind, f"http://127.0.0.1:{peer.port}", seconds, path)
+    return (
+        f"unavailable for {seen.unavailable_s} of {seen.seconds} s; "
+        f"{_told(calls)}: {calls.p99_ms:.1f}, calm {calm.p99_ms:.1f}"
+    )
+
+
+def _write_page(folder: Path) -> Path:
+    folder.chmod(0o755)  # nginx reads as nobody
+    page = folder / "page"
+    page.write_bytes(b"x" * 12000)
+    return page
 
 
 def few_descriptors(run: "Run", seconds: float) -> Answer:
@@ -224,7 +246,8 @@ def overload(run: "Run", seconds: float) -> Answer:
 FAULTS: dict[str, tuple[Callable[["Run", float], Answer], float]] = {
     "reload every second": (reloads, 15),
     "worker kill -9 every half second": (kills, 10),
-    "4,000 slow clients": (slow_clients, 30),
+    "4,000 clients with slow heads": (partial(slow_clients, "headers"), 30),
+    "4,000 clients that read slowly": (partial(slow_clients, "reads"), 30),
     "256 descriptors, 1,024 clients": (few_descriptors, 6),
     "one of two servers hangs": (hung_server, 8),
     "a server at three times its capacity": (overload, 10),

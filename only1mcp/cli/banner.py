@@ -4,6 +4,8 @@ import contextlib
 import os
 import threading
 import time
+from collections.abc import Mapping
+from typing import Any
 
 from only1mcp import __version__
 from only1mcp._speedups import ACCEL
@@ -63,11 +65,7 @@ def _settled_servers(shared: Shared) -> list[dict[str, object]]:
 
 def _tell_servers(shared: Shared) -> None:
     """List the servers, and for the demonstration say what to do with them."""
-    lines = [
-        f"  {server['id']:<20} {server['state']:<9} {server.get('tools', 0)} tools"
-        f"{'   ' + str(server['detail'])[:100] if server['detail'] else ''}"
-        for server in _settled_servers(shared)
-    ]
+    lines = [_line(server) for server in _settled_servers(shared)]
     if shared.settings.demo:
         found = find(os.environ)
         port = "" if shared.port == 8080 else f" --port {shared.port}"
@@ -78,3 +76,11 @@ def _tell_servers(shared: Shared) -> None:
             f"  Next     only1mcp {'start' if found else 'init > only1mcp.yaml, then start again'}",
         ]
     say("\n".join(lines))
+
+
+def _line(server: Mapping[str, Any]) -> str:
+    """Say how one server is."""
+    count = server.get("tools", 0)
+    tools = "1 tool" if count == 1 else f"{count} tools"
+    said = f"   {str(server['detail'])[:100]}" if server["detail"] else ""
+    return f"  {server['id']:<20} {server['state']:<9} {tools}{said}"

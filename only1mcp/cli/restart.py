@@ -6,7 +6,6 @@ from only1mcp.cli.admin import ask
 from only1mcp.cli.fleet import serving, wait_until, workers
 from only1mcp.cli.gateway import find_instance
 from only1mcp.cli.output import json_option, port_option, print_json, say
-from only1mcp.links.runtime_dir import RuntimeDir
 
 
 @click.command("restart")
@@ -19,22 +18,24 @@ def restart_command(port: int | None, timeout: float, as_json: bool) -> None:
     Each new one serves before the one in its place finishes what it has and ends.
     """
     instance, record = find_instance(port)
-    before = workers(instance)
+    before = after = workers(instance)
     ask("POST", "workers/restart", record["control"])
-    wait_until(
-        lambda: _is_done(before, instance), timeout, "RESTART_TIMEOUT", "not all workers are new"
-    )
-    after = workers(instance)
+
+    def is_done() -> bool:
+        nonlocal after
+        after = workers(instance)
+        return _are_new(serving(after), before)
+
+    wait_until(is_done, timeout, "RESTART_TIMEOUT", "not all workers are new")
     if as_json:
         print_json("restart", {"workers": sorted(after)})
     else:
         say(f"replaced {len(serving(before))} workers; {len(serving(after))} serve")
 
 
-def _is_done(before: dict[int, str], instance: RuntimeDir) -> bool:
+def _are_new(now: dict[int, str], before: dict[int, str]) -> bool:
     """Say whether the old workers take no more clients, and the new ones serve.
 
     How many those are may have been changed meanwhile.
     """
-    now = serving(workers(instance))
     return bool(now) and now.keys().isdisjoint(before) and set(now.values()) == {"ready"}

@@ -18,6 +18,7 @@ from only1mcp.protocol import jsonrpc
 
 _log = logging.getLogger(__name__)
 _SLOW, _FULL = 408, 503
+_ROOM = "try again in a second; proxy.limits.max_connections says how many there may be"
 LINGER_S = 1.0
 """How long a refused client may go on to send: closed at once, it might never see the answer."""
 
@@ -91,7 +92,7 @@ class Guard(asyncio.Protocol):
         """Let the connection in, unless there are too many."""
         self._transport = cast("asyncio.Transport", transport)
         if self._connections.open >= self._connections.limit:
-            self._refuse(Refused(_FULL, "too many connections"))
+            self._refuse(Refused(_FULL, "too many connections", _ROOM))
             return
         self._connections.open += 1
         self._inner = self._make_inner()
@@ -213,7 +214,7 @@ def _peer(transport: asyncio.BaseTransport) -> str:
 
 
 def _response(refused: Refused) -> bytes:
-    error = ClientError(str(refused))
+    error = ClientError(str(refused), hint=refused.hint)
     error.code = -32600
     body = jsonrpc.error_from(None, error)
     head = (

@@ -29,9 +29,10 @@ _LONGEST_FRAME_HEAD, _MASK_BYTES = 10, 4
 class Refused(Exception):
     """The request must not be served; the connection ends with this status."""
 
-    def __init__(self, status: int, reason: str) -> None:
+    def __init__(self, status: int, reason: str, hint: str | None = None) -> None:
         super().__init__(reason)
         self.status = status
+        self.hint = hint
 
 
 @dataclass(slots=True)

@@ -187,7 +187,10 @@ class FastLane:
                 transport.resume_reading()
                 guard.data_received(data)
 
-        self._turnstile.enter(let_in)
+        if data:
+            self._turnstile.enter(let_in)
+        else:
+            let_in()  # there are too many: it is refused before it fills the room of others
 
     def wait(self, front: Any) -> asyncio.TimerHandle:
         """Give the rest of a request its time."""

@@ -194,6 +194,7 @@ async def test_a_client_too_many_reads_why_it_is_refused() -> None:
             await second.send(call(2, "two"))
             reply = await second.reply()
             assert (reply.status, reply.headers["retry-after"]) == (503, "1")
+            assert b"hint: try again in a second" in reply.body
             assert await second.ended() == b""
         await eventually(lambda: worker.graph.connections.open == 0, "both to be gone")
         async with worker.wire() as third:

@@ -4,6 +4,7 @@ import json
 import logging
 import os
 import signal
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from math import inf
@@ -12,11 +13,13 @@ from typing import Any
 import pytest
 
 from only1mcp import _speedups
+from only1mcp.backends.line import Line
 from only1mcp.protocol.methods import METHODS
 from only1mcp.protocol.versions import Era
 from only1mcp.resilience.overload import CROWD, TRIAL_EACH_S
 from only1mcp.worker import shedding
 from tests.support.host_lane import HostedWorker, hosted_worker, text_of
+from tests.support.kept import WAYS
 from tests.support.lane import Worker, call, lane_worker, legacy_call, modern_request
 from tests.support.loop import eventually, on_loop
 from tests.support.messages import modern, notification
@@ -90,6 +93,33 @@ async def test_a_call_is_refused_while_others_wait_too_long_for_its_server() -> 
         await peer.send(whole(result((await peer.request()).id)))
         assert (await third.reply()).status == 200
         assert worker.lane.busy() == 0
+
+
+@WAYS
+@on_loop
+async def test_a_call_in_line_on_the_common_way_is_refused_once(fast: bool) -> None:
+    """The next answer on its connection is that to its next request."""
+    server = RawServer()
+    limits: dict[str, Any] = {"max_calls": 1, "max_wait": "1ms"}
+    async with (
+        server.open() as url, lane_worker(url, fast=fast, **limits) as worker,
+        worker.wire() as first, worker.wire() as second, worker.wire() as third,
+    ):  # fmt: skip
+        session = worker.session()
+        await first.send(legacy_call(session, 1))
+        peer = await server.accept()
+        came = await peer.request()
+        await second.send(legacy_call(session, 2))
+        line = worker.parts.means.backends["s"]
+        assert isinstance(line, Line)
+        await eventually(lambda: line.is_full(time.monotonic()), "the line")
+        for number in (3, 4, 5):
+            refused = json.loads((await ask(third, legacy_call(session, number))).body)
+            assert (refused["id"], refused["error"]["code"]) == (number, 32004)
+        await peer.send(whole(result(came.id)))
+        assert (await first.reply()).status == 200
+        await peer.send(whole(result((await peer.request()).id)))
+        assert (await second.reply()).status == 200
 
 
 @COMPILED

@@ -10,8 +10,10 @@ PATIENCE_S = 20.0
 """Enough for a loaded machine; nothing waits this long unless it is broken."""
 
 
-def wait_until(check: Callable[[], T | None], what: str, timeout_s: float = PATIENCE_S) -> T:
-    """Return the first true answer of `check`.
+def wait_until(
+    check: Callable[[], T | None], what: str, timeout_s: float = PATIENCE_S, step_s: float = _STEP_S
+) -> T:
+    """Return the first true answer of `check`, which is asked again after each step.
 
     Raises:
         TimeoutError: there was none in time; the message says `what` was awaited.
@@ -23,4 +25,4 @@ def wait_until(check: Callable[[], T | None], what: str, timeout_s: float = PATI
             return answer
         if time.monotonic() > deadline:
             raise TimeoutError(f"waited {timeout_s:g} s in vain: {what}")
-        time.sleep(_STEP_S)
+        time.sleep(step_s)
