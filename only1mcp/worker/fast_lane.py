@@ -177,20 +177,25 @@ class FastLane:
         guard.due = None if timer is None else timer.when()
         transport.set_protocol(guard)
         transport.pause_reading()
-        connections = self._around.connections
-        connections.open += 1  # so that those who wait count as well
+        connections, lane = self._around.connections, self.lane
+        # Who is one connection too many comes without data, and is refused before it takes room.
+        waits = 0 < len(data) <= lane.max_held - lane.held
+        size = len(data) if waits else 0
+        connections.open += 1  # those who wait count as well
+        lane.held += size
 
         def let_in() -> None:
             connections.open -= 1
+            lane.held -= size
             if not transport.is_closing():
                 guard.connection_made(transport)
                 transport.resume_reading()
                 guard.data_received(data)
 
-        if data:
+        if waits:
             self._turnstile.enter(let_in)
         else:
-            let_in()  # there are too many: it is refused before it fills the room of others
+            let_in()
 
     def wait(self, front: Any) -> asyncio.TimerHandle:
         """Give the rest of a request its time."""

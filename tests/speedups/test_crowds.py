@@ -66,3 +66,25 @@ async def test_who_leaves_before_its_turn_is_forgotten() -> None:
             one.writer.transport.abort()
         assert [(await one.reply()).status for one in crowd[::2]] == [200] * (CROWD // 2)
         await eventually(lambda: worker.graph.connections.open == 0, "all to be gone")
+
+
+@on_loop
+async def test_what_those_who_wait_have_sent_is_bounded() -> None:
+    """Beyond that they do not wait, and all are answered."""
+    async with AsyncExitStack() as stack:
+        url = await stack.enter_async_context(RawServer().open())
+        worker = await stack.enter_async_context(lane_worker(url))
+        worker.lane.max_held = 10 * len(PROBE)
+        crowd = [await stack.enter_async_context(worker.wire()) for _ in range(CROWD)]
+        await eventually(lambda: len(worker.lane.fronts) == CROWD, "all to be accepted")
+        for one in crowd:
+            one.writer.write(PROBE)
+        most = 0
+        async with asyncio.timeout(PATIENCE_S):
+            while worker.graph.connections.open:
+                most = max(most, waiting(worker))
+                assert worker.lane.held <= worker.lane.max_held
+                await asyncio.sleep(0)
+        assert 5 < most <= 10
+        assert [(await one.reply()).status for one in crowd] == [200] * CROWD
+        assert worker.lane.held == 0
