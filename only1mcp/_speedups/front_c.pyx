@@ -366,7 +366,7 @@ cdef class Front:
 
     def go_on(self):
         """Take a request that came before the last one was answered."""
-        if self.pending is None or self.is_busy or self.transport is None:
+        if self.pending is None or self.is_busy or self.paused or self.transport is None:
             return
         data, self.pending = self.pending, None
         self.transport.resume_reading()

@@ -38,6 +38,7 @@ cdef class HostLine(Frames):
             (<HostWay>call.plan.way).under_way -= 1
             self.lane.leave(call)
             self.lane.helper.go_common(call)
+            (<HostWay>call.plan.way).leave_all()  # nobody else would wake those that wait
             return 0
         self.last += 1
         self.carried += 1

@@ -1,5 +1,7 @@
 """One channel to a server and the session on it, from its opening to its end."""
 
+import asyncio
+import contextlib
 from collections.abc import Callable
 from typing import Any
 
@@ -10,7 +12,7 @@ from only1mcp.backends.call import NOTHING
 from only1mcp.backends.handshake import Hello
 from only1mcp.backends.pipe_handshake import shake_hands
 from only1mcp.backends.pipe_session import PipeSession
-from only1mcp.errors import BackendTimeout, BackendUnreachable
+from only1mcp.errors import BackendLost, BackendTimeout, BackendUnreachable
 from only1mcp.host.environment import child_environment
 from only1mcp.host.standard_error import StandardError
 from only1mcp.protocol.client_features import Feature
@@ -25,6 +27,8 @@ STOP_GRACE_S = 2.0
 SLOW_START = 12
 """How many times the handshake's time a server may take for its first word: some are installed
 while they start."""
+_LAST_WORDS_S = 1.0
+"""A child that takes no input any more is about to end, and then it is known why."""
 
 
 class Connection:
@@ -79,6 +83,12 @@ class Connection:
             )
         except BackendTimeout as error:
             error.detail = error.detail or self._babbled.removeprefix("; ")
+            raise
+        except BackendUnreachable:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_LAST_WORDS_S):
+                    await self.ended()
+                    raise BackendLost(self.reason) from None
             raise
 
     async def ended(self) -> None:

@@ -1,34 +1,54 @@
-"""Has what comes in a crowd begin one after the other, with the event loop's other work in between.
+"""Has what comes in a crowd begin bit by bit, with the event loop's other work in between.
 
 Connections that leave the fast lane cost a fraction of a millisecond each until they are answered.
 When hundreds come at once, a call that comes with them would wait for all of them.
 """
 
 import asyncio
+import time
 from collections import deque
 from collections.abc import Callable
 
+SHARE_S = 0.001
+"""So much of each turn goes to those who wait; one is let in however long that takes."""
+PATIENCE_S = 1.0
+"""Who has waited for so long does not wait any longer. There are too many then, which overload
+(`only1mcp.resilience.overload`) finds out from the turns that they make long."""
+
 
 class Turnstile:
-    """Lets one in for each turn of the event loop."""
+    """Lets a few in for each turn of the event loop."""
 
     def __init__(self) -> None:
-        self._waiting: deque[Callable[[], None]] = deque()
+        self._waiting: deque[tuple[float, Callable[[], None]]] = deque()
         self._is_closed = False
         """One was let in, and the turn after that has not come yet."""
+        self._is_over = False
 
     def enter(self, begin: Callable[[], None]) -> None:
         """Begin at once if nobody is before us, else when it is our turn."""
+        if self._is_over:
+            return
         if self._is_closed:
-            self._waiting.append(begin)
+            self._waiting.append((time.monotonic(), begin))
             return
         self._is_closed = True
         asyncio.get_running_loop().call_soon(self._turn)
         begin()
+
+    def close(self) -> None:
+        """Let nobody in any more."""
+        self._is_over = True
+        self._waiting.clear()
 
     def _turn(self) -> None:
         if not self._waiting:
             self._is_closed = False
             return
         asyncio.get_running_loop().call_soon(self._turn)
-        self._waiting.popleft()()
+        now = time.monotonic()
+        while self._waiting:
+            self._waiting.popleft()[1]()
+            is_late = self._waiting and now - self._waiting[0][0] > PATIENCE_S
+            if not is_late and time.monotonic() - now >= SHARE_S:
+                break

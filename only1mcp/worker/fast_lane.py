@@ -12,6 +12,7 @@ from only1mcp.backends.http_rules import check_id, message_of
 from only1mcp.config.settings import Settings
 from only1mcp.errors import BackendProtocolError, Forbidden, Only1MCPError
 from only1mcp.ingress.fast_exchange import FastExchange
+from only1mcp.ingress.held import SMALL
 from only1mcp.ingress.turnstile import Turnstile
 from only1mcp.ingress.unread import has_unread
 from only1mcp.links.wire import decode_failure
@@ -141,6 +142,7 @@ class FastLane:
         self._timer.cancel()
         self._plans.close()
         self._link.close()
+        self._turnstile.close()
         for front in list(self.lane.fronts):
             if front.transport is not None:
                 front.transport.abort()
@@ -179,7 +181,8 @@ class FastLane:
         transport.pause_reading()
         connections, lane = self._around.connections, self.lane
         # Who is one connection too many comes without data, and is refused before it takes room.
-        waits = 0 < len(data) <= lane.max_held - lane.held
+        room = lane.max_held if len(data) <= SMALL else lane.max_held * 3 // 4
+        waits = 0 < len(data) <= room - lane.held
         size = len(data) if waits else 0
         connections.open += 1  # those who wait count as well
         lane.held += size

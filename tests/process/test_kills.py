@@ -183,8 +183,12 @@ def test_a_host_that_is_killed_again_and_again_leaves_no_process(tmp_path: Path)
         contextlib.ExitStack() as stack,
     ):
         for life in range(1, 4):
-            wait_until(lambda: journal.read_text().count("daemon") == life, "a daemon")  # noqa: B023
+            wait_until(lambda: journal.exists() and _daemons(journal) == life, "a daemon")  # noqa: B023
             herd = stack.enter_context(Herd.below(gateway.pids("host")[0]))
             _kill(gateway, "host")
             herd.wait_gone(2.0)
         gateway.wait_up()
+
+
+def _daemons(journal: Path) -> int:
+    return journal.read_text().count("daemon")

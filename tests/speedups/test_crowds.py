@@ -6,11 +6,19 @@ from contextlib import AsyncExitStack
 import pytest
 
 from only1mcp import _speedups
+from only1mcp.ingress import turnstile
 from tests.support.lane import Worker, call, lane_worker
 from tests.support.loop import PATIENCE_S, eventually, on_loop
 from tests.support.raw_server import RawServer, result, whole
 
 pytestmark = pytest.mark.skipif(not _speedups.COMPILED, reason="the lane is compiled only")
+
+
+@pytest.fixture(autouse=True)
+def _one_in_a_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let each take all the time that there is in a turn for those who wait."""
+    monkeypatch.setattr(turnstile, "SHARE_S", 0.0)
+
 
 CROWD = 40
 PROBE = b"GET /livez HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"

@@ -9,6 +9,7 @@ import contextlib
 import json
 import os
 import runpy
+import select
 import selectors
 import signal
 import socket
@@ -22,6 +23,8 @@ from typing import Any
 
 _OWN_PREFIXES = ("PYTHON", "LD_", "MALLOC_", "GLIBC_", "ONLY1MCP_PURE")
 """Variables that are read before a program's first line, or when it is imported."""
+UNKNOWN = 255
+"""The exit code of a process whose fork server has ended."""
 
 
 class ForkServer:
@@ -37,6 +40,7 @@ class ForkServer:
         self._process = subprocess.Popen(
             [sys.executable, "-P", __file__, self._path],
             env=dict(environment), stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+            start_new_session=True,  # Ctrl-C ends the tests, which end what they have started
         )  # fmt: skip
         assert self._process.stdout is not None
         if self._process.stdout.readline() != b"ready\n":
@@ -81,24 +85,21 @@ class ForkedProcess:
         Raises:
             subprocess.TimeoutExpired: it goes on for longer.
         """
+        if self.returncode is None and not select.select([self._sock], [], [], timeout)[0]:
+            raise subprocess.TimeoutExpired("only1mcp", timeout or 0.0)
         with self._lock:
             if self.returncode is None:
-                self.returncode = self._wait(timeout)
+                said = self._file.readline()
+                self.returncode = int(said) if said else UNKNOWN
                 self._file.close()
                 self._sock.close()
             return self.returncode
 
-    def _wait(self, timeout: float | None) -> int:
-        with selectors.DefaultSelector() as selector:
-            selector.register(self._sock, selectors.EVENT_READ)
-            if not selector.select(timeout):
-                raise subprocess.TimeoutExpired("only1mcp", timeout or 0.0)
-        return int(self._file.readline())
-
     def send_signal(self, number: int) -> None:
         """Send a signal, unless it has ended."""
         if self.poll() is None:
-            os.kill(self.pid, number)
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.pid, number)
 
     def terminate(self) -> None:
         """Send SIGTERM."""

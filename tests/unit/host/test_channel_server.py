@@ -22,6 +22,7 @@ from only1mcp.registry.catalogue import Catalogue
 from only1mcp.registry.server import Server
 from only1mcp.resilience.restart_policy import RestartPolicy
 from only1mcp.tasks import Tasks
+from only1mcp.transports.stdio import ChildProcess
 from only1mcp.transports.streamable_http import make_client
 from tests.support import stdio_child
 from tests.support.loop import eventually, on_loop
@@ -208,6 +209,17 @@ async def test_a_server_that_cannot_stand_the_probe_is_spared_it_from_then_on(
 @on_loop
 async def test_a_program_that_is_not_there_is_down_with_its_reason() -> None:
     """The launcher's own words."""
+    async with server(command="/no/such/program") as subject:
+        await eventually(lambda: subject.status.state == ServerState.DOWN, "the verdict")
+        assert "cannot execute /no/such/program" in subject.status.detail
+
+
+@on_loop
+async def test_a_program_that_takes_no_input_is_down_with_the_reason_of_its_end(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It may be gone before the first word to it is written."""
+    monkeypatch.setattr(ChildProcess, "write", lambda *_: False)
     async with server(command="/no/such/program") as subject:
         await eventually(lambda: subject.status.state == ServerState.DOWN, "the verdict")
         assert "cannot execute /no/such/program" in subject.status.detail
