@@ -27,7 +27,7 @@ from tests.support.wire import Reply
 pytestmark = pytest.mark.skipif(not _speedups.COMPILED, reason="the lane is compiled only")
 
 EXAMPLES = settings(
-    max_examples=150,
+    max_examples=300,
     deadline=None,
     phases=[Phase.explicit, Phase.generate],
     suppress_health_check=[HealthCheck.too_slow],
@@ -329,7 +329,7 @@ def test_requests_reach_a_program_in_the_same_words() -> None:
             assert heard[0] == heard[1]
 
         compare()
-        assert sites.fast.line.carried, "the lane has carried none"  # type: ignore[attr-defined]
+        assert sites.fast.line.carried > 20  # type: ignore[attr-defined]
 
 
 def line_in(message: Any) -> Any:
@@ -356,4 +356,4 @@ def test_results_of_a_program_reach_a_client_in_the_same_words() -> None:
             assert fast == common
 
         compare()
-        assert sites.fast.line.carried, "the lane has carried none"  # type: ignore[attr-defined]
+        assert sites.fast.line.carried > 20  # type: ignore[attr-defined]
