@@ -45,6 +45,11 @@ class Held:
         self._waiting: dict[Transport, int] = {}
         """Who waits for its client, and with how much; the longest wait first."""
 
+    def fits(self, size: int, whole: int) -> bool:
+        """Tell whether there is room for so many bytes of a body of that size."""
+        limit = self.limit if whole <= SMALL else self.limit * 3 // 4
+        return self.bodies.held + size <= limit
+
     def check(self, size: int, whole: int) -> None:
         """Say at once that there is no room.
 
@@ -55,8 +60,7 @@ class Held:
         Raises:
             Overloaded: they would not fit.
         """
-        limit = self.limit if whole <= SMALL else self.limit * 3 // 4
-        if self.bodies.held + size > limit:
+        if not self.fits(size, whole):
             raise Overloaded(
                 "too many bodies of requests are under way",
                 hint="try again in a second; `proxy.limits.max_buffered` bounds them",

@@ -21,29 +21,29 @@ class Turnstile:
 
     def __init__(self) -> None:
         self._waiting: deque[tuple[float, Callable[[], None]]] = deque()
-        self._is_closed = False
+        self._is_taken = False
         """One was let in, and the turn after that has not come yet."""
-        self._is_over = False
+        self._is_closed = False
 
     def enter(self, begin: Callable[[], None]) -> None:
         """Begin at once if nobody is before us, else when it is our turn."""
-        if self._is_over:
-            return
         if self._is_closed:
+            return
+        if self._is_taken:
             self._waiting.append((time.monotonic(), begin))
             return
-        self._is_closed = True
+        self._is_taken = True
         asyncio.get_running_loop().call_soon(self._turn)
         begin()
 
     def close(self) -> None:
         """Let nobody in any more."""
-        self._is_over = True
+        self._is_closed = True
         self._waiting.clear()
 
     def _turn(self) -> None:
         if not self._waiting:
-            self._is_closed = False
+            self._is_taken = False
             return
         asyncio.get_running_loop().call_soon(self._turn)
         now = time.monotonic()

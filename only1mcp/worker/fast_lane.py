@@ -12,7 +12,6 @@ from only1mcp.backends.http_rules import check_id, message_of
 from only1mcp.config.settings import Settings
 from only1mcp.errors import BackendProtocolError, Forbidden, Only1MCPError
 from only1mcp.ingress.fast_exchange import FastExchange
-from only1mcp.ingress.held import SMALL
 from only1mcp.ingress.turnstile import Turnstile
 from only1mcp.ingress.unread import has_unread
 from only1mcp.links.wire import decode_failure
@@ -179,11 +178,9 @@ class FastLane:
         guard.due = None if timer is None else timer.when()
         transport.set_protocol(guard)
         transport.pause_reading()
-        connections, lane = self._around.connections, self.lane
-        # Who is one connection too many comes without data, and is refused before it takes room.
-        room = lane.max_held if len(data) <= SMALL else lane.max_held * 3 // 4
-        waits = 0 < len(data) <= room - lane.held
-        size = len(data) if waits else 0
+        connections, lane, size = self._around.connections, self.lane, len(data)
+        # Who is one connection too many comes without data, and is refused at once.
+        waits = size > 0 and connections.held.fits(size, size)
         connections.open += 1  # those who wait count as well
         lane.held += size
 

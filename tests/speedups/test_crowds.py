@@ -82,7 +82,7 @@ async def test_what_those_who_wait_have_sent_is_bounded() -> None:
     async with AsyncExitStack() as stack:
         url = await stack.enter_async_context(RawServer().open())
         worker = await stack.enter_async_context(lane_worker(url))
-        worker.lane.max_held = 10 * len(PROBE)
+        worker.lane.max_held = worker.graph.connections.held.limit = 10 * len(PROBE)
         crowd = [await stack.enter_async_context(worker.wire()) for _ in range(CROWD)]
         await eventually(lambda: len(worker.lane.fronts) == CROWD, "all to be accepted")
         for one in crowd:

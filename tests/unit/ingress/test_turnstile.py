@@ -1,4 +1,4 @@
-"""One for each turn of the event loop."""
+"""As many in each turn of the event loop as its share of the time allows."""
 
 import asyncio
 from functools import partial
