@@ -37,13 +37,13 @@ class Scene:
         return EventStream(self.gateway.port, session)
 
     def change_roots(self, session: str) -> None:
-        """Say that a client's roots are others, and wait until the server asks for them."""
-        before = len(self.server.asked)
+        """Say that a client's roots are others, and wait until the gateway is asked for them."""
+        before = self.server.heard
         headers = {**HEADERS, "Mcp-Session-Id": session, "MCP-Protocol-Version": LEGACY}
         body = json.dumps({"jsonrpc": "2.0", "method": CHANGED}).encode()
         with McpClient(self.gateway.port) as client:
             assert client.exchange("POST", body, headers)[0].status == 202
-        wait_until(lambda: len(self.server.asked) > before, "the question")
+        wait_until(lambda: self.server.heard > before, "the question")
 
     def answer(self, session: str, question: dict[str, Any], name: str) -> None:
         """Answer what a stream has brought, on a connection of its own: any worker gets it."""
