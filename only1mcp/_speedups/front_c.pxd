@@ -34,6 +34,7 @@ cdef class Front:
     cdef object timer
 
     cdef int feed(self, bytes data) except -1
+    cdef bint read_page(self, bytes data) except -1
     cdef bint hold(self, Py_ssize_t size)
     cdef int keep(self, bytes data) except -1
     cdef int stop_timer(self) except -1

@@ -6,7 +6,7 @@ from only1mcp._speedups.across_c cimport Across
 from only1mcp._speedups.call_c cimport Call, Caller, Plan, Ready, now, write_result
 from only1mcp._speedups.choice_c cimport Choice
 from only1mcp._speedups.compare cimport (
-    LONGEST_KEY, again, cut, equal, holds, is_secret, is_simple, names_level, says,
+    LONGEST_KEY, again, cut, equal, holds, is_secret, is_simple, names_level,
 )
 from only1mcp._speedups.http_head cimport (
     HAS_AUTHORIZATION, HAS_METHOD, HAS_NAME, HAS_SESSION, HAS_VERSION, OTHER, RECOGNISED,
@@ -15,6 +15,7 @@ from only1mcp._speedups.http_head cimport (
 from only1mcp._speedups.json_scan_c cimport Envelope, scan
 from only1mcp._speedups.kept_c cimport Keeping, give
 from only1mcp._speedups.lane_c cimport Lane
+from only1mcp._speedups.modern_rules cimport fits, speaks
 from only1mcp._speedups.outlet cimport open_outlet, send_out
 
 cdef enum:
@@ -80,6 +81,8 @@ cdef class Front:
         cdef const unsigned char *raw = <const unsigned char *>PyBytes_AS_STRING(data)
         cdef Py_ssize_t size = PyBytes_GET_SIZE(data)
         cdef int found = read_request(raw, size, &head)
+        if found == OTHER and raw[0] == 71 and self.read_page(data):  # `GET`
+            return 0
         if found == OTHER or (found == RECOGNISED and (
                 head.size > self.lane.max_header or head.length > self.lane.max_body)):
             return self.hand_over(data)
@@ -95,6 +98,22 @@ cdef class Front:
         self.take(raw, &head, PyBytes_FromStringAndSize(<const char *>raw + head.size, head.length),
                   data)
         return 0
+
+    cdef bint read_page(self, bytes data) except -1:
+        """Have a page written that needs no other door; False for all else."""
+        cdef tuple page = self.lane.helper.answer_page(self, data)
+        if page is None:
+            return False
+        size, answer, closes = page
+        self.stop_timer()
+        self.hold(0)
+        self.is_busy, self.active = True, now()
+        if size < PyBytes_GET_SIZE(data):
+            self.pending = data[size:]
+        if answer is not None:
+            self.write(answer)
+            self.done(True, closes)
+        return True
 
     cdef bint hold(self, Py_ssize_t size):
         """Count bytes of a request until it is answered; False when there is no room for them."""
@@ -250,7 +269,7 @@ cdef class Front:
         if target is None or envelope.token_start or len(target) > LONGEST_KEY:
             return None
         if envelope.version_start:
-            if not fits(raw, head, envelope, version, target):
+            if not fits(raw, head, envelope, version is NEWEST, target):
                 return None
             caps = self.capabilities_of(envelope)
         elif session is None:
@@ -292,7 +311,7 @@ cdef class Front:
         if holds(envelope.body, envelope.params_start, envelope.params_end, b"cursor", 6):
             return False
         if envelope.version_start:
-            if not speaks(raw, head, envelope, version) or names_level(envelope):
+            if not speaks(raw, head, envelope, version is NEWEST) or names_level(envelope):
                 return False
             caps = self.capabilities_of(envelope)
         else:
@@ -346,11 +365,12 @@ cdef class Front:
             self.call = None
             self.cancel = cancel
 
-    def done(self, bint announced=True):
+    def done(self, bint announced=True, bint last=False):
         """Learn that the answer has been written: take the next request.
 
         Args:
             announced: whether the answer said that the connection closes, if it is to close.
+            last: whether it is to close, as its client wishes.
         """
         self.is_busy = False
         self.hold(0)
@@ -359,7 +379,7 @@ cdef class Front:
         self.cancel = None
         if self.transport is None:
             return
-        if self.lane.draining and announced:
+        if last or self.lane.draining and announced:
             self.transport.close()
         elif self.pending is not None and not self.paused:
             self.lane.loop.call_soon(self.go_on)
@@ -371,29 +391,3 @@ cdef class Front:
         data, self.pending = self.pending, None
         self.transport.resume_reading()
         self.feed(data)
-
-
-cdef bint speaks(const unsigned char *raw, RequestHead *head, Envelope envelope,
-                 bytes version) except -1:
-    """Say whether a modern request's headers repeat its version and method."""
-    if version is None or envelope.version is None or not envelope.capabilities_end:
-        return False
-    if version is not NEWEST or envelope.version != "2026-07-28":
-        return False
-    if not head.seen & HAS_METHOD:
-        return False
-    return says(raw + head.method.start, head.method.end - head.method.start, envelope.method)
-
-
-cdef bint fits(const unsigned char *raw, RequestHead *head, Envelope envelope, bytes version,
-               str target) except -1:
-    """Say whether a modern request's headers repeat its body, and it wants nothing special."""
-    cdef Py_ssize_t size = head.name.end - head.name.start
-    if not speaks(raw, head, envelope, version) or not head.seen & HAS_NAME:
-        return False
-    if size < 1 or raw[head.name.start] == 61:  # `=?base64?…?=` is decoded the common way
-        return False
-    if not says(raw + head.name.start, size, target):
-        return False
-    return not (names_level(envelope) or holds(
-        envelope.body, envelope.params_start, envelope.params_end, b"requestState", 12))

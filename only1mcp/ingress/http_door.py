@@ -22,14 +22,12 @@ from only1mcp.ingress.http_request import (
     with_headers,
 )
 from only1mcp.ingress.origin import OriginCheck
+from only1mcp.ingress.pages import PATHS, PUBLIC, Pages
 from only1mcp.ingress.service import Service
-from only1mcp.ingress.shared_answer import SharedAnswer
 from only1mcp.protocol.versions import MODERN_VERSIONS
 
 _ASKED = "Access-Control-Request-Method"
 """The header by which a browser asks before it sends what a page wants to send."""
-PUBLIC = frozenset({"/health", "/livez", "/readyz"})
-"""What needs no credentials."""
 WELL_KNOWN = "/.well-known/"
 """Where clients look for how to get credentials; that there is nothing must be told to all."""
 Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
@@ -67,20 +65,12 @@ class HttpDoor:
         others: Mapping[str, Mapping[str, Handler]] | None = None, held: Held | None = None,
     ) -> None:  # fmt: skip
         self._service = service
-        self._exposition = SharedAnswer(service.metrics)
+        self.pages = Pages(service)
+        """Read under any host: probes know no more than the address."""
         self._held = held or Held()
         self._desk = AdminDoor(service, access, self._held)
         self._origins = origins
         self._access = access
-        self.draining = False
-        """Set while the worker stops: each response closes its connection."""
-        self._plain: dict[str, Handler] = {
-            "/health": self._health,
-            "/livez": self._live,
-            "/readyz": self._ready,
-            "/metrics": self._metrics,
-        }
-        """What GET and HEAD read, under any host: probes know no more than the address."""
         self._routes: dict[str, Mapping[str, Handler]] = {
             "/mcp": {"POST": self._post, "GET": self._stream, "DELETE": self._delete},
             **(others or {}),
@@ -98,7 +88,7 @@ class HttpDoor:
                 response.headers["Retry-After"] = "1"
         if GRANTED in request and not response.prepared:
             response.headers.update(request[GRANTED])
-        if self.draining or "websocket" in request.headers.get("Upgrade", "").lower():
+        if self.pages.draining or "websocket" in request.headers.get("Upgrade", "").lower():
             response.force_close()  # what follows an upgrade that was declined is no request
         return response
 
@@ -107,7 +97,7 @@ class HttpDoor:
         origin = request.headers.get("Origin")
         if origin is not None and self._origins.allows(origin):
             request[GRANTED] = granted(origin)
-        if request.rel_url.raw_path in self._plain:
+        if request.rel_url.raw_path in PATHS:
             self._origins.check_origin(origin)
         else:
             self._origins.check(request.headers.get("Host", ""), origin)
@@ -140,8 +130,8 @@ class HttpDoor:
     def _methods_of(self, path: str) -> Mapping[str, Handler] | None:
         if path.startswith(ADMIN_PREFIX):
             return dict.fromkeys(("GET", "HEAD", *self._desk.writes), self._admin)
-        plain = self._plain.get(path)
-        return {"GET": plain, "HEAD": plain} if plain is not None else self._routes.get(path)
+        is_page = path in PATHS
+        return {"GET": self._page, "HEAD": self._page} if is_page else self._routes.get(path)
 
     async def _post(self, request: web.BaseRequest) -> web.StreamResponse:
         check_sends_json(request)
@@ -164,27 +154,13 @@ class HttpDoor:
         self._service.end_session(with_headers(request, b""))
         return web.Response(status=200)
 
-    async def _health(self, request: web.BaseRequest) -> web.StreamResponse:
-        del request
-        status, body = self._service.health()
-        return _json(status, body)
-
-    async def _live(self, request: web.BaseRequest) -> web.StreamResponse:
-        del request
-        return web.Response(text="ok\n")
-
-    async def _ready(self, request: web.BaseRequest) -> web.StreamResponse:
-        del request
-        if self._service.ready() and not self.draining:
-            return web.Response(text="ok\n")
-        return web.Response(status=503, text="draining\n" if self.draining else "starting\n")
-
-    async def _metrics(self, request: web.BaseRequest) -> web.StreamResponse:
-        self._desk.check(request)
-        return web.Response(
-            body=await self._exposition.get(),
-            headers={"Content-Type": "text/plain; version=0.0.4; charset=utf-8"},
-        )
+    async def _page(self, request: web.BaseRequest) -> web.StreamResponse:
+        path = request.rel_url.raw_path
+        if path not in PUBLIC:
+            self._desk.check(request)
+        page = await self.pages.read(path)
+        headers = {"Content-Type": page.content_type}
+        return web.Response(status=page.status, body=page.body, headers=headers)
 
     async def _admin(self, request: web.BaseRequest) -> web.StreamResponse:
         is_read = request.method in ("GET", "HEAD")

@@ -1,38 +1,52 @@
 """One answer for all who ask the same at about the same time."""
 
 import asyncio
+import time
 from collections.abc import Callable
 
-PAUSE_S = 0.02
-"""So long at least between two answers: who asks in a crowd waits for it, and the loop is free for
-others. What is asked for costs a millisecond."""
+PAUSE_S = 0.05
+"""So long at least between two that are made: it costs a millisecond, in which nobody is served."""
 
 
 class SharedAnswer:
-    """Makes it once, after the last of them has asked: it is never older than a question.
+    """Makes it after the last of those has asked who wait for it: it is not older than a question.
+
+    In a crowd it is, by some hundredths of a second: where somebody waits for the next one already,
+    others get the last one, if that is still new.
 
     Args:
-        make: makes it; what it raises, all of them get.
+        make: makes it; what it raises, all get who wait.
     """
 
     def __init__(self, make: Callable[[], bytes]) -> None:
         self._make = make
         self._next: asyncio.Future[bytes] | None = None
-        self._made = 0.0
+        self._last: bytes | None = None
+        self._made = -PAUSE_S
+
+    def at_once(self) -> bytes | None:
+        """Return the last one, if it will do."""
+        is_new = time.monotonic() < self._made + 2 * PAUSE_S
+        return self._last if self._next is not None and is_new else None
 
     async def get(self) -> bytes:
         """Return the answer."""
+        last = self.at_once()
+        if last is not None:
+            return last
         if self._next is None:
             loop = asyncio.get_running_loop()
             self._next = loop.create_future()
-            loop.call_at(self._made + PAUSE_S, self._answer)
+            loop.call_later(max(self._made + PAUSE_S - time.monotonic(), 0), self._answer)
         return await asyncio.shield(self._next)  # who leaves takes it from nobody
 
     def _answer(self) -> None:
         asked, self._next = self._next, None
         assert asked is not None
-        self._made = asyncio.get_running_loop().time()
+        self._made, self._last = time.monotonic(), None
         try:
-            asked.set_result(self._make())
+            self._last = self._make()
         except Exception as error:  # noqa: BLE001 - it is theirs, and told where they are answered
             asked.set_exception(error)
+        else:
+            asked.set_result(self._last)

@@ -36,6 +36,7 @@ from only1mcp.worker.lane_ends import LaneEnds, era_of, stop
 from only1mcp.worker.lane_failures import blame, failure_of, is_repeatable
 from only1mcp.worker.lane_flights import landed, lead
 from only1mcp.worker.lane_link import LaneLink, open_upstream
+from only1mcp.worker.lane_pages import LanePages
 from only1mcp.worker.lane_records import LaneRecords
 from only1mcp.worker.plans import LEGACY, LEGACY_WITH_TASKS, Plans
 from only1mcp.worker.surroundings import Surroundings
@@ -74,6 +75,7 @@ class FastLane:
         self._ends = LaneEnds(self.lane, self._records)
         self.goes_on, self.cancelled = self._ends.goes_on, self._ends.cancelled
         self.abandoned = self._ends.abandoned
+        self.answer_page = LanePages(self.lane, around.pages, around.tasks).answer
         around.connections.held.bodies = self.lane
         self._link = LaneLink(self.lane, shared.runtime_dir.lane_socket, around.tasks)
         self._plans.carry(self.lane, self._link.line, shared.settings)

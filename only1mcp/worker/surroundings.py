@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from only1mcp.ingress.guard import Connections, Guard
 from only1mcp.ingress.limits import Limits
 from only1mcp.ingress.origin import OriginCheck
+from only1mcp.ingress.pages import Pages
 from only1mcp.proxy.journey import Outcome
 from only1mcp.proxy.pipeline import Parts, Pipeline
 from only1mcp.tasks import Tasks
@@ -26,3 +27,4 @@ class Surroundings:
     shedding: Shedding
     log: Callable[[Outcome], None]
     """Takes the end of a request that was counted already."""
+    pages: Pages

@@ -374,7 +374,7 @@ def _make_lane(graph: Graph) -> FastLane:
     """Make the fast lane, which leads past aiohttp."""
     around = Surroundings(
         graph.parts, graph.pipeline, graph.origins, graph.settings.limits, graph.connections,
-        graph.make_guard, graph.tasks, graph.shedding, graph.recorder.log,
+        graph.make_guard, graph.tasks, graph.shedding, graph.recorder.log, graph.door.pages,
     )  # fmt: skip
     lane = FastLane(around, graph.context)
     graph.outfit.sessions.is_on_lane = lane.is_on

@@ -47,7 +47,7 @@ async def serve_worker(context: Context, lifecycle: Lifecycle) -> None:
     lifecycle.ready(partial(follow, graph), stand_in.follow)
     await lifecycle.stopping.wait()
     stand_in.close()
-    graph.door.draining = True
+    graph.door.pages.draining = True
     if graph.lane is not None:
         graph.lane.stop_keeping()
     graph.channels.drain()

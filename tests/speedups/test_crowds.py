@@ -21,7 +21,7 @@ def _one_in_a_turn(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 CROWD = 40
-PROBE = b"GET /livez HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+PROBE = b"GET /livez?door HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
 
 
 def waiting(worker: Worker) -> int:

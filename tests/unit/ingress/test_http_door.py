@@ -345,7 +345,7 @@ async def test_a_client_that_leaves_cancels_its_request() -> None:
 async def test_a_draining_worker_answers_and_closes() -> None:
     """The client's next request goes to a worker that stays."""
     door = Door()
-    door.door.draining = True
+    door.door.pages.draining = True
     async with door.open() as wire:
         reply = await send(wire, "POST", "/mcp", ACCEPT, JSON, body=b"{}")
         assert (reply.status, reply.headers["connection"]) == (200, "close")

@@ -1,6 +1,9 @@
 """Many ask for the same at once."""
 
 import asyncio
+import time
+
+import pytest
 
 from only1mcp.ingress.shared_answer import PAUSE_S, SharedAnswer
 from only1mcp.tasks import Tasks
@@ -10,8 +13,8 @@ from tests.support.loop import on_loop
 class Counting:
     """Makes answers, and counts them."""
 
-    def __init__(self) -> None:
-        self.made = 0
+    def __init__(self, made: int = 0) -> None:
+        self.made = made
 
     def make(self) -> bytes:
         """Make one; the third cannot be made."""
@@ -23,41 +26,54 @@ class Counting:
 
 @on_loop
 async def test_all_who_ask_in_one_turn_get_one_answer() -> None:
-    """Who asks later gets a new one; what went wrong, all who asked hear."""
+    """Who asks later, and alone, gets a new one; what went wrong is for one answer alone."""
     counting = Counting()
     shared = SharedAnswer(counting.make)
     assert await asyncio.gather(*(shared.get() for _ in range(5))) == [b"1"] * 5
     assert await shared.get() == b"2"
-    failed = await asyncio.gather(shared.get(), shared.get(), return_exceptions=True)
+    with pytest.raises(ValueError, match="3"):
+        await shared.get()
+    failing = SharedAnswer(Counting(made=2).make)
+    failed = await asyncio.gather(failing.get(), failing.get(), return_exceptions=True)
     assert [type(one) for one in failed] == [ValueError, ValueError]
     assert await shared.get() == b"4"
 
 
 @on_loop
-async def test_a_crowd_that_goes_on_coming_is_answered_now_and_then() -> None:
-    """Each with what was made after its question; the loop is not kept busy with it."""
-    made = 0
+async def test_a_crowd_that_goes_on_coming_gets_what_was_made_lately() -> None:
+    """Most of them at once; the loop is not kept busy with it."""
+    made: list[float] = []
 
     def make() -> bytes:
-        nonlocal made
-        made += 1
-        return b"%d" % made
+        made.append(time.monotonic())
+        return b"%d" % len(made)
 
-    got: list[bool] = []
+    ages: list[float] = []
 
     async def ask() -> None:
-        before = made
-        got.append(int(await shared.get()) > before)
+        asked = time.monotonic()
+        ages.append(asked - made[int(await shared.get()) - 1])
 
-    shared, tasks, loop = SharedAnswer(make), Tasks(), asyncio.get_running_loop()
-    began, asking = loop.time(), []
-    while made < 4:
+    shared, tasks, asking = SharedAnswer(make), Tasks(), []
+    began, at_once = time.monotonic(), 0
+    while len(made) < 4:
+        at_once += shared.at_once() is not None
         asking.append(tasks.spawn(ask()))
         await asyncio.sleep(0)
     await asyncio.gather(*asking)
-    assert all(got)
-    assert len(got) > made
-    assert made <= (loop.time() - began) / PAUSE_S + 2
+    assert max(ages) < 2 * PAUSE_S
+    assert at_once > len(asking) / 2
+    assert len(made) <= (time.monotonic() - began) / PAUSE_S + 2
+
+
+@on_loop
+async def test_who_asks_alone_learns_what_has_happened_before() -> None:
+    """However soon after the last question: there is no answer at once."""
+    shared = SharedAnswer(Counting().make)
+    assert shared.at_once() is None
+    assert await shared.get() == b"1"
+    assert shared.at_once() is None
+    assert await shared.get() == b"2"
 
 
 @on_loop

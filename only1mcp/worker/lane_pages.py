@@ -1,0 +1,53 @@
+"""Pages for probes and collectors, on connections of the fast lane."""
+
+from http import HTTPStatus
+from typing import Any
+
+from only1mcp.ingress import page_request
+from only1mcp.ingress.page_request import PageRequest
+from only1mcp.ingress.pages import PUBLIC, Page, Pages
+from only1mcp.tasks import Tasks
+
+
+class LanePages:
+    """Answers those who ask for them in the plainest way."""
+
+    def __init__(self, lane: Any, pages: Pages, tasks: Tasks) -> None:
+        self._lane, self._pages, self._tasks = lane, pages, tasks
+
+    def answer(self, front: Any, data: bytes) -> tuple[int, bytes | None, bool] | None:
+        """Answer what a connection's bytes begin with.
+
+        Returns:
+            How many bytes that takes; the response, if it is not written later; and whether the
+            connection ends with it. None if the other door is to answer.
+        """
+        request = page_request.read(data)
+        if request is None or (self._lane.anyone is None and request.path not in PUBLIC):
+            return None
+        page = self._pages.at_once(request.path)
+        if page is None:
+            self._tasks.spawn(self._answer_later(front, request))
+            return request.size, None, False
+        closes = request.closes or self._lane.draining
+        return request.size, _response(page, closes=closes), closes
+
+    async def _answer_later(self, front: Any, request: PageRequest) -> None:
+        try:
+            page = await self._pages.read(request.path)
+        except BaseException:
+            if front.transport is not None:
+                front.transport.abort()  # its client learns that nothing comes
+            raise
+        closes = request.closes or self._lane.draining
+        front.write(_response(page, closes=closes))
+        front.done(last=closes)
+
+
+def _response(page: Page, *, closes: bool) -> bytes:
+    head = (
+        f"HTTP/1.1 {page.status} {HTTPStatus(page.status).phrase}\r\n"
+        f"Content-Type: {page.content_type}\r\nContent-Length: {len(page.body)}\r\n"
+    )
+    end = "Connection: close\r\n\r\n" if closes else "\r\n"
+    return (head + end).encode() + page.body
