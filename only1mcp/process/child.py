@@ -54,6 +54,7 @@ class Lifecycle:
         loop.add_signal_handler(signal.SIGTERM, self.stop)
         loop.add_reader(context.shared.lifeline, self._on_lifeline)
         self._heap = Heap()
+        self._has_turned = False
         self._beat()
 
     def ready(
@@ -90,7 +91,7 @@ class Lifecycle:
         except Exception:  # noqa: BLE001 - a mistake of ours costs this reload, not the process
             _log.exception("the new settings could not be taken over")
             return
-        self._settings = settings
+        self._settings, self._has_turned = settings, True
         setup_logging(settings.log_level, settings.log_format, self._context.name)
         self._row.serves = number
 
@@ -107,7 +108,8 @@ class Lifecycle:
 
     def _drop(self) -> None:
         drop(self._context.shared.unchanged)
-        self._heap.tidy()
+        self._heap.tidy(has_turned=self._has_turned)
+        self._has_turned = False
         asyncio.get_running_loop().call_later(_DROP_S, self._drop)
 
     def _beat(self) -> None:

@@ -45,10 +45,16 @@ class Heap:
     def __init__(self) -> None:
         self._least = _in_use(_told())
 
-    def tidy(self) -> None:
-        """Let go of what nobody uses, if there may be much of it."""
+    def tidy(self, *, has_turned: bool = False) -> None:
+        """Let go of what nobody uses, if there may be much of it.
+
+        Args:
+            has_turned: whether the process works by other settings since the last time. Each time
+                leaves cycles of objects that have grown old, which Python would hardly ever look
+                for, and less and less often.
+        """
         info = _told()
-        if _in_use(info) > self._least + SPARE:
+        if has_turned or _in_use(info) > self._least + SPARE:
             gc.collect()
             info = _told()
             self._least = _in_use(info)

@@ -1,9 +1,13 @@
 """What a burst leaves behind is given back, in a process of its own each time."""
 
+import gc
 import subprocess
 import sys
+import weakref
 
 import pytest
+
+from only1mcp.process.heap import Heap
 
 _BURST = """
 import pathlib, re, sys
@@ -41,3 +45,24 @@ def test_what_nobody_uses_any_more_is_given_back(what: str, most_of_it: bool) ->
         [sys.executable, "-c", _BURST, what], check=True, capture_output=True, text=True
     )
     assert (int(done.stdout) > 30 * 1024) is most_of_it
+
+
+class Old:
+    """One object in a cycle, which has survived collections."""
+
+    def __init__(self) -> None:
+        self.itself = self
+        gc.collect()
+
+
+def test_what_other_settings_leave_is_looked_for_though_it_is_little() -> None:
+    """A collection of all costs the less, the less there is."""
+    gc.disable()
+    try:
+        heap, found = Heap(), weakref.ref(Old())
+        heap.tidy()
+        assert found() is not None
+        heap.tidy(has_turned=True)
+        assert found() is None
+    finally:
+        gc.enable()
