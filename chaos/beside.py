@@ -194,7 +194,7 @@ def slow_clients(kind: str, run: "Run", seconds: float) -> Answer:
             seen = attack(kind, f"http://127.0.0.1:{peer.port}", seconds, path)
     return (
         f"unavailable for {seen.unavailable_s} of {seen.seconds} s; "
-        f"{_told(calls)}: {calls.p99_ms:.1f}, calm {calm.p99_ms:.1f}"
+        f"{_failed(calls)}, p99 {calls.p99_ms:.1f} ms, calm {calm.p99_ms:.1f}"
     )
 
 
@@ -291,8 +291,12 @@ def compare(seconds: float | None = None) -> Iterator[str]:
 
 
 def _told(calls: Load) -> str:
+    return f"{_failed(calls)}, p99 {calls.p99_ms:.0f} ms"
+
+
+def _failed(calls: Load) -> str:
     failures = ", ".join(f"{count} {kind}" for kind, count in sorted(calls.failures.items()))
-    return f"{failures or 'no failure'} of {calls.calls}, p99 {calls.p99_ms:.0f} ms"
+    return f"{failures or 'no failure'} of {calls.calls}"
 
 
 @contextmanager

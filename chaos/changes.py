@@ -4,8 +4,10 @@ import json
 import os
 import signal
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 
-from chaos.load import load
+from chaos.load import Load, load
 from chaos.scenario import Findings, Scenario
 from chaos.site import HTTP_TOOL, STDIO_TOOL, http_backend
 from tests.support.gateway import Gateway
@@ -25,10 +27,9 @@ def reloads(seconds: float, findings: Findings) -> None:
         more = zoo(web, animal("pipe", "tame"), animal("more", "tame"))
         with Gateway(plain, workers=2) as gateway:
             pid = gateway.server("pipe")["pid"]
-            with (
-                load(gateway.url, HTTP_TOOL, rate=_RATE, seconds=seconds) as web_calls,
-                load(gateway.url, STDIO_TOOL, rate=_RATE / 3, seconds=seconds) as pipe_calls,
-            ):
+            with _calls(gateway, seconds) as (calm, _):
+                pass
+            with _calls(gateway, seconds) as (web_calls, pipe_calls):
                 count = 0
                 end = time.monotonic() + seconds - _EVERY_S
                 while time.monotonic() < end:
@@ -39,11 +40,21 @@ def reloads(seconds: float, findings: Findings) -> None:
             failures = web_calls.failures | pipe_calls.failures
             findings.note(
                 reloads=count, calls=web_calls.calls + pipe_calls.calls,
-                failures=sum(failures.values()), p99_ms=web_calls.p99_ms,
+                failures=sum(failures.values()), p99_ms=web_calls.p99_ms, calm_p99_ms=calm.p99_ms,
                 child_kept="yes" if gateway.server("pipe")["pid"] == pid else "no",
             )  # fmt: skip
             findings.expect(not failures, f"no call fails: {failures}")
             findings.expect(gateway.server("pipe")["pid"] == pid, "an unchanged child is kept")
+            findings.aim(web_calls.p99_ms < 2 * calm.p99_ms, "nobody waits for it")
+
+
+@contextmanager
+def _calls(gateway: Gateway, seconds: float) -> Iterator[tuple[Load, Load]]:
+    with (
+        load(gateway.url, HTTP_TOOL, rate=_RATE, seconds=seconds) as web_calls,
+        load(gateway.url, STDIO_TOOL, rate=_RATE / 3, seconds=seconds) as pipe_calls,
+    ):
+        yield web_calls, pipe_calls
 
 
 def bad_configurations(seconds: float, findings: Findings) -> None:

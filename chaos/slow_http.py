@@ -95,6 +95,7 @@ def slowhttptest(seconds: float, findings: Findings) -> None:
             })  # fmt: skip
             findings.expect(seen.unavailable_s == 0, f"it is there all the time: {kind}")
             findings.expect(not others.failures, f"others are served: {kind}: {others.failures}")
+            findings.aim(others.p99_ms < 2 * calm.p99_ms, f"nobody waits for them: {kind}")
 
 
 SCENARIOS = (

@@ -29,6 +29,8 @@ _FILL = 0.05
 """Likewise, at the beginning: sessions are opened as fast as can be, for a worker remembers some
 thousands of them, and would else seem to grow for a quarter of an hour."""
 _GROWTH_MIB = 6.0
+_SLOPE_MIB_PER_H, _LONG_S = 1.0, 1500.0
+"""An aim, which is told from chance in long runs alone."""
 _SPARE = 8
 """Descriptors and children that may come and go between two samples."""
 _KEPT = ("supervisor", "host", "worker-0")
@@ -199,6 +201,8 @@ def _judge(life: Life, findings: Findings) -> None:
             f"{key}_threads": max(warm.threads),
         })  # fmt: skip
         findings.expect(growth < _GROWTH_MIB, f"the memory of {name} is flat")
+        is_long = samples.moments[-1] - samples.moments[0] > _LONG_S
+        findings.aim(slope < _SLOPE_MIB_PER_H or not is_long, f"{name} does not grow")
         early, late = statistics.median(warm.files[: len(warm.files) // 4 or 1]), warm.files[-1]
         findings.expect(late - early < _SPARE + 64, f"the files of {name} are flat: {files}")
     quarter = max(len(life.children) // 4, 1)
