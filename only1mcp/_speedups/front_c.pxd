@@ -16,6 +16,8 @@ cdef class Front:
     cdef bytes pending          # what came and was not used yet
     cdef readonly bint is_busy
     cdef readonly bint paused
+    cdef bint is_due            # what is pending is taken in the next turn
+    cdef bint is_stopped        # nothing is read
     cdef Py_ssize_t held        # bytes of the request, as far as the lane counts them
     cdef double active
     cdef bytes host             # the Host header that was found good last
@@ -34,6 +36,8 @@ cdef class Front:
     cdef object timer
 
     cdef int feed(self, bytes data) except -1
+    cdef int throttle(self) except -1
+    cdef int go_on_soon(self) except -1
     cdef bint read_page(self, bytes data) except -1
     cdef bint hold(self, Py_ssize_t size)
     cdef int keep(self, bytes data) except -1
@@ -42,10 +46,7 @@ cdef class Front:
     cdef int take(self, const unsigned char *raw, RequestHead *head, bytes body,
                   bytes data) except -1
     cdef bytes version_of(self, const unsigned char *raw, RequestHead *head)
-    cdef bytes session_of(self, const unsigned char *raw, RequestHead *head)
-    cdef bytes capabilities_of(self, Envelope envelope)
     cdef bint is_refused(self, Envelope envelope, Plan plan, Caller caller) except -1
-    cdef Caller caller_of(self, const unsigned char *raw, RequestHead *head)
     cdef Plan plan_for(self, const unsigned char *raw, RequestHead *head, Envelope envelope,
                        bytes version, bytes session, Caller caller)
     cdef bint answer_ready(self, const unsigned char *raw, RequestHead *head, Envelope envelope,

@@ -6,17 +6,17 @@ from only1mcp._speedups.across_c cimport Across
 from only1mcp._speedups.call_c cimport Call, Caller, Plan, Ready, now, write_result
 from only1mcp._speedups.choice_c cimport Choice
 from only1mcp._speedups.compare cimport (
-    LONGEST_KEY, again, cut, equal, holds, is_secret, is_simple, names_level,
+    LONGEST_KEY, again, cut, equal, holds, is_simple, names_level,
 )
 from only1mcp._speedups.http_head cimport (
-    HAS_AUTHORIZATION, HAS_METHOD, HAS_NAME, HAS_SESSION, HAS_VERSION, OTHER, RECOGNISED,
-    RequestHead, read_request,
+    HAS_METHOD, HAS_NAME, HAS_VERSION, OTHER, RECOGNISED, RequestHead, read_request,
 )
 from only1mcp._speedups.json_scan_c cimport Envelope, scan
 from only1mcp._speedups.kept_c cimport Keeping, give
 from only1mcp._speedups.lane_c cimport Lane
 from only1mcp._speedups.modern_rules cimport fits, speaks
 from only1mcp._speedups.outlet cimport open_outlet, send_out
+from only1mcp._speedups.said cimport caller_of, capabilities_of, session_of
 
 cdef enum:
     PATIENCE_BYTES = 65536  # more of an unfinished request is gathered by aiohttp's door
@@ -38,6 +38,7 @@ cdef class Front:
     def connection_lost(self, exc):
         self.lane.fronts.discard(self)
         self.stop_timer()
+        self.pending = None
         self.hold(0)
         if self.paused:
             self.lane.helper.resumed(self.transport)
@@ -62,18 +63,32 @@ cdef class Front:
     def resume_writing(self):
         self.paused = False
         self.lane.helper.resumed(self.transport)
-        self.go_on()
+        self.go_on_soon()
 
     def data_received(self, bytes data not None):
+        cdef Py_ssize_t size = PyBytes_GET_SIZE(data)
         if self.pending is not None:
             data = self.pending + data
             self.pending = None
-        if self.is_busy or self.paused:
+        if self.is_busy or self.is_due or self.paused:
             self.pending = data
-            if PyBytes_GET_SIZE(data) > self.lane.max_header:
+            self.hold(self.held + size)
+        else:
+            self.feed(data)
+        self.throttle()
+
+    cdef int throttle(self) except -1:
+        """Read no more while much waits for its turn: requests are answered one after the other."""
+        cdef bint is_much = self.pending is not None and (
+            self.is_busy or self.is_due or self.paused
+        ) and PyBytes_GET_SIZE(self.pending) > self.lane.max_header
+        if is_much != self.is_stopped and self.transport is not None:
+            self.is_stopped = is_much
+            if is_much:
                 self.transport.pause_reading()
-            return
-        self.feed(data)
+            else:
+                self.transport.resume_reading()
+        return 0
 
     cdef int feed(self, bytes data) except -1:
         """Take bytes that begin a request."""
@@ -81,7 +96,7 @@ cdef class Front:
         cdef const unsigned char *raw = <const unsigned char *>PyBytes_AS_STRING(data)
         cdef Py_ssize_t size = PyBytes_GET_SIZE(data)
         cdef int found = read_request(raw, size, &head)
-        if found == OTHER and raw[0] == 71 and self.read_page(data):  # `GET`
+        if found == OTHER and raw[0] == 71 and self.read_page(data):  # a `G`, as in `GET`
             return 0
         if found == OTHER or (found == RECOGNISED and (
                 head.size > self.lane.max_header or head.length > self.lane.max_body)):
@@ -90,7 +105,7 @@ cdef class Front:
             return self.hand_over(data) if size > self.lane.max_header else self.keep(data)
         if size < head.size + head.length:
             return self.hand_over(data) if size > PATIENCE_BYTES else self.keep(data)
-        if not self.hold(head.length):  # the other door says so
+        if not self.hold(size - head.size):  # the other door says so
             return self.hand_over(data)
         self.stop_timer()
         if size > head.size + head.length:
@@ -105,8 +120,6 @@ cdef class Front:
         if page is None:
             return False
         size, answer, closes = page
-        self.stop_timer()
-        self.hold(0)
         self.is_busy, self.active = True, now()
         if size < PyBytes_GET_SIZE(data):
             self.pending = data[size:]
@@ -165,7 +178,7 @@ cdef class Front:
         """Answer one whole request; its head is one that we know."""
         cdef Lane lane = self.lane
         cdef Py_ssize_t size = head.host.end - head.host.start
-        cdef bytes version = self.version_of(raw, head), session = self.session_of(raw, head)
+        cdef bytes version = self.version_of(raw, head), session = session_of(self, raw, head)
         cdef Envelope envelope = None
         cdef Plan plan = None
         cdef Caller caller
@@ -175,7 +188,7 @@ cdef class Front:
                 self.pending = None
                 return self.hand_over(data)
             self.host = host
-        caller = lane.anyone if lane.anyone is not None else self.caller_of(raw, head)
+        caller = lane.anyone if lane.anyone is not None else caller_of(self, raw, head)
         if caller is None:  # the door says what is missing
             self.pending = None
             return self.hand_over(data)
@@ -213,22 +226,6 @@ cdef class Front:
         self.version = again(self.version, data, size)
         return self.version
 
-    cdef bytes session_of(self, const unsigned char *raw, RequestHead *head):
-        """Return the session header; None when there is none."""
-        if not head.seen & HAS_SESSION:
-            return None
-        self.session = again(self.session, raw + head.session.start,
-                             head.session.end - head.session.start)
-        return self.session
-
-    cdef bytes capabilities_of(self, Envelope envelope):
-        """Return what a modern request says of its client."""
-        cdef Py_ssize_t start = envelope.capabilities_start
-        cdef const char *data = PyBytes_AS_STRING(envelope.body) + start
-        self.capabilities = again(self.capabilities, <const unsigned char *>data,
-                                  envelope.capabilities_end - start)
-        return self.capabilities
-
     cdef bint is_refused(self, Envelope envelope, Plan plan, Caller caller) except -1:
         """Refuse a request to which we come late, and one whose server has too much to do."""
         cdef Lane lane = self.lane
@@ -239,23 +236,6 @@ cdef class Front:
             return False
         lane.refuse(self, caller, envelope, "" if is_late else plan.about[2])
         return True
-
-    cdef Caller caller_of(self, const unsigned char *raw, RequestHead *head):
-        """Return who sent a request; None for nobody that we know."""
-        cdef Lane lane = self.lane
-        cdef const unsigned char *sent = raw + head.authorization.start
-        cdef Py_ssize_t size = head.authorization.end - head.authorization.start
-        if not head.seen & HAS_AUTHORIZATION:
-            return None
-        cdef unsigned long long stamp = lane.revoked[0] + lane.edition  # neither ever falls
-        if self.caller is not None and self.stamp == stamp:
-            if is_secret(sent, size, self.authorization):
-                return self.caller
-        cdef bytes header = cut(raw, &head.authorization)
-        cdef Caller caller = lane.helper.caller(header)
-        if caller is not None:
-            self.caller, self.authorization, self.stamp = caller, header, stamp
-        return caller
 
     cdef Plan plan_for(self, const unsigned char *raw, RequestHead *head, Envelope envelope,
                        bytes version, bytes session, Caller caller):
@@ -271,7 +251,7 @@ cdef class Front:
         if envelope.version_start:
             if not fits(raw, head, envelope, version is NEWEST, target):
                 return None
-            caps = self.capabilities_of(envelope)
+            caps = capabilities_of(self, envelope)
         elif session is None:
             return None
         else:
@@ -313,7 +293,7 @@ cdef class Front:
         if envelope.version_start:
             if not speaks(raw, head, envelope, version is NEWEST) or names_level(envelope):
                 return False
-            caps = self.capabilities_of(envelope)
+            caps = capabilities_of(self, envelope)
         else:
             if session is None:
                 return False
@@ -370,24 +350,40 @@ cdef class Front:
 
         Args:
             announced: whether the answer said that the connection closes, if it is to close.
-            last: whether it is to close, as its client wishes.
+            last: whether it has said so, and it is to close.
         """
         self.is_busy = False
-        self.hold(0)
         self.active = now()
         self.call = None
         self.cancel = None
-        if self.transport is None:
-            return
         if last or self.lane.draining and announced:
-            self.transport.close()
-        elif self.pending is not None and not self.paused:
+            self.pending = None  # what stands behind the last answer is nobody's request
+            if self.transport is not None:
+                self.transport.close()
+        self.hold(0)
+        if self.pending is not None:
+            self.hold(PyBytes_GET_SIZE(self.pending))
+            self.go_on_soon()
+
+    cdef int go_on_soon(self) except -1:
+        """Take what waits in the next turn of the loop."""
+        if self.pending is not None and not self.is_due and self.transport is not None:
+            self.is_due = True
             self.lane.loop.call_soon(self.go_on)
+        return 0
 
     def go_on(self):
         """Take a request that came before the last one was answered."""
+        self.is_due = False
         if self.pending is None or self.is_busy or self.paused or self.transport is None:
             return
+        if self.transport.is_closing():
+            return
         data, self.pending = self.pending, None
-        self.transport.resume_reading()
-        self.feed(data)
+        try:
+            self.feed(data)
+        except BaseException:
+            if self.transport is not None:
+                self.transport.abort()  # or the next answer would stand in the place of this one
+            raise
+        self.throttle()

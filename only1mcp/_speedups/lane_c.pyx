@@ -3,7 +3,8 @@
 `Front` is the protocol of a client's connection, `Upstream` that of a connection to a server, and
 `Lane` what all of one worker share. The lane takes what it recognises with certainty and what a
 `Plan` covers. A message that it cannot carry goes the common way through the pipeline, on the same
-connection; a request that it does not recognise takes its connection along to aiohttp's door.
+connection; a request that it does not recognise takes its connection along to aiohttp's door, but
+for pages that probes and collectors read.
 
 Nothing here awaits. Python code is called only for what is rare: `Lane.helper` has one method for
 each such case (see `only1mcp.worker.fast_lane`).

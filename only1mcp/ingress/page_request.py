@@ -1,6 +1,6 @@
 """Recognises the plainest requests for a page, which need no HTTP server: probes, collectors.
 
-Each of them costs a tenth of what it costs on aiohttp's way, and thousands may come at once.
+Each of them costs a third of what it costs on aiohttp's way, or less; thousands may come at once.
 """
 
 import re
@@ -16,7 +16,7 @@ _KNOWN = frozenset(
     {"host", "connection", "user-agent", "referer", "accept", "accept-encoding", "accept-language",
      "cache-control", "pragma", "x-prometheus-scrape-timeout-seconds"}
 )  # fmt: skip
-"""Only the first two of them change the answer. A request with any other is not plain."""
+"""The others but the first two mean nothing to us. With any more, a request is not plain."""
 _CLOSES = {"": False, "keep-alive": False, "close": True}
 
 
@@ -31,9 +31,14 @@ class PageRequest:
     """In bytes; what comes behind it is another request."""
 
 
-def read(data: bytes) -> PageRequest | None:
-    """Return the request that bytes begin with; None of any other, or of a part of one."""
-    match = _HEAD.match(data, 0, _LONGEST)
+def read(data: bytes, max_header: int = _LONGEST) -> PageRequest | None:
+    """Return the request that bytes begin with; None of any other, or of a part of one.
+
+    Args:
+        data: what has come.
+        max_header: bytes that a head may have.
+    """
+    match = _HEAD.match(data, 0, min(_LONGEST, max_header))
     if match is None:
         return None
     path, lines = match[1].decode("ascii"), match[2].decode("ascii").lower().split("\r\n")[:-1]

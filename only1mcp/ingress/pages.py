@@ -30,7 +30,7 @@ class Pages:
         """Set while the worker stops."""
 
     def at_once(self, path: str) -> Page | None:
-        """Return what stands at one of the paths; None if that is yet to be made."""
+        """Return what stands at one of `PATHS`; None if that is yet to be made."""
         if path == "/metrics":
             body = self._exposition.at_once()
             return None if body is None else _exposition(body)
@@ -42,7 +42,7 @@ class Pages:
         return Page(503, _TEXT, b"draining\n" if self.draining else b"starting\n")
 
     async def read(self, path: str) -> Page:
-        """Return what stands at one of the paths."""
+        """Return what stands at one of `PATHS`."""
         return self.at_once(path) or _exposition(await self._exposition.get())
 
 

@@ -9,9 +9,9 @@ PAUSE_S = 0.05
 
 
 class SharedAnswer:
-    """Makes it after the last of those has asked who wait for it: it is not older than a question.
+    """Makes it after the last of those has asked who wait for it: alone, nobody gets an older one.
 
-    In a crowd it is, by some hundredths of a second: where somebody waits for the next one already,
+    In a crowd it may be a tenth of a second old: where somebody waits for the next one already,
     others get the last one, if that is still new.
 
     Args:

@@ -75,7 +75,8 @@ class FastLane:
         self._ends = LaneEnds(self.lane, self._records)
         self.goes_on, self.cancelled = self._ends.goes_on, self._ends.cancelled
         self.abandoned = self._ends.abandoned
-        self.answer_page = LanePages(self.lane, around.pages, around.tasks).answer
+        limit = around.limits.max_header
+        self.answer_page = LanePages(self.lane, around.pages, around.tasks, limit).answer
         around.connections.held.bodies = self.lane
         self._link = LaneLink(self.lane, shared.runtime_dir.lane_socket, around.tasks)
         self._plans.carry(self.lane, self._link.line, shared.settings)

@@ -12,8 +12,9 @@ from only1mcp.tasks import Tasks
 class LanePages:
     """Answers those who ask for them in the plainest way."""
 
-    def __init__(self, lane: Any, pages: Pages, tasks: Tasks) -> None:
+    def __init__(self, lane: Any, pages: Pages, tasks: Tasks, max_header: int) -> None:
         self._lane, self._pages, self._tasks = lane, pages, tasks
+        self._max_header = max_header
 
     def answer(self, front: Any, data: bytes) -> tuple[int, bytes | None, bool] | None:
         """Answer what a connection's bytes begin with.
@@ -22,7 +23,7 @@ class LanePages:
             How many bytes that takes; the response, if it is not written later; and whether the
             connection ends with it. None if the other door is to answer.
         """
-        request = page_request.read(data)
+        request = page_request.read(data, self._max_header)
         if request is None or (self._lane.anyone is None and request.path not in PUBLIC):
             return None
         page = self._pages.at_once(request.path)

@@ -28,3 +28,4 @@ class Surroundings:
     log: Callable[[Outcome], None]
     """Takes the end of a request that was counted already."""
     pages: Pages
+    """What is read without a session, and without credentials where that is allowed."""
