@@ -14,6 +14,12 @@ def rss_mib(pid: int) -> float:
     return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
 
 
+def cpu_waited_s(pid: int) -> float:
+    """Return for how long a process was ready to run, and had no CPU (its first thread)."""
+    _, waited_ns, _ = Path(f"/proc/{pid}/schedstat").read_text(encoding="ascii").split()
+    return int(waited_ns) / 1e9
+
+
 def descriptors(gateway: Gateway) -> int:
     """Return how many descriptors the workers and the host hold."""
     pids = [*gateway.pids("worker"), *gateway.pids("host")]

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from benchmarks.stage import cpu_seconds
 from chaos.backends import SLOW_S
 from chaos.load import Load, load
-from chaos.measures import rss_mib
+from chaos.measures import cpu_waited_s, rss_mib
 from chaos.scenario import Findings, Scenario
 from chaos.site import HTTP_TOOL, site, weak_backend
 from tests.support.gateway import Gateway
@@ -75,13 +75,25 @@ def busy_worker(seconds: float, findings: Findings) -> None:
             refused = [one.few.failures.get(REFUSED_IN_SESSION, 0) for one in rounds]
             findings.expect(not any(refused), f"few are served, also after too many: {refused}")
             findings.note(
-                few_per_s=middle.few.ok_per_second, peak_per_s=middle.peak.ok_per_second,
-                goodput_per_s=middle.calls.ok_per_second,
+                few_per_s=middle.few.ok_per_second, peak_per_s=round(middle.peak.per_s),
+                goodput_per_s=round(middle.served.per_s),
                 offered_per_s=round(TIMES * middle.few.ok_per_second),
-                call_us=round(middle.call_us), good_call_us=round(middle.good_us),
+                call_us=round(middle.peak.call_us), good_call_us=round(middle.served.call_us),
                 goodput_of_each=str([round(one.good, 2) for one in rounds]),
             )  # fmt: skip
-            _judge(findings, middle.after, middle.calls, middle.good, REFUSED_IN_SESSION)
+            _judge(findings, middle.after, middle.served.calls, middle.good, REFUSED_IN_SESSION)
+
+
+@dataclass(slots=True)
+class _Served:
+    """What many clients got."""
+
+    calls: Load
+    per_s: float
+    """Calls that went well in a second in which the worker could run: not in those in which other
+    processes had the CPU that it wanted."""
+    call_us: float
+    """CPU time of the worker for a call that went well."""
 
 
 @dataclass(slots=True)
@@ -90,15 +102,15 @@ class _Round:
 
     few: Load
     """What clients get that are few and never rest."""
-    peak: Load
-    calls: Load
+    peak: _Served
+    served: _Served
+    """While there is too much."""
     after: "_Watch"
-    good: float
-    """Calls that went well, as a part of those that went well at the peak."""
-    call_us: float
-    """CPU time of the worker for a call that went well, at the peak."""
-    good_us: float
-    """The same, while there is too much."""
+
+    @property
+    def good(self) -> float:
+        """Calls that went well, as a part of those that went well at the peak."""
+        return self.served.per_s / self.peak.per_s
 
 
 def _round(gateway: Gateway, seconds: float) -> _Round:
@@ -106,25 +118,24 @@ def _round(gateway: Gateway, seconds: float) -> _Round:
         pass  # what was refused before shall be over, though they ask without a pause
     with _most_of_few(gateway) as few:
         pass
-    full = [_cost(gateway, times * few.ok_per_second, _PEAK_S) for times in _FULL]
-    peak, peak_us = min(full, key=lambda one: one[1])
+    full = [_serve(gateway, times * few.ok_per_second, seconds / 2) for times in _FULL]
     with _watched(gateway, "new__echo") as after, ThreadPoolExecutor() as pool:
         looking = pool.submit(after.probe_for, seconds)
-        calls, good_us = _cost(gateway, TIMES * few.ok_per_second, seconds)
+        served = _serve(gateway, TIMES * few.ok_per_second, seconds)
         looking.result()
-    # Others may take the CPU from the worker, in one of the runs more than in the other.
-    good = max(peak_us / good_us, calls.ok_per_second / peak.ok_per_second)
-    return _Round(few, peak, calls, after, good, peak_us, good_us)
+    return _Round(few, max(full, key=lambda one: one.per_s), served, after)
 
 
-def _cost(gateway: Gateway, rate: float, seconds: float) -> tuple[Load, float]:
-    """Have many clients send calls; returns also the worker's CPU time for each that went well."""
+def _serve(gateway: Gateway, rate: float, seconds: float) -> _Served:
+    """Have many clients send calls."""
     pid = gateway.pids("worker")[0]
-    before = cpu_seconds(pid)
+    cpu_s, waited_s = cpu_seconds(pid), cpu_waited_s(pid)
     with load(gateway.url, "new__echo", rate=rate, seconds=seconds, connections=_MANY,
               era="legacy") as calls:  # fmt: skip
         pass
-    return calls, (cpu_seconds(pid) - before) / calls.ok * 1e6
+    could_run = 1 - (cpu_waited_s(pid) - waited_s) / seconds
+    call_us = (cpu_seconds(pid) - cpu_s) / calls.ok * 1e6
+    return _Served(calls, calls.ok_per_second / could_run, call_us)
 
 
 def _most_of_few(gateway: Gateway) -> AbstractContextManager[Load]:
