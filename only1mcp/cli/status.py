@@ -37,6 +37,7 @@ def status_command(port: int | None, as_json: bool) -> None:
         f"  up {status['uptime_s']:g} s  config {status['config'] or 'demonstration'}"
     )
     _print_reload(status["reload"])
+    _print_upgrade(status.get("upgrade"))
     print_table(
         ("PROCESS", "PID", "STATE", "RESTARTS"),
         [(_name(row), row["pid"], row["state"], row["restarts"]) for row in status["processes"]],
@@ -52,6 +53,12 @@ def _print_reload(reload: dict[str, Any] | None) -> None:
     click.echo(f"the last reload failed at {reload['at']}: {reload['message']}")
     for plain in reload["problems"]:
         click.echo(f"  {problem_of(plain)}")
+
+
+def _print_upgrade(upgrade: dict[str, Any] | None) -> None:
+    """Say why the last upgrade failed: what runs is not what is installed."""
+    if upgrade is not None and not upgrade["ok"]:
+        click.echo(f"the last upgrade failed at {upgrade['at']}: {upgrade['message']}")
 
 
 def _name(row: dict[str, Any]) -> str:

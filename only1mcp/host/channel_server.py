@@ -82,6 +82,12 @@ class ChannelServer:
         hearing = Hearing(self.server.id, Watches(), observer, self._relisting, self._tasks)
         return Replica(self, name, hearing, self._know(self.server.id, name), self._client)
 
+    def follow(self, server: Server) -> None:
+        """Go by another declaration of the same server from now on."""
+        self.server = server
+        self.scale()
+        self._weighing.publish()
+
     def scale(self) -> None:
         """Run as many processes as are wanted now; those that stay notice nothing."""
         while len(self._replicas) < self.server.replicas:

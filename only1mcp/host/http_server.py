@@ -10,6 +10,7 @@ from functools import partial
 
 import aiohttp
 
+from only1mcp._speedups import Balancer
 from only1mcp.backends.call import Cancel, Outgoing, ReplySink
 from only1mcp.backends.discovery import Asker, Deadline, discover_catalogue
 from only1mcp.backends.handshake import Hello
@@ -64,14 +65,15 @@ class HttpServer:
         )
         self._turned = asyncio.Event()
         """Set when an instance goes, or is back."""
-        gauges = [one.gauge for one in self._known]
-        in_turn = replace(server, routing=replace(server.routing, algorithm="round_robin"))
-        self._instances = make_balancer(in_turn, gauges, os.urandom)
+        self._instances = _in_turn(server, self._known)
         """Where the sessions of single clients begin; each then stays where it is."""
         self.pool = Pool(server.id, self._member, MAX_MEMBERS, tasks, observer)
         self.both_eras = False
         """Whether to find out if a modern server speaks a legacy revision too."""
         self._session: HttpSession | None = None
+        self._left: HttpSession | None = None
+        """The one that did not speak on when it did last."""
+        self._retry_s = _FIRST_RETRY_S
         self._hello: Hello | None = None
         self._catalogue: Catalogue | None = None
         self._listening: list[asyncio.Task[None]] = []
@@ -88,6 +90,11 @@ class HttpServer:
         """Begin; returns at once."""
         self._loop_task = self._tasks.spawn(self._run())
         self._checks.start(self._tasks)
+
+    def follow(self, server: Server) -> None:
+        """Go by another declaration of the same server from now on."""
+        self.server = server
+        self._checks.weighing.publish()
 
     async def stop(self) -> None:
         """End the sessions with the server."""
@@ -153,33 +160,45 @@ class HttpServer:
         await change(uri, holder)
 
     async def _run(self) -> None:
-        retry_s = _FIRST_RETRY_S
+        loop = asyncio.get_running_loop()
         while True:
+            session, began = None, loop.time()
             try:
                 session, hello = await self._meet()
-                retry_s = _FIRST_RETRY_S
+                began = loop.time()
                 await self._attend(session, hello)
             except Exception as error:  # noqa: BLE001 - a mistake of ours costs a try, not the watcher
-                if isinstance(error, Only1MCPError):
-                    why = error.for_operator()
-                else:
-                    _log.exception("a watcher failed", extra={"server": self.server.id})
-                    why = f"internal error: {error!r}"
-                if self._lives_elsewhere():
-                    continue
-                self.status.detail = why
-                if self.status.state is not ServerState.DOWN:
-                    _log.warning(
-                        "server is down: %s", self.status.detail, extra={"server": self.server.id}
-                    )
-                self._set_state(ServerState.DOWN)
-            await asyncio.sleep(retry_s)
-            retry_s = min(retry_s * 2, self.server.check_interval_s)
+                self._note_end(error)
+                self._left = session
+            await self._rest(loop.time() - began)
+
+    def _note_end(self, error: Exception) -> None:
+        """Say why there is nobody to listen to, if nobody else speaks for the server."""
+        if isinstance(error, Only1MCPError):
+            why = error.for_operator()
+        else:
+            _log.exception("a watcher failed", extra={"server": self.server.id})
+            why = f"internal error: {error!r}"
+        if self._lives_elsewhere():
+            return
+        self.status.detail = why
+        if self.status.state is not ServerState.DOWN:
+            _log.warning("server is down: %s", why, extra={"server": self.server.id})
+        self._set_state(ServerState.DOWN)
+
+    async def _rest(self, lasted_s: float) -> None:
+        """Wait before the next try, the longer the more of them came to an early end."""
+        if lasted_s >= self.server.check_interval_s:
+            self._retry_s = _FIRST_RETRY_S
+            if self._lives_elsewhere():
+                return
+        await asyncio.sleep(self._retry_s)
+        self._retry_s = min(self._retry_s * 2, self.server.check_interval_s)
 
     def _lives_elsewhere(self) -> bool:
         """Say whether another instance can speak for the server from now on."""
         return len(self._sessions) > 1 and any(
-            check.verdict.is_up and not check.why for check in self._checks.checks
+            check.verdict.is_up and not check.is_failing for check in self._checks.checks
         )
 
     def _note_instances(self) -> None:
@@ -191,8 +210,13 @@ class HttpServer:
             self._observer.on_status(self.status)
 
     async def _meet(self) -> tuple[HttpSession, Hello]:
-        """Probe the instances in order; the first that answers speaks for the server."""
-        for number, session in enumerate(self._sessions, start=1):
+        """Probe the instances; the first that answers speaks for the server.
+
+        Those that fail their checks come last: they may know how to greet, and nothing else.
+        """
+        failing = {check.session for check in self._checks.checks if check.is_failing}
+        in_turn = sorted(self._sessions, key=lambda one: (one in failing, one is self._left))
+        for number, session in enumerate(in_turn, start=1):
             try:
                 return session, await session.probe(both=self.both_eras)
             except Only1MCPError:
@@ -274,3 +298,9 @@ class HttpServer:
         if state is ServerState.UP:
             self.status.detail = ""
         self._observer.on_status(self.status)
+
+
+def _in_turn(server: Server, known: list[Known]) -> Balancer:
+    """Return what chooses one instance after the other."""
+    plain = replace(server, routing=replace(server.routing, algorithm="round_robin"))
+    return make_balancer(plain, [one.gauge for one in known], os.urandom)

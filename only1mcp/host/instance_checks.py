@@ -38,11 +38,16 @@ class InstanceCheck:
         """Why it is down, or is about to be."""
         self.verdict = Verdict()
         self._server = server
-        self._session = session
+        self.session = session
         self._known = known
         self._on_turn = on_turn
         self._chance = SecondChance(known, lambda: server().breaker)
         self._era: Era | None = None
+
+    @property
+    def is_failing(self) -> bool:
+        """Whether it is down, or its last check went wrong."""
+        return bool(self.why) or self.verdict.is_up is False
 
     async def run(self) -> None:
         """Check again and again."""
@@ -58,9 +63,9 @@ class InstanceCheck:
         try:
             async with asyncio.timeout(self._server().check_timeout_s):
                 if self._era is None:
-                    self._era = (await self._session.probe(both=False)).era
+                    self._era = (await self.session.probe(both=False)).era
                 else:
-                    await self._session.ping(self._era)
+                    await self.session.ping(self._era)
         except TimeoutError:
             return "no answer to the health check"
         except Only1MCPError as error:

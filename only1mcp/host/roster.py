@@ -88,9 +88,7 @@ class Roster:
         for server in servers:
             known = old.pop(server.id, None)
             if known is not None and known.server.is_like(server):
-                known.server = server
-                if isinstance(known, ChannelServer):
-                    known.scale()
+                known.follow(server)
                 self._current[server.id] = known
                 continue
             made = self._current[server.id] = self._make(server)

@@ -46,10 +46,11 @@ class Weighing:
             before, account.counted = account.counted, one.gauge.totals()
             calls, failures, micros = (b - a for a, b in zip(before, account.counted, strict=True))
             account.experience.note(calls, failures, micros / 1e6)
-        self._publish(known)
+        self.publish()
 
-    def _publish(self, known: Sequence[Known]) -> None:
+    def publish(self) -> None:
         """Let all know of the latest; weights stay as configured unless they may be adjusted."""
+        known = [one for one in self._known() if one in self._accounts]
         seen = [self._accounts[one].experience for one in known]
         adjusts = self._server().routing.adjusts
         for one, experience, factor in zip(known, seen, factors(seen), strict=True):

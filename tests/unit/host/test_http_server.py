@@ -3,9 +3,10 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
+import pytest
 from aiohttp import web
 
 from only1mcp.host.http_server import HttpServer
@@ -21,9 +22,10 @@ from tests.support.ports import free_port
 
 
 class Site:
-    """A modern server with tools, whose health the test sets."""
+    """A modern server with tools, whose health the test sets; it may know the legacy way, too."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, legacy: bool = False) -> None:
+        self.legacy = legacy
         self.tools = ["x"]
         self.status = 200
         self.silent = False
@@ -41,6 +43,13 @@ class Site:
             "server/discover": {"supportedVersions": [MODERN], "capabilities": {"tools": {}}},
             "tools/list": {"tools": [{"name": name} for name in self.tools]},
         }
+        if self.legacy:
+            results["initialize"] = {
+                "protocolVersion": "2025-11-25", "capabilities": {"tools": {}},
+                "serverInfo": {"name": "site", "version": "1"},
+            }  # fmt: skip
+        if "id" not in message:
+            return web.Response(status=202)
         body = {"jsonrpc": "2.0", "id": message["id"]}
         if message["method"] in results:
             body["result"] = results[message["method"]]
@@ -58,6 +67,7 @@ class Watched:
         self.down: list[set[str]] = []
         """The instances that were down, each time."""
         self.catalogues: list[Catalogue] = []
+        self.server: HttpServer
 
     def take(self, status: ServerStatus) -> None:
         """Note what is told of the server."""
@@ -75,11 +85,14 @@ class Watched:
 
 
 @asynccontextmanager
-async def watched(*urls: str, timeout_s: float = 30.0) -> AsyncIterator[Watched]:
+async def watched(
+    *urls: str, timeout_s: float = 30.0, check_interval_s: float = 0.02
+) -> AsyncIterator[Watched]:
     """Watch a server with these instances, very closely."""
     heard, tasks, client = Watched(), Tasks(), make_client()
     declared = Server(
-        "srv", "http", "srv", instances=tuple(map(Instance, urls)), check_interval_s=0.02,
+        "srv", "http", "srv", instances=tuple(map(Instance, urls)),
+        check_interval_s=check_interval_s,
         handshake_timeout_s=timeout_s, timeout_s=timeout_s,
     )  # fmt: skip
     observer = Observer(
@@ -88,7 +101,7 @@ async def watched(*urls: str, timeout_s: float = 30.0) -> AsyncIterator[Watched]
         lambda server_id, uri, params: None,
         lambda server_id, params: None,
     )
-    server = HttpServer(declared, observer, tasks, client)
+    server = heard.server = HttpServer(declared, observer, tasks, client)
     server.start()
     try:
         yield heard
@@ -171,3 +184,22 @@ async def test_a_server_that_was_never_there_is_down() -> None:
     async with watched(f"http://127.0.0.1:{free_port()}/mcp") as heard:
         await eventually(lambda: heard.hears(ServerState.DOWN), "the verdict")
     assert "up" not in heard.states
+
+
+@pytest.mark.parametrize("count", [1, 2])
+@on_loop
+async def test_an_instance_that_fails_is_not_asked_all_the_time(count: int) -> None:
+    """Also if its legacy session was opened before, so that it still seems to answer."""
+    sites = [Site(legacy=True) for _ in range(count)]
+    async with AsyncExitStack() as stack:
+        urls = [await stack.enter_async_context(http_site(site.handle)) for site in sites]
+        heard = await stack.enter_async_context(watched(*urls, check_interval_s=0.2))
+        await eventually(lambda: heard.hears(ServerState.UP), "the server to be up")
+        await heard.server.learn_both_eras()
+        for session in heard.server.sessions:
+            await session.hello()
+        await asyncio.sleep(0.3)
+        sites[0].status, before = 500, len(sites[0].methods)
+        await asyncio.sleep(2)
+        assert 2 <= len(sites[0].methods) - before < 100
+        assert heard.states[-1] == ("down" if count == 1 else "up")

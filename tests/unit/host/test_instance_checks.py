@@ -104,6 +104,24 @@ async def test_weights_follow_what_workers_have_counted() -> None:
 
 
 @on_loop
+async def test_weights_are_as_configured_at_once_when_they_are_not_to_be_adjusted_any_more() -> (
+    None
+):
+    """Before anything is counted anew."""
+    async with checked(2, adjusts=True) as subject:
+        subject.checks.stop()
+        weighing = subject.checks.weighing
+        for place, micros in enumerate((1000, 2000)):
+            subject.known[place].gauge.note(micros, False)
+        weighing.once()
+        before = weighing._server()
+        fixed = replace(before, routing=replace(before.routing, adjusts=False))
+        weighing._server = lambda: fixed
+        weighing.publish()
+        assert [one.gauge.row[FACTOR] for one in subject.known] == [1000, 1000]
+
+
+@on_loop
 async def test_thresholds_may_change_while_checks_go_on() -> None:
     """A reload does not begin anew."""
     async with checked(1) as subject:
