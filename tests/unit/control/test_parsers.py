@@ -83,7 +83,7 @@ async def test_a_process_that_is_killed_costs_no_reading_and_one_change_at_most(
     """What can be asked again is asked again, of another; a change may have been made."""
     async with parsers_of(path) as parsers:
         assert await parsers.load() == load(path, {})
-        [pid] = _pids()
+        [pid] = await eventually(_pids, "the process to be there")
         os.kill(pid, signal.SIGSTOP)
         os.kill(pid, signal.SIGKILL)
         assert await parsers.load() == load(path, {})
@@ -103,7 +103,7 @@ async def test_a_job_that_never_ends_is_given_up(
     """With the process that hangs in it; others are done as before."""
     async with parsers_of(path) as parsers:
         assert await parsers.load() == load(path, {})
-        [pid] = _pids()
+        [pid] = await eventually(_pids, "the process to be there")
         os.kill(pid, signal.SIGSTOP)
         monkeypatch.setattr(module, "_JOB_S", 0.2)
         with pytest.raises(TimeoutError):
@@ -133,7 +133,7 @@ async def test_the_process_can_be_there_before_its_first_job(
     async with parsers_of(path) as parsers:
         assert parsers.is_cold()
         await parsers.expect()
-        [pid] = _pids()
+        [pid] = await eventually(_pids, "the process to be there")
         assert not parsers.is_cold()
         assert await parsers.load() == load(path, {})
         assert _pids() == [pid]
