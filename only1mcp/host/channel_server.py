@@ -73,7 +73,7 @@ class ChannelServer:
         self._weighing = Weighing(
             lambda: self.server, lambda: [one.known for one in self._replicas]
         )  # fmt: skip
-        self.scale()
+        self._scale()
 
     def _make(self) -> Replica:
         """Make one more process."""
@@ -85,10 +85,10 @@ class ChannelServer:
     def follow(self, server: Server) -> None:
         """Go by another declaration of the same server from now on."""
         self.server = server
-        self.scale()
+        self._scale()
         self._weighing.publish()
 
-    def scale(self) -> None:
+    def _scale(self) -> None:
         """Run as many processes as are wanted now; those that stay notice nothing."""
         while len(self._replicas) < self.server.replicas:
             made = self._make()

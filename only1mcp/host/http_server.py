@@ -72,7 +72,7 @@ class HttpServer:
         """Whether to find out if a modern server speaks a legacy revision too."""
         self._session: HttpSession | None = None
         self._left: HttpSession | None = None
-        """The one that did not speak on when it did last."""
+        """Who spoke for the server last, if that came to a bad end."""
         self._retry_s = _FIRST_RETRY_S
         self._hello: Hello | None = None
         self._catalogue: Catalogue | None = None

@@ -1,6 +1,7 @@
 """Answers on a connection of the fast lane that are not written by the lane itself."""
 
 import asyncio
+from collections.abc import Iterable
 from http import HTTPStatus
 from typing import Any
 
@@ -85,13 +86,19 @@ class FastExchange:
 
 def whole(answer: Answer, *, closes: bool) -> bytes:
     """Write an answer as one HTTP response."""
-    head = f"HTTP/1.1 {answer.status} {HTTPStatus(answer.status).phrase}\r\n"
+    fields: list[tuple[str, str]] = []
     if answer.body:
-        head += "Content-Type: application/json\r\n"
+        fields.append(("Content-Type", "application/json"))
     if answer.session_id is not None:
-        head += f"Mcp-Session-Id: {answer.session_id}\r\n"
-    for name, value in answer.headers:
+        fields.append(("Mcp-Session-Id", answer.session_id))
+    return response(answer.status, [*fields, *answer.headers], answer.body, closes=closes)
+
+
+def response(status: int, fields: Iterable[tuple[str, str]], body: bytes, *, closes: bool) -> bytes:
+    """Write an HTTP response; the length of its body ends the head."""
+    head = f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\n"
+    for name, value in fields:
         head += f"{name}: {value}\r\n"
     if closes:
         head += "Connection: close\r\n"
-    return f"{head}Content-Length: {len(answer.body)}\r\n\r\n".encode() + answer.body
+    return f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body

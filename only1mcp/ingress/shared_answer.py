@@ -25,15 +25,12 @@ class SharedAnswer:
         self._made = -PAUSE_S
 
     def at_once(self) -> bytes | None:
-        """Return the last one, if it will do."""
+        """Return the last one, if it will do; None for who has to wait."""
         is_new = time.monotonic() < self._made + 2 * PAUSE_S
         return self._last if self._next is not None and is_new else None
 
     async def get(self) -> bytes:
-        """Return the answer."""
-        last = self.at_once()
-        if last is not None:
-            return last
+        """Wait for the next one."""
         if self._next is None:
             loop = asyncio.get_running_loop()
             self._next = loop.create_future()

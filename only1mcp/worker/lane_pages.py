@@ -1,9 +1,9 @@
 """Pages for probes and collectors, on connections of the fast lane."""
 
-from http import HTTPStatus
 from typing import Any
 
 from only1mcp.ingress import page_request
+from only1mcp.ingress.fast_exchange import response
 from only1mcp.ingress.page_request import PageRequest
 from only1mcp.ingress.pages import PUBLIC, Page, Pages
 from only1mcp.tasks import Tasks
@@ -30,8 +30,7 @@ class LanePages:
         if page is None:
             self._tasks.spawn(self._answer_later(front, request))
             return request.size, None, False
-        closes = request.closes or self._lane.draining
-        return request.size, _response(page, closes=closes), closes
+        return request.size, *self._write(page, request)
 
     async def _answer_later(self, front: Any, request: PageRequest) -> None:
         try:
@@ -40,15 +39,12 @@ class LanePages:
             if front.transport is not None:
                 front.transport.abort()  # its client learns that nothing comes
             raise
-        closes = request.closes or self._lane.draining
-        front.write(_response(page, closes=closes))
+        answer, closes = self._write(page, request)
+        front.write(answer)
         front.done(last=closes)
 
-
-def _response(page: Page, *, closes: bool) -> bytes:
-    head = (
-        f"HTTP/1.1 {page.status} {HTTPStatus(page.status).phrase}\r\n"
-        f"Content-Type: {page.content_type}\r\nContent-Length: {len(page.body)}\r\n"
-    )
-    end = "Connection: close\r\n\r\n" if closes else "\r\n"
-    return (head + end).encode() + page.body
+    def _write(self, page: Page, request: PageRequest) -> tuple[bytes, bool]:
+        """Return the response, and whether the connection ends with it."""
+        closes = request.closes or self._lane.draining
+        fields = [("Content-Type", page.content_type)]
+        return response(page.status, fields, page.body, closes=closes), closes

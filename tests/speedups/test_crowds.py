@@ -7,7 +7,7 @@ import pytest
 
 from only1mcp import _speedups
 from only1mcp.ingress import turnstile
-from tests.support.lane import Worker, call, lane_worker
+from tests.support.lane import Worker, call, get, lane_worker
 from tests.support.loop import PATIENCE_S, eventually, on_loop
 from tests.support.raw_server import RawServer, result, whole
 
@@ -21,7 +21,7 @@ def _one_in_a_turn(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 CROWD = 40
-PROBE = b"GET /livez?door HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+PROBE = get("/livez?door", b"Connection: close\r\n")
 
 
 def waiting(worker: Worker) -> int:

@@ -6,18 +6,12 @@ from contextlib import AsyncExitStack
 import pytest
 
 from only1mcp import _speedups
-from tests.support.lane import Worker, call, lane_worker
+from tests.support.lane import Worker, call, get, lane_worker
 from tests.support.loop import eventually, on_loop
 from tests.support.raw_server import RawServer, result, whole
 from tests.support.wire import Reply
 
 pytestmark = pytest.mark.skipif(not _speedups.COMPILED, reason="the lane is compiled only")
-HOST = b"Host: localhost\r\n"
-
-
-def get(path: str, *lines: bytes) -> bytes:
-    """Write a request, with a Host header first."""
-    return b"GET %b HTTP/1.1\r\n%b%b\r\n" % (path.encode(), HOST, b"".join(lines))
 
 
 async def site(stack: AsyncExitStack, *, fast: bool = True) -> Worker:
@@ -85,7 +79,7 @@ OTHERS = {
         get("/livez", b"Content-Length: 2\r\n", b"Transfer-Encoding: chunked\r\n") + b"{}",
         400,
     ),
-    "two hosts": (get("/livez", HOST), 400),
+    "two hosts": (get("/livez", b"Host: localhost\r\n"), 400),
     "no host": (b"GET /livez HTTP/1.1\r\nAccept: */*\r\n\r\n", 400),
     "an upgrade": (get("/livez", b"Upgrade: h2c\r\n", b"Connection: Upgrade\r\n"), 200),
     "an expectation": (get("/livez", b"Expect: 100-continue\r\n"), 200),

@@ -8,15 +8,14 @@ import pytest
 
 from only1mcp import _speedups
 from only1mcp.ingress.pages import Page
-from tests.support.lane import Worker, lane_worker, modern_request
+from tests.support.lane import Worker, get, lane_worker, modern_request
 from tests.support.loop import eventually, on_loop
 from tests.support.messages import modern
 from tests.support.raw_server import RawServer
 from tests.support.wire import Wire
 
 pytestmark = pytest.mark.skipif(not _speedups.COMPILED, reason="the lane is compiled only")
-PAGE = b"GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n"
-LAST = b"GET /livez HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+PAGE, LAST = get("/livez"), get("/livez", b"Connection: close\r\n")
 LIST = modern_request("tools/list", "", modern("tools/list", {})).replace(b"Mcp-Name: \r\n", b"")
 READ_BYTES = 256 * 1024
 """As much as the event loop reads at once."""
@@ -112,7 +111,7 @@ async def test_no_answer_stands_in_the_place_of_one_that_failed(
 
         monkeypatch.setattr(worker.graph.service, "health", fail)
         asyncio.get_running_loop().set_exception_handler(lambda *_: None)
-        wire.writer.write(PAGE + b"/health".join(PAGE.split(b"/livez")) + PAGE)
+        wire.writer.write(PAGE + get("/health") + PAGE)
         assert (await wire.reply()).body == b"ok\n"
         with pytest.raises((ConnectionError, asyncio.IncompleteReadError)):
             await wire.reader.readexactly(1)
@@ -125,5 +124,5 @@ async def test_a_head_that_is_too_long_is_refused() -> None:
         url = await stack.enter_async_context(RawServer().open())
         worker = await stack.enter_async_context(lane_worker(url, max_header="1024B"))
         wire = await stack.enter_async_context(worker.wire())
-        await wire.send(PAGE[:-2] + b"User-Agent: " + 1500 * b"x" + b"\r\n\r\n")
+        await wire.send(get("/livez", b"User-Agent: " + 1500 * b"x" + b"\r\n"))
         assert (await wire.reply()).status == 431

@@ -127,6 +127,11 @@ def call(request_id: object = 1, text: str = "x", **changes: Any) -> bytes:
     )
 
 
+def get(path: str, *lines: bytes) -> bytes:
+    """Write a GET, with a Host header first."""
+    return b"GET %b HTTP/1.1\r\nHost: localhost\r\n%b\r\n" % (path.encode(), b"".join(lines))
+
+
 def modern_request(method: str, name: str, body: bytes) -> bytes:
     """Put the headers of a modern request before a body."""
     lines = f"MCP-Protocol-Version: {MODERN}\r\nMcp-Method: {method}\r\nMcp-Name: {name}\r\n"

@@ -104,9 +104,7 @@ async def test_weights_follow_what_workers_have_counted() -> None:
 
 
 @on_loop
-async def test_weights_are_as_configured_at_once_when_they_are_not_to_be_adjusted_any_more() -> (
-    None
-):
+async def test_weights_are_as_configured_once_they_may_not_be_adjusted() -> None:
     """Before anything is counted anew."""
     async with checked(2, adjusts=True) as subject:
         subject.checks.stop()
