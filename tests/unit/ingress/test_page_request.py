@@ -38,7 +38,8 @@ def test_the_strict_reader_finds_no_fault_with_it() -> None:
     """It ends where that one says, has no body, and one host that can be one."""
     found: list[PageRequest] = []
 
-    @settings(max_examples=1000, deadline=None)
+    # The same examples each time, or a thousand might one day hold none that closes.
+    @settings(max_examples=1000, derandomize=True)
     @given(FIRST, HOSTS, st.lists(st.tuples(LINES, ENDS), max_size=4), st.binary(max_size=9))
     def compare(first: str, host: str, lines: list[tuple[str, str]], behind: bytes) -> None:
         text = f"{first}\r\n{host}\r\n" + "".join(line + end for line, end in lines) + "\r\n"
