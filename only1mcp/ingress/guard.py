@@ -1,7 +1,7 @@
 """Stands between the socket and the HTTP parser: refuses what is malformed, too large or too slow.
 
 One guard per connection. It is the transport's protocol; the parser behind it (aiohttp's handler)
-gets the same transport and only those bytes that passed.
+is made for its first request, and gets the same transport and only those bytes that passed.
 """
 
 import asyncio
@@ -11,9 +11,11 @@ from http import HTTPStatus
 from typing import Protocol, cast
 
 from only1mcp.errors import ClientError
+from only1mcp.ingress.beginning import Beginning
 from only1mcp.ingress.held import Held
 from only1mcp.ingress.http1 import Framer, Refused, Stage
 from only1mcp.ingress.limits import Limits
+from only1mcp.ingress.unread import has_unread
 from only1mcp.protocol import jsonrpc
 
 _log = logging.getLogger(__name__)
@@ -30,8 +32,15 @@ class Connections:
         self.held = held or Held()
         self.limit = limit
         self.open = 0
+        self.fresh: set[Guard] = set()
+        """Those of them that have not sent a request yet."""
         self.lingering = 0
         """How many of those that were refused are still given the time to read why."""
+
+    def let_go(self) -> None:
+        """Close those on which nothing has come yet."""
+        for guard in list(self.fresh):
+            guard.let_go()
 
     @property
     def may_linger(self) -> bool:
@@ -79,6 +88,8 @@ class Guard(asyncio.Protocol):
         self._connections = connections
         self._framer = Framer(limits.max_header, limits.max_body, websocket)
         self._inner: Inner | None = None
+        self._beginning = Beginning(connections.held)
+        self._is_counted = False
         self._transport: asyncio.Transport | None = None
         self._timer: asyncio.TimerHandle | None = None
         self.due: float | None = None
@@ -95,14 +106,14 @@ class Guard(asyncio.Protocol):
             self._refuse(Refused(_FULL, "too many connections", _ROOM))
             return
         self._connections.open += 1
-        self._inner = self._make_inner()
-        self._inner.connection_made(transport)
+        self._connections.fresh.add(self)
+        self._is_counted = True
         loop = asyncio.get_running_loop()
         self._timer = loop.call_later(self._limits.idle_timeout_s, self._transport.close)
 
     def data_received(self, data: bytes) -> None:
         """Pass on what is in order."""
-        if self._refused or self._inner is None:
+        if self._refused or self._transport is None:
             return
         try:
             passed = self._framer.feed(data)
@@ -110,8 +121,24 @@ class Guard(asyncio.Protocol):
             self._refuse(refused)
             return
         self._watch(self._framer)
+        if self._inner is None:
+            passed = self._beginning.gather(passed, self._framer)
         if passed:
-            self._inner.data_received(passed)
+            self._parser(self._transport).data_received(passed)
+
+    def _parser(self, transport: asyncio.Transport) -> Inner:
+        """Return what is behind us, made for the first request."""
+        if self._inner is None:
+            self._connections.fresh.discard(self)
+            self._inner = self._make_inner()
+            self._inner.connection_made(transport)
+        return self._inner
+
+    def let_go(self) -> None:
+        """Close, unless a request is under way."""
+        has_begun = not self._framer.idle or self._framer.requests or has_unread(self._transport)
+        if self._transport is not None and not has_begun:
+            self._transport.close()
 
     def _watch(self, framer: Framer) -> None:
         """Give a request that has begun its time: its head, then again its body.
@@ -156,7 +183,7 @@ class Guard(asyncio.Protocol):
         if self._inner is not None:  # it would answer as well, behind the end
             # Nor may it close the transport, with the rest of the request unread.
             self._inner.transport = None
-            self._part(None)
+        self._part(None)
         transport.write(_response(refused))
         if not self._connections.may_linger:
             transport.close()
@@ -183,10 +210,13 @@ class Guard(asyncio.Protocol):
         self._transport = None
 
     def _part(self, exc: Exception | None) -> None:
-        """Have the parser end what it does."""
+        """Count no more, and have the parser end what it does."""
+        self._connections.open -= self._is_counted
+        self._is_counted = False
+        self._connections.fresh.discard(self)
+        self._beginning.end()
         inner, self._inner = self._inner, None
         if inner is not None:
-            self._connections.open -= 1
             inner.connection_lost(exc)
 
     def eof_received(self) -> bool:

@@ -45,6 +45,8 @@ class Head:
     chunked: bool
     upgrades: bool = False
     """Whether what follows is no longer HTTP, if the answer says so."""
+    expects: bool = False
+    """Whether the client may wait for a word before it sends the body (RFC 9110, 10.1.1)."""
 
 
 def parse_head(block: bytes, websocket: bytes | None = None) -> Head:
@@ -71,7 +73,7 @@ def parse_head(block: bytes, websocket: bytes | None = None) -> Head:
     if minor == b"1" and b"host" not in fields:
         raise Refused(400, "header Host is missing")
     length, chunked = _framing(fields, minor)
-    head = Head(line.group(1), line.group(2), length, chunked)
+    head = Head(line.group(1), line.group(2), length, chunked, expects=b"expect" in fields)
     upgrade = fields.get(b"upgrade", b"").lower()
     if head.method == b"CONNECT" or b"websocket" in upgrade:
         # What follows would no longer be HTTP: only where somebody behind us reads it.
@@ -136,6 +138,7 @@ class Framer:
         """The mark; 0 between two feeds."""
         self._left = 0
         self._size = 0
+        self._expects = False
         self.stage = Stage.HEAD
         self.requests = 0
         """Heads that were passed on."""
@@ -146,6 +149,11 @@ class Framer:
         if self.stage is Stage.HEAD:
             return not self._buffer
         return self.stage in (Stage.UPGRADED, Stage.BROKEN)
+
+    @property
+    def awaits_body(self) -> bool:
+        """Whether the client is to send more of a body, and waits for no word of ours."""
+        return not (self._expects or self.stage in (Stage.HEAD, Stage.UPGRADED, Stage.BROKEN))
 
     def feed(self, data: bytes) -> bytes:
         """Return the bytes that may go on to a parser; an unfinished head is held back.
@@ -195,6 +203,7 @@ class Framer:
         self.requests += 1
         self._size = 0
         self._left = head.content_length
+        self._expects = head.expects
         self._at = end + 4
         if head.upgrades:
             self.stage = Stage.UPGRADED

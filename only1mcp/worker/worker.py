@@ -112,8 +112,7 @@ async def _drain(graph: Graph, timeout_s: float) -> None:
         reads = connection in graph.channels.read_from  # aiohttp reads from none that it closes
         if not reads and not has_unread(connection.transport):
             connection.close()
-    if graph.lane is not None:
-        graph.lane.drain()
+    _let_go(graph)
     try:
         async with asyncio.timeout(timeout_s):
             # aiohttp reads from no connection once it shuts down.
@@ -128,5 +127,11 @@ async def _drain(graph: Graph, timeout_s: float) -> None:
 async def _until_closed(graph: Graph) -> None:
     while graph.connections.open:  # nobody says when the last answer has gone out
         await asyncio.sleep(0.02)
-        if graph.lane is not None:
-            graph.lane.drain()
+        _let_go(graph)
+
+
+def _let_go(graph: Graph) -> None:
+    """Close connections that no parser has yet, and on which nothing is under way."""
+    graph.connections.let_go()
+    if graph.lane is not None:
+        graph.lane.drain()

@@ -10,6 +10,7 @@ import pytest
 from aiohttp import web
 
 from only1mcp.ingress.guard import Connections, Guard
+from only1mcp.ingress.held import SMALL, Held
 from only1mcp.ingress.limits import Limits
 from tests.support.loop import eventually, on_loop
 from tests.support.wire import Wire
@@ -23,15 +24,15 @@ POST = b"POST /x HTTP/1.1\r\nHost: h\r\nContent-Length: %d\r\n\r\n"
 class Site:
     """A tiny server behind guards; it answers with the path and body, once it may."""
 
-    def __init__(self, limits: Limits, bound: int) -> None:
-        self.connections = Connections(bound)
+    def __init__(self, limits: Limits, bound: int, held: Held | None = None) -> None:
+        self.connections = Connections(bound, held)
         self.seen: list[tuple[str, bytes]] = []
         self.begun: list[str] = []
         self.cancelled: list[str] = []
         self.gate = asyncio.Event()
         self.gate.set()
         self._limits = limits
-        self._http = web.Server(self._handle, handler_cancellation=True)
+        self.http = web.Server(self._handle, handler_cancellation=True)
 
     async def _handle(self, request: web.BaseRequest) -> web.Response:
         self.begun.append(request.path)
@@ -49,7 +50,7 @@ class Site:
         """Serve; yields the port."""
 
         def make_guard() -> Guard:
-            guard = Guard(self._http, self._limits, self.connections)
+            guard = Guard(self.http, self._limits, self.connections)
             guard.due = due
             return guard
 
@@ -59,7 +60,7 @@ class Site:
             yield server.sockets[0].getsockname()[1]
         finally:
             server.close()
-            await self._http.shutdown(0.1)
+            await self.http.shutdown(0.1)
             await eventually(lambda: self.connections.open == 0, "all connections to be gone")
 
 
@@ -137,9 +138,11 @@ async def test_the_handler_does_not_answer_behind_a_refusal(
 ) -> None:
     """It had begun when the rest of its request turned out to be wrong."""
     async with site() as (subject, wire):
+        await wire.send(GET % b"first")
+        await wire.reply()
         subject.gate.clear()
         await wire.send(b"POST /unread HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n")
-        await eventually(lambda: subject.begun == ["/unread"], "the handler to begin")
+        await eventually(lambda: "/unread" in subject.begun, "the handler to begin")
         await wire.send(b"wrong\r\n")
         assert (await wire.reply()).status == 400
         subject.gate.set()
@@ -191,13 +194,18 @@ async def test_a_head_that_does_not_come_in_is_answered_408(begun: bytes) -> Non
     [POST % 10 + b"x", b"POST /x HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nab"],
     ids=["length", "chunked"],
 )
+@pytest.mark.parametrize("before", [b"", GET % b"first"], ids=["gathered", "handled"])
 @on_loop
-async def test_a_body_that_does_not_come_in_is_answered_408(begun: bytes) -> None:
-    """The handler waits for it already."""
+async def test_a_body_that_does_not_come_in_is_answered_408(before: bytes, begun: bytes) -> None:
+    """Of a first request, and of a later one, for which the handler waits already."""
     async with site(HASTY) as (subject, wire):
+        if before:
+            await wire.send(before)
+            assert (await wire.reply()).status == 200
         await wire.send(begun)
         assert (await wire.reply()).status == 408
-    assert subject.seen == []
+    assert subject.begun == (["/first", "/x"] if before else [])
+    assert subject.connections.held.held == 0
 
 
 @pytest.mark.parametrize("begun", [b"", POST % 4000], ids=["head", "body"])
@@ -223,7 +231,7 @@ async def test_a_head_that_another_protocol_saw_begin_has_no_second_time() -> No
             assert (await wire.reply()).status == 408
         async with Wire(port) as wire:
             await wire.send(POST % 2)
-            await eventually(lambda: site.begun, "the head to be read")
+            await eventually(lambda: site.connections.held.held, "the head to be read")
             await wire.send(b"{}")
             assert (await wire.reply()).status == 200
 
@@ -237,6 +245,62 @@ async def test_head_and_body_have_their_time_each() -> None:
             await wire.send(POST[20:] % 4 + b"ab")
             await wire.send(b"cd")
             assert (await wire.reply()).body == b"/x abcd"
+
+
+@on_loop
+async def test_no_parser_is_made_for_less_than_a_request() -> None:
+    """What has come of its body is counted, until a parser has it, or the client has gone."""
+    async with site() as (subject, wire):
+        held = subject.connections.held
+        await wire.send(POST % 4 + b"ab")
+        await eventually(lambda: held.held == len(POST % 4 + b"ab"), "it to be gathered")
+        assert subject.http.connections == []
+        await wire.send(b"cd" + GET % b"next")
+        assert [(await wire.reply()).body for _ in range(2)] == [b"/x abcd", b"/next "]
+        assert held.held == 0
+        async with subject.open() as port, Wire(port) as other:
+            await other.send(POST % 4)
+            await eventually(lambda: held.held, "it to be gathered")
+            other.writer.transport.abort()
+            await eventually(lambda: not held.held, "it to be forgotten")
+
+
+LARGE = Limits(max_body=SMALL * 2, max_header=1000)
+EXPECTS = b"POST /x HTTP/1.1\r\nHost: h\r\nExpect: 100-continue\r\nContent-Length: 4\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    ("begun", "room"),
+    [(EXPECTS, SMALL), (POST % (SMALL + 1) + b"x" * SMALL, SMALL * 2), (POST % 4 + b"ab", 8)],
+    ids=["asks first", "large", "no room"],
+)
+@on_loop
+async def test_some_are_handled_before_they_are_whole(begun: bytes, room: int) -> None:
+    """Who waits for a word, who sends much, and whom the handler is to refuse."""
+    subject = Site(LARGE, 100, Held(room))
+    async with subject.open() as port, Wire(port) as wire:
+        await wire.send(begun)
+        await eventually(lambda: subject.begun == ["/x"], "the handler to begin")
+        assert subject.connections.held.held == 0
+
+
+@pytest.mark.parametrize("begun", [b"", b"P", POST % 4], ids=["nothing", "head", "body"])
+@on_loop
+async def test_only_connections_without_a_request_are_let_go(begun: bytes) -> None:
+    """What has begun may come to its end."""
+    async with site() as (subject, wire):
+        await eventually(lambda: subject.connections.fresh, "the connection to be there")
+        (guard,) = subject.connections.fresh
+        if begun:
+            await wire.send(begun)
+            await eventually(lambda: not guard._framer.idle, "it to be read")
+        subject.connections.let_go()
+        if begun:
+            await wire.send((POST % 4 + b"abcd")[len(begun) :])
+            assert (await wire.reply()).body == b"/x abcd"
+        else:
+            assert await wire.ended() == b""
+        assert not subject.connections.fresh
 
 
 @on_loop
