@@ -6,13 +6,16 @@ from collections.abc import Callable
 
 PAUSE_S = 0.05
 """So long at least between two that are made: it costs a millisecond, in which nobody is served."""
+CROWD = 16
+"""So many ask between two: the next ones are made rarely enough to take a hundredth of the time."""
+_PART = 100
 
 
 class SharedAnswer:
     """Makes it after the last of those has asked who wait for it: alone, nobody gets an older one.
 
-    In a crowd it may be a tenth of a second old: where somebody waits for the next one already,
-    others get the last one, if that is still new.
+    In a crowd it may be as old as two pauses, some tenths of a second: where somebody waits for the
+    next one already, others get the last one, if that is still new.
 
     Args:
         make: makes it; what it raises, all get who wait.
@@ -23,10 +26,14 @@ class SharedAnswer:
         self._next: asyncio.Future[bytes] | None = None
         self._last: bytes | None = None
         self._made = -PAUSE_S
+        self._pause_s = PAUSE_S
+        self._asked = 0
+        """How many have asked since the last one was made."""
 
     def at_once(self) -> bytes | None:
         """Return the last one, if it will do; None for who has to wait."""
-        is_new = time.monotonic() < self._made + 2 * PAUSE_S
+        self._asked += 1
+        is_new = time.monotonic() < self._made + 2 * self._pause_s
         return self._last if self._next is not None and is_new else None
 
     async def get(self) -> bytes:
@@ -34,7 +41,7 @@ class SharedAnswer:
         if self._next is None:
             loop = asyncio.get_running_loop()
             self._next = loop.create_future()
-            loop.call_later(max(self._made + PAUSE_S - time.monotonic(), 0), self._answer)
+            loop.call_later(max(self._made + self._pause_s - time.monotonic(), 0), self._answer)
         return await asyncio.shield(self._next)  # who leaves takes it from nobody
 
     def _answer(self) -> None:
@@ -47,3 +54,6 @@ class SharedAnswer:
             asked.set_exception(error)
         else:
             asked.set_result(self._last)
+        took_s = time.monotonic() - self._made
+        self._pause_s = max(PAUSE_S, _PART * took_s) if self._asked >= CROWD else PAUSE_S
+        self._asked = 0

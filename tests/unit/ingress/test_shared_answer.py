@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from only1mcp.ingress.shared_answer import PAUSE_S, SharedAnswer
+from only1mcp.ingress.shared_answer import CROWD, PAUSE_S, SharedAnswer
 from only1mcp.tasks import Tasks
 from tests.support.loop import on_loop
 
@@ -48,11 +48,11 @@ async def test_a_crowd_that_goes_on_coming_gets_what_was_made_lately() -> None:
         made.append(time.monotonic())
         return b"%d" % len(made)
 
-    ages: list[float] = []
+    got: list[tuple[float, int]] = []
 
     async def ask() -> None:
         asked = time.monotonic()
-        ages.append(asked - made[int(await shared.get()) - 1])
+        got.append((asked, int(await shared.get())))
 
     shared, tasks, asking = SharedAnswer(make), Tasks(), []
     began, at_once = time.monotonic(), 0
@@ -61,9 +61,28 @@ async def test_a_crowd_that_goes_on_coming_gets_what_was_made_lately() -> None:
         asking.append(tasks.spawn(ask()))
         await asyncio.sleep(0)
     await asyncio.gather(*asking)
-    assert max(ages) < 2 * PAUSE_S
+    assert all(asked <= made[number] for asked, number in got if number < len(made))
     assert at_once > len(asking) / 2
     assert len(made) <= (time.monotonic() - began) / PAUSE_S + 2
+
+
+@on_loop
+async def test_what_is_dear_to_make_is_made_rarely_in_a_crowd() -> None:
+    """Those who come alone afterwards wait no longer than before."""
+    made: list[float] = []
+
+    def make() -> bytes:
+        made.append(time.monotonic())
+        time.sleep(0.003)
+        return b""
+
+    shared = SharedAnswer(make)
+    for _ in range(CROWD):
+        shared.at_once()
+    for _ in range(3):
+        await shared.get()
+    assert made[1] - made[0] >= 0.3
+    assert made[2] - made[1] < made[1] - made[0]
 
 
 @on_loop
