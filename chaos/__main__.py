@@ -58,9 +58,8 @@ are longer. Counts are not: nothing may fail for being slow but what has a time 
 | --- | --- | --- | --- |
 {rows}
 """
+_NOTES, _PEERS = "\nWhat to read from it:\n", "\n## Beside nginx and haproxy\n"
 _BESIDE = """
-## Beside nginx and haproxy
-
 The same faults, the same calls and the same servers behind, where the three can be compared. nginx
 and haproxy forward bytes and know nothing of MCP. {how}
 
@@ -89,7 +88,8 @@ def main() -> None:
         if arguments.found:
             longer = json.loads(arguments.found.read_text())
             found |= {name: Findings(**of) for name, of in longer.items()}
-        arguments.table.write_text(table(found, list(beside.compare(arguments.seconds))))
+        compared = list(beside.compare(arguments.seconds))
+        arguments.table.write_text(table(found, compared, notes_in(arguments.table)))
     broken = sum(bool(findings.broken or findings.missed) for findings in found.values())
     print(f"{len(found) - broken} passed, {broken} failed", file=sys.stderr)
     sys.exit(1 if broken else 0)
@@ -113,7 +113,13 @@ def run(scenario: Scenario, seconds: float | None = None) -> Findings:
     return findings
 
 
-def table(found: dict[str, Findings], compared: list[str]) -> str:
+def notes_in(page: Path) -> str:
+    """Return what somebody has written below the table of an earlier page."""
+    text = page.read_text(encoding="utf-8") if page.exists() else ""
+    return _NOTES + text.partition(_NOTES)[2].partition(_PEERS)[0] if _NOTES in text else ""
+
+
+def table(found: dict[str, Findings], compared: list[str], notes: str) -> str:
     """Write the findings as a page."""
     rows = [
         f"| `{name}` | {SCENARIOS[name].promise} | {_verdict(findings)} | "
@@ -122,7 +128,7 @@ def table(found: dict[str, Findings], compared: list[str]) -> str:
     ]  # fmt: skip
     page = _PAGE.format(machine="\n".join(f"- {line}" for line in machine()), rows="\n".join(rows))
     how = " ".join((beside.__doc__ or "").split("\n\n")[1].split())
-    return page + _BESIDE.format(how=how, rows="\n".join(compared))
+    return page + notes + _PEERS + _BESIDE.format(how=how, rows="\n".join(compared))
 
 
 def _verdict(findings: Findings) -> str:
