@@ -6,6 +6,7 @@ rates. What is known of servers and processes is each program's own.
 
 import mmap
 import os
+import weakref
 from collections.abc import Mapping
 
 FORMAT = 1
@@ -34,6 +35,7 @@ class Lasting:
         size = _HEAD_BYTES + _WORD * sum(lengths.values())
         if file is None:
             file = os.memfd_create("only1mcp-lasting", os.MFD_CLOEXEC)
+            weakref.finalize(self, os.close, file)
             os.ftruncate(file, size)
             os.pwrite(file, head, 0)
         elif os.fstat(file).st_size != size or os.pread(file, len(head) + 1, 0) != head + b"\0":

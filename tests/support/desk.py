@@ -7,7 +7,6 @@ from typing import Any
 from only1mcp._speedups import SHELF, Lru
 from only1mcp.auth.access import Access
 from only1mcp.memory.cache_epochs import CacheEpochs
-from only1mcp.memory.ended_sessions import open_lock_file
 from only1mcp.memory.layout import Layout, SharedMemory
 from only1mcp.memory.session_marks import SessionMarks
 from only1mcp.protocol.headers import McpHeaders
@@ -31,6 +30,7 @@ from only1mcp.sessions.session import Session, SessionSealer
 from tests.support.catalogues import server
 from tests.support.fake_backend import FakeBackend
 from tests.support.fake_peers import FakePeers, FakeWatcher
+from tests.support.lock_file import LOCK_FILE
 from tests.support.messages import legacy, modern, modern_headers
 from tests.support.told import Told
 
@@ -86,7 +86,7 @@ class Desk:
         self.learning = Learning(self.topics.append, self.edition.tell_waiting)
         for topic in _TOPICS if learned else ():
             self.learning.learned(topic)
-        self.marks = SessionMarks(SharedMemory(Layout(1, 1, 1)), open_lock_file())
+        self.marks = SessionMarks(SharedMemory(Layout(1, 1, 1)), LOCK_FILE)
         self.watcher = FakeWatcher()
         self.task_ids = TaskIds(bytes(32))
         self.audience = Audience(
@@ -129,7 +129,7 @@ class Desk:
         """Keep these answers; `moment` is the time, and `epochs` says what has changed."""
         memory = SharedMemory(Layout(1, len(ids), len(ids) * SHELF))
         self.moment = 1000.0
-        self.epochs = CacheEpochs(memory, open_lock_file())
+        self.epochs = CacheEpochs(memory, LOCK_FILE)
         self.shelves = memory.metrics_row(0)
         store = Lru(0, self.epochs.words, self.shelves)
         self.cache = ResponseCache(

@@ -85,7 +85,7 @@ class ForkedProcess:
         Raises:
             subprocess.TimeoutExpired: it goes on for longer.
         """
-        if self.returncode is None and not select.select([self._sock], [], [], timeout)[0]:
+        if self.returncode is None and not self._has_ended(timeout):
             raise subprocess.TimeoutExpired("only1mcp", timeout or 0.0)
         with self._lock:
             if self.returncode is None:
@@ -94,6 +94,11 @@ class ForkedProcess:
                 self._file.close()
                 self._sock.close()
             return self.returncode
+
+    def _has_ended(self, timeout: float | None) -> bool:
+        ended = select.poll()  # `select.select` knows descriptors below 1,024 alone
+        ended.register(self._sock, select.POLLIN)
+        return bool(ended.poll(None if timeout is None else timeout * 1000))
 
     def send_signal(self, number: int) -> None:
         """Send a signal, unless it has ended."""

@@ -16,7 +16,6 @@ from only1mcp.host.channel_server import ChannelServer
 from only1mcp.host.host import Host
 from only1mcp.links.link import serve
 from only1mcp.links.runtime_dir import RuntimeDir
-from only1mcp.memory.ended_sessions import open_lock_file
 from only1mcp.memory.layout import Layout, SharedMemory
 from only1mcp.observability.metrics import MetricsPlan
 from only1mcp.process.context import Context, Shared
@@ -25,6 +24,7 @@ from only1mcp.proxy.learning import LEGACY
 from only1mcp.worker.wiring import Graph, build
 from tests.support import lane_child
 from tests.support.lane import Worker, legacy_request, modern_request
+from tests.support.lock_file import LOCK_FILE
 from tests.support.loop import eventually
 from tests.support.messages import legacy, modern
 from tests.support.wire import Wire
@@ -157,5 +157,5 @@ def _share(
     return Shared(
         settings=settings, memory=SharedMemory(Layout(1, 1, plan.size)),
         runtime_dir=RuntimeDir(directory), port=0, lifeline=-1, session_key=bytes(32),
-        board_key=bytes(32), ended_lock=open_lock_file(),
+        board_key=bytes(32), ended_lock=LOCK_FILE,
     )  # fmt: skip

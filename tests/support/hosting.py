@@ -15,11 +15,12 @@ from only1mcp.links.frames import Kind
 from only1mcp.links.link import Link, connect, serve
 from only1mcp.links.runtime_dir import RuntimeDir
 from only1mcp.links.wire import CallFrame, decode_failure, decode_numbered
-from only1mcp.memory.ended_sessions import EndedSessions, open_lock_file
+from only1mcp.memory.ended_sessions import EndedSessions
 from only1mcp.memory.layout import Layout, SharedMemory
 from only1mcp.observability.metrics import MetricsPlan
 from only1mcp.process.context import Context, Shared
 from tests.support import asking_child
+from tests.support.lock_file import LOCK_FILE
 from tests.support.loop import eventually
 
 
@@ -103,7 +104,7 @@ class Hosted:
         shared = Shared(
             settings=settings, memory=SharedMemory(Layout(1, 1, plan.size)),
             runtime_dir=RuntimeDir(folder), port=0, lifeline=-1, session_key=bytes(32),
-            board_key=bytes(32), ended_lock=open_lock_file(),
+            board_key=bytes(32), ended_lock=LOCK_FILE,
         )  # fmt: skip
         self.ended = EndedSessions(shared.memory, shared.ended_lock)
         reporter = HealthReporter("host", folder / "nobody.sock", b"k")

@@ -10,7 +10,6 @@ from typing import Any
 
 from only1mcp.config.loader import load_text
 from only1mcp.links.runtime_dir import RuntimeDir
-from only1mcp.memory.ended_sessions import open_lock_file
 from only1mcp.memory.layout import Layout, SharedMemory
 from only1mcp.process.context import Context, Shared, plan_of
 from only1mcp.protocol.versions import Era
@@ -18,6 +17,7 @@ from only1mcp.proxy.learning import LEGACY
 from only1mcp.proxy.pipeline import Parts
 from only1mcp.worker.wiring import Graph, build, wall_seconds
 from tests.support.catalogues import catalogue
+from tests.support.lock_file import LOCK_FILE
 from tests.support.loop import eventually
 from tests.support.messages import MODERN, legacy, modern
 from tests.support.wire import Wire
@@ -105,7 +105,7 @@ def _build(
     shared = Shared(
         settings=settings, memory=SharedMemory(Layout(1, 1, plan.size)),
         runtime_dir=RuntimeDir(directory), port=0, lifeline=-1, session_key=bytes(32),
-        board_key=bytes(32), ended_lock=open_lock_file(),
+        board_key=bytes(32), ended_lock=LOCK_FILE,
     )  # fmt: skip
     return build(Context(shared, "worker"))
 

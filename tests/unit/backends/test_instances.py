@@ -5,11 +5,11 @@ import pytest
 from only1mcp.backends.call import Outgoing
 from only1mcp.backends.instances import Chosen, Instances
 from only1mcp.errors import BackendUnreachable, CircuitOpen
-from only1mcp.memory.ended_sessions import open_lock_file
 from only1mcp.memory.instances import InstanceTable
 from only1mcp.memory.layout import Layout, SharedMemory
 from only1mcp.protocol.versions import Era
 from only1mcp.registry.server import BreakerPolicy, Instance, Routing, Server
+from tests.support.lock_file import LOCK_FILE
 
 CALL = Outgoing("tools/call", b'{"name":"x"}', Era.MODERN, "x")
 
@@ -18,7 +18,7 @@ class Gateway:
     """Workers that share instances."""
 
     def __init__(self, count: int = 2, *, timeout_ms: int = 3_600_000, **routing: object) -> None:
-        self._memory, self._lock = SharedMemory(Layout(4, 1, 1)), open_lock_file()
+        self._memory, self._lock = SharedMemory(Layout(4, 1, 1)), LOCK_FILE
         self._server = Server(
             "s", "http", "s", routing=Routing(**routing),  # type: ignore[arg-type]
             instances=tuple(Instance(f"http://u:p@h:{n}/mcp") for n in range(count)),

@@ -5,8 +5,8 @@ import pytest
 from only1mcp._speedups import scan
 from only1mcp.host.staleness import Staleness
 from only1mcp.memory.cache_epochs import RESOURCE, TOOL, CacheEpochs
-from only1mcp.memory.ended_sessions import open_lock_file
 from only1mcp.memory.layout import Layout, SharedMemory
+from tests.support.lock_file import LOCK_FILE
 from tests.support.messages import notification
 
 DIRECTORY, FILE, OTHER = "file:///d/", "file:///d/f", "file:///e"
@@ -16,7 +16,7 @@ class Subject:
     """Two servers, of which the first has a resource that is watched."""
 
     def __init__(self) -> None:
-        self.epochs = CacheEpochs(SharedMemory(Layout(1, 2, 1)), open_lock_file())
+        self.epochs = CacheEpochs(SharedMemory(Layout(1, 2, 1)), LOCK_FILE)
         self.staleness = Staleness(
             self.epochs, lambda: {"a": 0, "b": 1}, lambda one: [DIRECTORY] if one == "a" else []
         )
@@ -39,7 +39,7 @@ class Subject:
 def test_a_new_host_has_missed_what_was_said_before() -> None:
     """Nothing that was kept is trusted."""
     memory = SharedMemory(Layout(1, 2, 1))
-    epochs = CacheEpochs(memory, open_lock_file())
+    epochs = CacheEpochs(memory, LOCK_FILE)
     Staleness(epochs, dict, lambda _: [])
     assert epochs.words[0] == 1
 

@@ -5,14 +5,15 @@ import os
 import pytest
 
 from only1mcp.memory.cache_epochs import RESOURCE, TOOL, CacheEpochs
-from only1mcp.memory.ended_sessions import open_lock_file
 from only1mcp.memory.layout import Layout, SharedMemory
+from tests.support.forks import in_child
+from tests.support.lock_file import LOCK_FILE
 
 
 @pytest.fixture
 def epochs() -> CacheEpochs:
     """Return the words for three servers."""
-    return CacheEpochs(SharedMemory(Layout(1, 3, 1)), open_lock_file())
+    return CacheEpochs(SharedMemory(Layout(1, 3, 1)), LOCK_FILE)
 
 
 def stamp(epochs: CacheEpochs, slot: int, method: str, target: str) -> int:
@@ -49,15 +50,12 @@ def test_places_are_within_the_words_whatever_the_target(epochs: CacheEpochs) ->
 
 def test_changes_of_several_processes_are_all_counted(epochs: CacheEpochs) -> None:
     """The host and the control process may speak at the same time."""
-    children = []
-    for _ in range(4):
-        pid = os.fork()
-        if not pid:
-            for _ in range(500):
-                epochs.server(1)
-            os._exit(0)
-        children.append(pid)
-    for pid in children:
+
+    def change() -> None:
+        for _ in range(500):
+            epochs.server(1)
+
+    for pid in [in_child(change) for _ in range(4)]:
         assert os.waitpid(pid, 0)[1] == 0
     assert epochs.changes == 2000
     assert stamp(epochs, 1, TOOL, "x") == 2000

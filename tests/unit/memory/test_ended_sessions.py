@@ -1,8 +1,9 @@
 """Ended sessions are known to every process at once, whatever becomes of who ended them."""
 
-from only1mcp.memory.ended_sessions import EndedSessions, open_lock_file
+from only1mcp.memory.ended_sessions import EndedSessions
 from only1mcp.memory.layout import ENDED_SLOTS, Layout, SharedMemory
 from tests.support.forking import fork, join, killed_at_the_end
+from tests.support.lock_file import LOCK_FILE
 from tests.support.waiting import wait_until
 
 NOW = 1_000
@@ -12,7 +13,7 @@ LATER = NOW + 100
 def shared() -> tuple[SharedMemory, EndedSessions]:
     """Return a mapping and its ended sessions."""
     memory = SharedMemory(Layout(workers=1, servers=1, metric_slots=4))
-    return memory, EndedSessions(memory, open_lock_file())
+    return memory, EndedSessions(memory, LOCK_FILE)
 
 
 def test_only_what_was_ended_is_ended() -> None:

@@ -6,16 +6,17 @@ import signal
 import pytest
 
 from only1mcp.memory import instances
-from only1mcp.memory.ended_sessions import open_lock_file
 from only1mcp.memory.instances import InstanceTable, forget_worker, loose
 from only1mcp.memory.layout import Layout, SharedMemory
+from tests.support.forks import in_child
+from tests.support.lock_file import LOCK_FILE
 
 LAYOUT = Layout(3, 1, 1)
 
 
 def test_an_instance_has_one_row_in_all_processes() -> None:
     """Found by its name; what one worker has under way, the others see."""
-    memory, lock = SharedMemory(LAYOUT), open_lock_file()
+    memory, lock = SharedMemory(LAYOUT), LOCK_FILE
     one, other = (InstanceTable(memory, lock, column) for column in (0, 2))
     one.known("s", "http://a/").gauge.enter()
     other.known("s", "http://b/").gauge.enter()
@@ -28,16 +29,17 @@ def test_an_instance_has_one_row_in_all_processes() -> None:
 
 def test_what_a_dead_worker_had_under_way_is_taken_back() -> None:
     """It alone; the others' calls go on."""
-    memory, lock = SharedMemory(LAYOUT), open_lock_file()
+    memory, lock = SharedMemory(LAYOUT), LOCK_FILE
     survivor = InstanceTable(memory, lock, 1).known("s", "x").gauge
     survivor.enter()
-    child = os.fork()
-    if not child:
+
+    def die() -> None:
         gauge = InstanceTable(memory, lock, 0).known("s", "x").gauge
         gauge.enter()
         gauge.enter()
         os.kill(os.getpid(), signal.SIGKILL)
-    os.waitpid(child, 0)
+
+    assert os.waitpid(in_child(die), 0)[1] == signal.SIGKILL
     assert survivor.load() == 3
     forget_worker(memory, 0)
     assert survivor.load() == 1
@@ -45,27 +47,24 @@ def test_what_a_dead_worker_had_under_way_is_taken_back() -> None:
 
 def test_a_word_is_changed_by_one_process_at_a_time() -> None:
     """Each change is counted, however many try at once."""
-    memory, lock = SharedMemory(LAYOUT), open_lock_file()
+    memory, lock = SharedMemory(LAYOUT), LOCK_FILE
     table = InstanceTable(memory, lock)
-    children = []
-    for _ in range(4):
-        child = os.fork()
-        if not child:
-            known = InstanceTable(memory, lock).known("s", "x")
-            for _ in range(500):
-                while not known.words.swap(known.at, (word := known.breaker), word + 1):
-                    pass
-            os._exit(0)
-        children.append(child)
-    for child in children:
-        os.waitpid(child, 0)
+
+    def change() -> None:
+        known = InstanceTable(memory, lock).known("s", "x")
+        for _ in range(500):
+            while not known.words.swap(known.at, (word := known.breaker), word + 1):
+                pass
+
+    for child in [in_child(change) for _ in range(4)]:
+        assert os.waitpid(child, 0)[1] == 0
     assert table.known("s", "x").breaker == 2000
 
 
 def test_a_full_table_leaves_an_instance_to_each_process(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing is shared then, but calls go on."""
     monkeypatch.setattr(instances, "INSTANCE_SLOTS", 2)
-    memory, lock = SharedMemory(LAYOUT), open_lock_file()
+    memory, lock = SharedMemory(LAYOUT), LOCK_FILE
     one, other = InstanceTable(memory, lock, 0), InstanceTable(memory, lock, 1)
     for name in ("a", "b", "c"):
         one.known("s", name).gauge.enter()

@@ -22,5 +22,6 @@ def test_the_next_program_reads_and_writes_the_same_words() -> None:
 @pytest.mark.parametrize("lengths", [{"a": 3}, {"a": 2, "b": 3}, {"b": 2, "a": 3}])
 def test_words_of_another_plan_are_not_understood(lengths: dict[str, int]) -> None:
     """Whether there are more of them, or they stand elsewhere."""
+    first = Lasting(LENGTHS)
     with pytest.raises(NotUnderstood):
-        Lasting(lengths, Lasting(LENGTHS).file)
+        Lasting(lengths, first.file)

@@ -4,10 +4,10 @@ import itertools
 
 import pytest
 
-from only1mcp.memory.ended_sessions import open_lock_file
 from only1mcp.memory.layout import Layout, SharedMemory
 from only1mcp.memory.message_ids import BLOCK, MessageIds
 from tests.support.forking import fork, join
+from tests.support.lock_file import LOCK_FILE
 
 LARGEST = 2**53 - 1
 """That a number of JavaScript can tell from its neighbours."""
@@ -15,7 +15,7 @@ LARGEST = 2**53 - 1
 
 def shared() -> tuple[SharedMemory, int]:
     """Return a mapping and its lock."""
-    return SharedMemory(Layout(workers=1, servers=1, metric_slots=4)), open_lock_file()
+    return SharedMemory(Layout(workers=1, servers=1, metric_slots=4)), LOCK_FILE
 
 
 @pytest.mark.parametrize("count", [1, 256, BLOCK // 2 + 1])

@@ -1,9 +1,9 @@
 """Marks of sessions are known to every process at once."""
 
-from only1mcp.memory.ended_sessions import open_lock_file
 from only1mcp.memory.layout import MARK_SLOTS, Layout, SharedMemory
 from only1mcp.memory.session_marks import SessionMarks
 from tests.support.forking import fork, join, killed_at_the_end
+from tests.support.lock_file import LOCK_FILE
 from tests.support.waiting import wait_until
 
 NOW = 1_000
@@ -15,7 +15,7 @@ WINDOW = 16
 def shared() -> tuple[SharedMemory, SessionMarks]:
     """Return a mapping and its marks."""
     memory = SharedMemory(Layout(workers=1, servers=1, metric_slots=4))
-    return memory, SessionMarks(memory, open_lock_file())
+    return memory, SessionMarks(memory, LOCK_FILE)
 
 
 def colliding(count: int) -> list[int]:

@@ -6,8 +6,8 @@ import pytest
 
 from only1mcp._speedups import Cells
 from only1mcp.errors import RateLimited
-from only1mcp.memory.ended_sessions import open_lock_file
 from only1mcp.resilience.limiter import Limiter, Rate
+from tests.support.lock_file import LOCK_FILE
 
 
 class Meter:
@@ -17,7 +17,7 @@ class Meter:
         self.now_s = 1000.0
         self.exceeded: list[int] = []
         self._rate = rate
-        cells = Cells(memoryview(array("Q", [0, 0])), open_lock_file())
+        cells = Cells(memoryview(array("Q", [0, 0])), LOCK_FILE)
         self._limiter = Limiter(cells.take, self.exceeded.append)
 
     def admitted(self, tries: int, number: int = 0) -> int:
@@ -83,7 +83,7 @@ def test_a_refusal_says_what_the_rate_is_and_when_to_come_back_and_then_one_is_a
 
 def test_a_cell_that_is_not_there_is_an_error() -> None:
     """Never memory of something else."""
-    cells = Cells(memoryview(array("Q", [0])), open_lock_file())
+    cells = Cells(memoryview(array("Q", [0])), LOCK_FILE)
     for cell in (-1, 1, 10**9):
         with pytest.raises(IndexError):
             cells.take(cell, 1, 1, 1)

@@ -4,9 +4,9 @@ import asyncio
 
 from only1mcp._speedups import SHELF, Entry, Lru
 from only1mcp.memory.cache_epochs import TOOL, CacheEpochs
-from only1mcp.memory.ended_sessions import open_lock_file
 from only1mcp.memory.layout import Layout, SharedMemory
 from only1mcp.worker.cache_sweeps import CacheSweeps
+from tests.support.lock_file import LOCK_FILE
 from tests.support.loop import eventually, on_loop
 
 
@@ -14,7 +14,7 @@ from tests.support.loop import eventually, on_loop
 async def test_what_has_changed_is_let_go_of_although_nobody_asks_for_it() -> None:
     """And the rest when the worker ends, for its successor counts from nought."""
     memory = SharedMemory(Layout(1, 1, SHELF))
-    epochs = CacheEpochs(memory, open_lock_file())
+    epochs = CacheEpochs(memory, LOCK_FILE)
     store = Lru(2**20, epochs.words, memory.metrics_row(0))
     later = asyncio.get_running_loop().time() + 1000
     for name in "ab":

@@ -10,7 +10,6 @@ import pytest
 from aiohttp import web
 
 from only1mcp.errors import InvalidRequest, SessionMissing, SessionNotFound
-from only1mcp.memory.ended_sessions import open_lock_file
 from only1mcp.memory.health_words import Health, HealthWords
 from only1mcp.memory.instances import InstanceTable
 from only1mcp.memory.layout import Layout, SharedMemory
@@ -22,6 +21,7 @@ from only1mcp.sessions.session import Session
 from only1mcp.worker.service import ControlGone, WorkerService
 from tests.support.catalogues import catalogue
 from tests.support.desk import Desk
+from tests.support.lock_file import LOCK_FILE
 from tests.support.loop import on_loop
 from tests.support.messages import legacy
 from tests.support.told import Told
@@ -38,7 +38,7 @@ class Worker:
         self.ended: list[Session] = []
         self.service = WorkerService(
             self.desk.pipeline, self.ended.append, self.words, MetricsReader(plan, memory),
-            NamedInstances(InstanceTable(memory, open_lock_file()), ()), self.desk.edition,
+            NamedInstances(InstanceTable(memory, LOCK_FILE), ()), self.desk.edition,
             control_socket,
         )  # fmt: skip
 

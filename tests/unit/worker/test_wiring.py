@@ -9,13 +9,13 @@ from aiohttp import web
 from only1mcp.backends.call import FutureSink, Outgoing
 from only1mcp.config.loader import load_text
 from only1mcp.links.runtime_dir import RuntimeDir
-from only1mcp.memory.ended_sessions import open_lock_file
 from only1mcp.memory.layout import Layout, SharedMemory
 from only1mcp.observability.metrics import MetricsPlan
 from only1mcp.process.context import Context, Shared
 from only1mcp.protocol.versions import Era
 from only1mcp.worker.wiring import Graph, build
 from tests.support.http_site import http_site
+from tests.support.lock_file import LOCK_FILE
 from tests.support.loop import on_loop
 from tests.support.scripted_server import ScriptedServer
 
@@ -30,7 +30,7 @@ def wired(directory: Path, urls: list[str]) -> Graph:
     shared = Shared(
         settings=settings, memory=SharedMemory(Layout(1, len(urls), plan.size)),
         runtime_dir=RuntimeDir(directory), port=0, lifeline=-1, session_key=bytes(32),
-        board_key=bytes(32), ended_lock=open_lock_file(),
+        board_key=bytes(32), ended_lock=LOCK_FILE,
     )  # fmt: skip
     return build(Context(shared, "worker"))
 
