@@ -25,6 +25,7 @@ from chaos import (
 )
 from chaos.scenario import Findings, Scenario
 from only1mcp import __version__
+from tests.support.descriptors import allow_many
 
 SCENARIOS: dict[str, Scenario] = {
     scenario.name: scenario
@@ -81,6 +82,7 @@ def main() -> None:
     unknown = [name for name in arguments.names if name not in SCENARIOS]
     if unknown:
         parser.error(f"no scenario {unknown[0]!r}; known: {', '.join(SCENARIOS)}")
+    allow_many()
     found = {name: run(SCENARIOS[name], arguments.seconds) for name in arguments.names or SCENARIOS}
     if arguments.as_json:
         print(json.dumps({name: vars_of(findings) for name, findings in found.items()}))

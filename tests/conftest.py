@@ -6,11 +6,15 @@ from collections.abc import Iterator
 import hypothesis
 import pytest
 
+from tests.support.descriptors import allow_many
 from tests.support.fork_server import ForkServers
 from tests.support.gateway import Gateway
 
 hypothesis.settings.register_profile("any machine", deadline=None)
 hypothesis.settings.load_profile("any machine")  # how long an example takes, others' load decides
+
+
+allow_many()
 
 
 @pytest.fixture(scope="session", autouse=True)
