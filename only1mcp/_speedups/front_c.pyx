@@ -138,9 +138,11 @@ cdef class Front:
         return True
 
     cdef int keep(self, bytes data) except -1:
-        """Wait for the rest of a request, for some time."""
-        if not self.hold(PyBytes_GET_SIZE(data)):
+        """Wait for the rest of a request, for some time; whether it may be sent, nobody knows."""
+        cdef Py_ssize_t size = PyBytes_GET_SIZE(data)
+        if self.lane.held + size - self.held > self.lane.max_held // 2:
             return self.hand_over(data)
+        self.hold(size)
         self.pending = data
         if self.timer is None:
             self.timer = self.lane.helper.wait(self)

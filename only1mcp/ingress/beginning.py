@@ -19,23 +19,25 @@ class Beginning:
         self._held = held
         self._gathered = bytearray()
 
-    def gather(self, passed: bytes, framer: Framer) -> bytes:
-        """Add what has passed.
+    def gather(self, passed: bytes, framer: Framer) -> bool:
+        """Keep what has passed.
 
         Returns:
-            All of it, once that is a whole request, once no more is gathered, and when the client
-            waits to be told to go on; nothing till then.
+            Whether it is kept until more has come. It is not when the request is there as a whole,
+            when that is or will be more than is gathered, and when the client waits for a word.
         """
         size = len(self._gathered) + len(passed)
-        is_part = framer.requests <= 1 and framer.awaits_body and size <= SMALL
-        if is_part and self._held.fits(len(passed), size):
-            self._held.take(len(passed), size)
-            self._gathered += passed
-            return b""
-        return self.end() + passed
+        is_part = framer.requests <= 1 and framer.awaits_body
+        if not is_part or max(size, framer.announced) > SMALL:
+            return False
+        if not self._held.fits_unfinished(len(passed)):
+            return False  # whoever reads the head can tell whether its client may speak
+        self._held.take(len(passed), size)
+        self._gathered += passed
+        return True
 
     def end(self) -> bytes:
-        """Return what was gathered; it counts no more."""
+        """Return what was kept before; it counts no more."""
         self._held.give(len(self._gathered))
         gathered, self._gathered = bytes(self._gathered), bytearray()
         return gathered

@@ -121,18 +121,19 @@ class Guard(asyncio.Protocol):
             self._refuse(refused)
             return
         self._watch(self._framer)
-        if self._inner is None:
-            passed = self._beginning.gather(passed, self._framer)
-        if passed:
-            self._parser(self._transport).data_received(passed)
+        if self._inner is None and passed and not self._beginning.gather(passed, self._framer):
+            self._make_parser(self._transport)
+        if self._inner is not None and passed:
+            self._inner.data_received(passed)
 
-    def _parser(self, transport: asyncio.Transport) -> Inner:
-        """Return what is behind us, made for the first request."""
-        if self._inner is None:
-            self._connections.fresh.discard(self)
-            self._inner = self._make_inner()
-            self._inner.connection_made(transport)
-        return self._inner
+    def _make_parser(self, transport: asyncio.Transport) -> None:
+        """Have the first request read, and what is to come."""
+        self._connections.fresh.discard(self)
+        self._inner = self._make_inner()
+        self._inner.connection_made(transport)
+        gathered = self._beginning.end()
+        if gathered:  # by itself: what comes behind may be wrong, and would spoil it
+            self._inner.data_received(gathered)
 
     def let_go(self) -> None:
         """Close, unless a request is under way."""

@@ -50,6 +50,13 @@ class Held:
         limit = self.limit if whole <= SMALL else self.limit * 3 // 4
         return self.bodies.held + size <= limit
 
+    def fits_unfinished(self, size: int) -> bool:
+        """Tell whether there is room for so many bytes of a request that nobody has looked at.
+
+        Half of the room is for others: whoever may not speak at all cannot keep everybody out.
+        """
+        return self.bodies.held + size <= self.limit // 2
+
     def check(self, size: int, whole: int) -> None:
         """Say at once that there is no room.
 

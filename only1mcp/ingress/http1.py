@@ -139,6 +139,8 @@ class Framer:
         self._left = 0
         self._size = 0
         self._expects = False
+        self.announced = 0
+        """How long the body of the last request is to be, in bytes; 0 if that is not known."""
         self.stage = Stage.HEAD
         self.requests = 0
         """Heads that were passed on."""
@@ -202,7 +204,7 @@ class Framer:
             raise Refused(413, f"the body passes {self._max_body} bytes")
         self.requests += 1
         self._size = 0
-        self._left = head.content_length
+        self._left = self.announced = head.content_length
         self._expects = head.expects
         self._at = end + 4
         if head.upgrades:

@@ -6,16 +6,17 @@ from collections.abc import Callable
 
 PAUSE_S = 0.05
 """So long at least between two that are made: it costs a millisecond, in which nobody is served."""
-CROWD = 16
-"""So many ask between two: the next ones are made rarely enough to take a hundredth of the time."""
+CROWD, LONGEST_S = 16, 0.3
+"""When so many ask between two, the next one comes later: they are to take a hundredth of the time,
+but nobody waits for longer than this."""
 _PART = 100
 
 
 class SharedAnswer:
     """Makes it after the last of those has asked who wait for it: alone, nobody gets an older one.
 
-    In a crowd it may be as old as two pauses, some tenths of a second: where somebody waits for the
-    next one already, others get the last one, if that is still new.
+    In a crowd it may be as old as two pauses, 0.6 s at the most: where somebody waits for the next
+    one already, others get the last one, if that is still new.
 
     Args:
         make: makes it; what it raises, all get who wait.
@@ -32,12 +33,15 @@ class SharedAnswer:
 
     def at_once(self) -> bytes | None:
         """Return the last one, if it will do; None for who has to wait."""
-        self._asked += 1
         is_new = time.monotonic() < self._made + 2 * self._pause_s
-        return self._last if self._next is not None and is_new else None
+        if self._next is None or self._last is None or not is_new:
+            return None
+        self._asked += 1
+        return self._last
 
     async def get(self) -> bytes:
         """Wait for the next one."""
+        self._asked += 1
         if self._next is None:
             loop = asyncio.get_running_loop()
             self._next = loop.create_future()
@@ -47,13 +51,13 @@ class SharedAnswer:
     def _answer(self) -> None:
         asked, self._next = self._next, None
         assert asked is not None
-        self._made, self._last = time.monotonic(), None
+        self._made, self._last, began = time.monotonic(), None, time.thread_time()
         try:
             self._last = self._make()
         except Exception as error:  # noqa: BLE001 - it is theirs, and told where they are answered
             asked.set_exception(error)
         else:
             asked.set_result(self._last)
-        took_s = time.monotonic() - self._made
-        self._pause_s = max(PAUSE_S, _PART * took_s) if self._asked >= CROWD else PAUSE_S
+        rare_s = max(PAUSE_S, min(_PART * (time.thread_time() - began), LONGEST_S))
+        self._pause_s = rare_s if self._asked >= CROWD else PAUSE_S
         self._asked = 0

@@ -3,6 +3,7 @@
 import contextlib
 import http.client
 import json
+import secrets
 import select
 import socket
 from contextlib import ExitStack
@@ -21,13 +22,13 @@ pytestmark = pytest.mark.first_line
 KIB, MIB = 1024, 1024 * 1024
 
 
-def _request(size: int, text: str) -> bytes:
+def _request(size: int, text: str, **more: str) -> bytes:
     """Write a call with a body of this size, head and all."""
     params = {"name": "a__echo", "arguments": {"text": text, "more": ""}, "_meta": META}
     message = {"jsonrpc": "2.0", "id": text, "method": "tools/call", "params": params}
     params["arguments"]["more"] = "x" * (size - len(json.dumps(message)))  # type: ignore[index]
     body = json.dumps(message)
-    said = {**modern_headers("tools/call", "a__echo"), "Content-Length": str(len(body))}
+    said = {**modern_headers("tools/call", "a__echo"), "Content-Length": str(len(body)), **more}
     lines = "".join(f"{name}: {value}\r\n" for name, value in said.items())
     return f"POST /mcp HTTP/1.1\r\nHost: localhost\r\n{lines}\r\n{body}".encode()
 
@@ -127,6 +128,38 @@ def test_bodies_that_are_never_finished_do_not_fill_the_memory(pure: bool) -> No
         assert _rss(gateway) - before < 64 * MIB
         with McpClient(gateway.port) as client:
             assert client.call("a__echo", text="on") == "on"
+
+
+STRANGER = (
+    b"POST /mcp HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+    b"Accept: application/json, text/event-stream\r\n"
+)
+UNFINISHED = {
+    "plain": b"Content-Length: 60000\r\n\r\n",
+    "odd": b"X-Odd: 1\r\nContent-Length: 60000\r\n\r\n",
+    "chunked": b"Transfer-Encoding: chunked\r\n\r\nea60\r\n",
+}
+
+
+@pytest.mark.parametrize("pure", [False, True], ids=["compiled", "pure"])
+@pytest.mark.parametrize("begun", UNFINISHED.values(), ids=list(UNFINISHED))
+def test_strangers_take_no_room_from_those_with_a_key(begun: bytes, pure: bool) -> None:
+    """Nobody knows who they are while they send; others are heard meanwhile."""
+    key = "o1_" + secrets.token_urlsafe(32)
+    limits = {"max_body": 128 * KIB, "max_buffered": 256 * KIB, "header_timeout": "60s"}
+    with CountingBackend("modern") as backend, ExitStack() as stack:
+        config = zoo({"id": "a", "transport": "http", "url": backend.url}, limits=limits)
+        config["auth"] = {"keys": [{"id": "ann", "key_env": "KEY_ANN"}]}
+        gateway = stack.enter_context(Gateway(config, pure=pure, env={"KEY_ANN": key}))
+        address = ("127.0.0.1", gateway.port)
+        strangers = [stack.enter_context(socket.create_connection(address, 20)) for _ in range(6)]
+        for stranger in strangers:
+            _send(stranger, STRANGER + begun + b"x" * 50_000)
+        wait_until(lambda: _decided(strangers) is not None, "each is read or refused")
+        ann = stack.enter_context(socket.create_connection(address, 20))
+        _send(ann, _request(20 * KIB, "ann", Authorization=f"Bearer {key}"))
+        response, message = _read(ann)
+        assert (response.status, "result" in message) == (200, True)
 
 
 def _unheard(port: int) -> socket.socket:

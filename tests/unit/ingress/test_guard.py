@@ -3,73 +3,13 @@
 import asyncio
 import json
 import logging
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 
 import pytest
-from aiohttp import web
 
-from only1mcp.ingress.guard import Connections, Guard
-from only1mcp.ingress.held import SMALL, Held
 from only1mcp.ingress.limits import Limits
+from tests.support.guarded_site import GET, HASTY, PATIENT, POST, Site, site
 from tests.support.loop import eventually, on_loop
 from tests.support.wire import Wire
-
-PATIENT = Limits(max_body=5000, max_header=1000, header_timeout_s=60.0)
-HASTY = Limits(max_body=5000, max_header=1000, header_timeout_s=0.2, idle_timeout_s=60.0)
-GET = b"GET /%b HTTP/1.1\r\nHost: h\r\n\r\n"
-POST = b"POST /x HTTP/1.1\r\nHost: h\r\nContent-Length: %d\r\n\r\n"
-
-
-class Site:
-    """A tiny server behind guards; it answers with the path and body, once it may."""
-
-    def __init__(self, limits: Limits, bound: int, held: Held | None = None) -> None:
-        self.connections = Connections(bound, held)
-        self.seen: list[tuple[str, bytes]] = []
-        self.begun: list[str] = []
-        self.cancelled: list[str] = []
-        self.gate = asyncio.Event()
-        self.gate.set()
-        self._limits = limits
-        self.http = web.Server(self._handle, handler_cancellation=True)
-
-    async def _handle(self, request: web.BaseRequest) -> web.Response:
-        self.begun.append(request.path)
-        body = await request.read() if request.path != "/unread" else b""
-        self.seen.append((request.path, body))
-        try:
-            await self.gate.wait()
-        except asyncio.CancelledError:
-            self.cancelled.append(request.path)
-            raise
-        return web.Response(body=request.path.encode() + b" " + body)
-
-    @asynccontextmanager
-    async def open(self, due: float | None = None) -> AsyncIterator[int]:
-        """Serve; yields the port."""
-
-        def make_guard() -> Guard:
-            guard = Guard(self.http, self._limits, self.connections)
-            guard.due = due
-            return guard
-
-        loop = asyncio.get_running_loop()
-        server = await loop.create_server(make_guard, "127.0.0.1", 0)
-        try:
-            yield server.sockets[0].getsockname()[1]
-        finally:
-            server.close()
-            await self.http.shutdown(0.1)
-            await eventually(lambda: self.connections.open == 0, "all connections to be gone")
-
-
-@asynccontextmanager
-async def site(limits: Limits = PATIENT, bound: int = 100) -> AsyncIterator[tuple[Site, Wire]]:
-    """A site and a connection to it."""
-    subject = Site(limits, bound)
-    async with subject.open() as port, Wire(port) as wire:
-        yield subject, wire
 
 
 @on_loop
@@ -245,62 +185,6 @@ async def test_head_and_body_have_their_time_each() -> None:
             await wire.send(POST[20:] % 4 + b"ab")
             await wire.send(b"cd")
             assert (await wire.reply()).body == b"/x abcd"
-
-
-@on_loop
-async def test_no_parser_is_made_for_less_than_a_request() -> None:
-    """What has come of its body is counted, until a parser has it, or the client has gone."""
-    async with site() as (subject, wire):
-        held = subject.connections.held
-        await wire.send(POST % 4 + b"ab")
-        await eventually(lambda: held.held == len(POST % 4 + b"ab"), "it to be gathered")
-        assert subject.http.connections == []
-        await wire.send(b"cd" + GET % b"next")
-        assert [(await wire.reply()).body for _ in range(2)] == [b"/x abcd", b"/next "]
-        assert held.held == 0
-        async with subject.open() as port, Wire(port) as other:
-            await other.send(POST % 4)
-            await eventually(lambda: held.held, "it to be gathered")
-            other.writer.transport.abort()
-            await eventually(lambda: not held.held, "it to be forgotten")
-
-
-LARGE = Limits(max_body=SMALL * 2, max_header=1000)
-EXPECTS = b"POST /x HTTP/1.1\r\nHost: h\r\nExpect: 100-continue\r\nContent-Length: 4\r\n\r\n"
-
-
-@pytest.mark.parametrize(
-    ("begun", "room"),
-    [(EXPECTS, SMALL), (POST % (SMALL + 1) + b"x" * SMALL, SMALL * 2), (POST % 4 + b"ab", 8)],
-    ids=["asks first", "large", "no room"],
-)
-@on_loop
-async def test_some_are_handled_before_they_are_whole(begun: bytes, room: int) -> None:
-    """Who waits for a word, who sends much, and whom the handler is to refuse."""
-    subject = Site(LARGE, 100, Held(room))
-    async with subject.open() as port, Wire(port) as wire:
-        await wire.send(begun)
-        await eventually(lambda: subject.begun == ["/x"], "the handler to begin")
-        assert subject.connections.held.held == 0
-
-
-@pytest.mark.parametrize("begun", [b"", b"P", POST % 4], ids=["nothing", "head", "body"])
-@on_loop
-async def test_only_connections_without_a_request_are_let_go(begun: bytes) -> None:
-    """What has begun may come to its end."""
-    async with site() as (subject, wire):
-        await eventually(lambda: subject.connections.fresh, "the connection to be there")
-        (guard,) = subject.connections.fresh
-        if begun:
-            await wire.send(begun)
-            await eventually(lambda: not guard._framer.idle, "it to be read")
-        subject.connections.let_go()
-        if begun:
-            await wire.send((POST % 4 + b"abcd")[len(begun) :])
-            assert (await wire.reply()).body == b"/x abcd"
-        else:
-            assert await wire.ended() == b""
-        assert not subject.connections.fresh
 
 
 @on_loop

@@ -36,6 +36,14 @@ def test_bodies_are_taken_up_to_the_limit() -> None:
     assert held.held == 100
 
 
+def test_what_nobody_has_looked_at_leaves_half_of_the_room() -> None:
+    """Whoever else holds it."""
+    held = Held(100)
+    held.take(30, 30)
+    assert held.fits_unfinished(20)
+    assert not held.fits_unfinished(21)
+
+
 def test_large_bodies_leave_some_room_to_small_ones() -> None:
     """Else a few clients could keep everybody out."""
     held = Held(8 * SMALL)
