@@ -59,7 +59,7 @@ async def test_a_crowd_that_goes_on_coming_gets_what_was_made_lately() -> None:
     while len(made) < 4:
         at_once += shared.at_once() is not None
         asking.append(tasks.spawn(ask()))
-        await asyncio.sleep(0)
+        await asyncio.sleep(0.0005)
     await asyncio.gather(*asking)
     assert all(asked <= made[number] for asked, number in got if number < len(made))
     assert at_once > len(asking) / 2
