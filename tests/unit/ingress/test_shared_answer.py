@@ -85,7 +85,7 @@ async def test_what_is_dear_to_make_is_made_rarely_in_a_crowd(
     await asyncio.gather(*(shared.get() for _ in range(CROWD)))
     assert pause_s <= shared._pause_s <= LONGEST_S
     await shared.get()
-    assert made[1] - made[0] >= pause_s
+    assert made[1] - made[0] > 0.9 * pause_s  # timers count in milliseconds
     assert shared._pause_s == PAUSE_S
 
 
