@@ -3,6 +3,7 @@
 import contextlib
 import os
 import signal
+import traceback
 import warnings
 from collections.abc import Callable, Iterator
 
@@ -18,6 +19,8 @@ def fork(work: Callable[[], None]) -> int:
     try:
         work()
         code = 0
+    except BaseException:  # noqa: BLE001 - its exit code tells the test
+        traceback.print_exc()
     finally:
         os._exit(code)
 

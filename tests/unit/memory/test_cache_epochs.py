@@ -1,12 +1,10 @@
 """The words by which answers that are kept stop being good."""
 
-import os
-
 import pytest
 
 from only1mcp.memory.cache_epochs import RESOURCE, TOOL, CacheEpochs
 from only1mcp.memory.layout import Layout, SharedMemory
-from tests.support.forks import in_child
+from tests.support.forking import fork, join
 from tests.support.lock_file import LOCK_FILE
 
 
@@ -55,7 +53,6 @@ def test_changes_of_several_processes_are_all_counted(epochs: CacheEpochs) -> No
         for _ in range(500):
             epochs.server(1)
 
-    for pid in [in_child(change) for _ in range(4)]:
-        assert os.waitpid(pid, 0)[1] == 0
+    assert join(*[fork(change) for _ in range(4)]) == [0] * 4
     assert epochs.changes == 2000
     assert stamp(epochs, 1, TOOL, "x") == 2000

@@ -8,7 +8,7 @@ import pytest
 from only1mcp.memory import instances
 from only1mcp.memory.instances import InstanceTable, forget_worker, loose
 from only1mcp.memory.layout import Layout, SharedMemory
-from tests.support.forks import in_child
+from tests.support.forking import fork, join
 from tests.support.lock_file import LOCK_FILE
 
 LAYOUT = Layout(3, 1, 1)
@@ -39,7 +39,7 @@ def test_what_a_dead_worker_had_under_way_is_taken_back() -> None:
         gauge.enter()
         os.kill(os.getpid(), signal.SIGKILL)
 
-    assert os.waitpid(in_child(die), 0)[1] == signal.SIGKILL
+    assert join(fork(die)) == [-signal.SIGKILL]
     assert survivor.load() == 3
     forget_worker(memory, 0)
     assert survivor.load() == 1
@@ -56,8 +56,7 @@ def test_a_word_is_changed_by_one_process_at_a_time() -> None:
             while not known.words.swap(known.at, (word := known.breaker), word + 1):
                 pass
 
-    for child in [in_child(change) for _ in range(4)]:
-        assert os.waitpid(child, 0)[1] == 0
+    assert join(*[fork(change) for _ in range(4)]) == [0] * 4
     assert table.known("s", "x").breaker == 2000
 
 
