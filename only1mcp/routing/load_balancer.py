@@ -55,17 +55,19 @@ def place_of_principal(principal_id: str) -> int:
 
 
 def place_of_arguments(names: Sequence[str]) -> Key:
-    """Return what places a call by some of its arguments, as they are written; by all for none."""
+    """Return what places a call by some of its arguments, or by all when none are named.
+
+    In any order; their values as they are written.
+    """
     chosen = frozenset(names)
 
     def place(params: bytes) -> int:
         spans = {key: (a, b) for key, a, b in members(params, 0)} if params else {}
-        start, end = spans.get("arguments", (0, 0))
+        start, _ = spans.get("arguments", (0, 0))
         if params[start : start + 1] != b"{":
             return place_of(b"")
-        if not chosen:
-            return place_of(params[start:end])
-        values = {key: params[a:b] for key, a, b in members(params, start) if key in chosen}
+        named = members(params, start)
+        values = {key: params[a:b] for key, a, b in named if not chosen or key in chosen}
         return place_of(b"\0".join(b"%b=%b" % (k.encode(), values[k]) for k in sorted(values)))
 
     return place

@@ -114,6 +114,6 @@ def test_calls_are_placed_by_the_arguments_that_were_chosen() -> None:
     assert by_user(params(x=1)) == by_user(params(x=2))
     by_all = place_of_arguments([])
     assert by_all(params(x=1)) != by_all(params(x=2))
-    assert by_all(params(x=1)) == by_all(params(x=1))
+    assert by_all(params(x=1, y=2)) == by_all(params(y=2, x=1)) != by_all(params(x=2, y=1))
     for without in (b"", b"{}", b'{"arguments":3}'):
         assert by_all(without) == place_of(b"")
