@@ -1,5 +1,6 @@
 """One message of a client from its arrival to its end: what it is called, answered and logged."""
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
@@ -13,6 +14,8 @@ from only1mcp.protocol.methods import METHODS, OTHER_INDEX
 from only1mcp.protocol.versions import Era
 from only1mcp.proxy.answer import failure
 from only1mcp.proxy.exchange import Answer, Exchange, Request
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(slots=True)
@@ -67,6 +70,18 @@ class Journey:
         self._record_outcome = record
         self._began = clock()
         self._ended = False
+
+    def safely(self, act: Callable[[], Cancel]) -> Cancel:
+        """Let whatever goes wrong be the end of this request, and no more."""
+        try:
+            return act()
+        except Only1MCPError as error:
+            return self.fail(error)
+        except Exception as error:  # noqa: BLE001 - a mistake of ours costs this request, no more
+            _log.exception("a request failed by a mistake of the gateway")
+            if self.call is not None:
+                self.call.abandon()
+            return self.fail(Only1MCPError("internal error", detail=repr(error)))
 
     def message(self, message: bytes) -> None:
         """Send the client a message before the answer."""

@@ -58,7 +58,7 @@ class FastLane:
         self._ticks = 0
         self._records = LaneRecords(around.parts, around.log, context.name)
         self.log, self.log_kept = self._records.log, self._records.log_kept
-        flights = around.pipeline.flights
+        flights = around.pipeline.calls.flights
         self._plans = Plans(around.parts, context.shared.metrics_plan, flights)
         shared = context.shared
         self._callers = Callers(around.parts.access, shared)
@@ -249,7 +249,7 @@ class FastLane:
         headers = McpHeaders(session=session.decode("latin-1"))
         try:
             request = Request(headers, b"", "", principal=caller.principal)
-            opened = self._around.pipeline.open_session(request)
+            opened = self._around.pipeline.admission.open_session(request)
         except Only1MCPError:
             return None
         if opened.features or self._parts.marks.level(opened.serial) is not None:

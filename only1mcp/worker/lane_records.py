@@ -6,7 +6,7 @@ from typing import Any
 
 from only1mcp.protocol.methods import METHODS
 from only1mcp.proxy.journey import Outcome
-from only1mcp.proxy.pipeline import Parts
+from only1mcp.proxy.parts import Parts
 
 
 class LaneRecords:

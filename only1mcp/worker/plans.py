@@ -33,7 +33,7 @@ from only1mcp.proxy.cache_keys import LEGACY_PLAIN
 from only1mcp.proxy.flights import Flights
 from only1mcp.proxy.learning import LEGACY as LEARNED_LEGACY
 from only1mcp.proxy.outbound import choose_leg
-from only1mcp.proxy.pipeline import Parts
+from only1mcp.proxy.parts import Parts
 from only1mcp.registry.server import Server
 from only1mcp.registry.snapshot import Scope, Snapshot
 from only1mcp.routing.load_balancer import Key, place_of

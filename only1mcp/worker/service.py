@@ -70,7 +70,7 @@ class WorkerService:
 
     def end_session(self, request: Request) -> None:
         """End the legacy session that the request names, in every worker."""
-        self._on_ended(self._pipeline.open_session(request))
+        self._on_ended(self._pipeline.admission.open_session(request))
 
     def health(self) -> tuple[int, bytes]:
         """Return the status and body of /health: 503 until a server is usable."""

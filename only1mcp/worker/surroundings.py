@@ -8,7 +8,8 @@ from only1mcp.ingress.limits import Limits
 from only1mcp.ingress.origin import OriginCheck
 from only1mcp.ingress.pages import Pages
 from only1mcp.proxy.journey import Outcome
-from only1mcp.proxy.pipeline import Parts, Pipeline
+from only1mcp.proxy.parts import Parts
+from only1mcp.proxy.pipeline import Pipeline
 from only1mcp.tasks import Tasks
 from only1mcp.worker.shedding import Shedding
 

@@ -50,7 +50,8 @@ from only1mcp.proxy.cache import ResponseCache
 from only1mcp.proxy.call import Means
 from only1mcp.proxy.learning import Learning
 from only1mcp.proxy.parking import Parking
-from only1mcp.proxy.pipeline import Clock, Parts, Pipeline
+from only1mcp.proxy.parts import Clock, Parts
+from only1mcp.proxy.pipeline import Pipeline
 from only1mcp.proxy.states import States
 from only1mcp.proxy.task_ids import TaskIds
 from only1mcp.registry.edition import Edition

@@ -37,7 +37,7 @@ class Channel:
 
     def end_session(self, request: Request) -> None:
         """End a session."""
-        self.desk.ended.add(self.desk.pipeline.open_session(request).serial)
+        self.desk.ended.add(self.desk.pipeline.admission.open_session(request).serial)
 
     def modern(
         self, method: str, params: dict[str, Any] | None = None, *, request_id: object = 1

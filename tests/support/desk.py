@@ -18,7 +18,8 @@ from only1mcp.proxy.exchange import Request
 from only1mcp.proxy.journey import Outcome
 from only1mcp.proxy.learning import LEGACY, Learning
 from only1mcp.proxy.parking import Parking
-from only1mcp.proxy.pipeline import Clock, Parts, Pipeline
+from only1mcp.proxy.parts import Clock, Parts
+from only1mcp.proxy.pipeline import Pipeline
 from only1mcp.proxy.states import States
 from only1mcp.proxy.task_ids import TaskIds
 from only1mcp.registry.catalogue import Catalogue

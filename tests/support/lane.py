@@ -14,7 +14,7 @@ from only1mcp.memory.layout import Layout, SharedMemory
 from only1mcp.process.context import Context, Shared, plan_of
 from only1mcp.protocol.versions import Era
 from only1mcp.proxy.learning import LEGACY
-from only1mcp.proxy.pipeline import Parts
+from only1mcp.proxy.parts import Parts
 from only1mcp.worker.wiring import Graph, build, wall_seconds
 from tests.support.catalogues import catalogue
 from tests.support.lock_file import LOCK_FILE

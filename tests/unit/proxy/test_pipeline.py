@@ -5,11 +5,10 @@ import logging
 
 import pytest
 
-from only1mcp.errors import BackendLost, SessionNotFound
+from only1mcp.errors import BackendLost
 from only1mcp.protocol.headers import McpHeaders
 from only1mcp.protocol.methods import METHODS, OTHER_INDEX
 from only1mcp.protocol.versions import LEGACY_VERSIONS, NEWEST_LEGACY, Era
-from only1mcp.proxy.exchange import Request
 from only1mcp.sessions.session import MAX_AGE_S
 from tests.support.catalogues import catalogue
 from tests.support.desk import Desk, tool_result
@@ -321,22 +320,6 @@ async def test_a_mistake_of_ours_costs_one_request(caplog: pytest.LogCaptureFixt
     await eventually(lambda: again.answers, "the clocks of both to have run out")
     assert len(told.answers) == 1
     assert [status for _, status in desk.attempts] == ["cancelled", "backend_timeout"]
-
-
-@on_loop
-async def test_a_session_can_be_opened_by_its_headers_alone() -> None:
-    """As DELETE needs it; a version that we do not speak is refused in printable words."""
-    desk = Desk()
-    session = desk.session()
-    request = Request(McpHeaders(session=session, version="2025-11-25"), b"", "")
-    assert desk.pipeline.open_session(request).version == "2025-11-25"
-    for version in ("2031-01-01", MODERN, "\udcff\n"):
-        headers = McpHeaders(session=session, version=version)
-        with pytest.raises(Exception, match="is not supported") as caught:
-            desk.pipeline.open_session(Request(headers, b"", ""))
-        assert str(caught.value).isprintable()
-    with pytest.raises(SessionNotFound):
-        desk.pipeline.open_session(Request(McpHeaders(session="x"), b"", ""))
 
 
 @pytest.mark.parametrize("era", list(Era))
