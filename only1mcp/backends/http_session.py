@@ -206,6 +206,7 @@ class HttpSession(Standing):
             BackendError: it cannot be had.
         """
         answer = await self.post(outgoing, modern_headers(outgoing), None, on_event)
+        refuse_outages(self._name, answer)
         if answer.message is not None and not answer.message.result_end:
             raise BackendProtocolError(f"server {self._name} refused to be listened to")
 

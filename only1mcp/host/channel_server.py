@@ -224,6 +224,7 @@ class ChannelServer:
         if len(self._replicas) == 1:
             self._observer.on_updated(server_id, uri, params)
             return
+        self._observer.on_outdated(server_id, uri)
         if not self._updated:
             asyncio.get_running_loop().call_later(TOGETHER_S, self._tell_updated)
         self._updated[uri] = params

@@ -42,6 +42,10 @@ _LONGEST_PAUSE_S = 10.0
 _NO_STREAM_PAUSE_S = 60.0
 """How long a server without a stream is left alone: it may get one with an update."""
 _RENEWAL_S = 2.0
+_STREAM_S = 1.0
+"""What ends sooner was no stream: a server that ends each at once has none, and misses none."""
+_PATIENCE_S = 0.25
+"""How long lists are not read because changes are not heard of yet."""
 
 
 class Followed(Protocol):
@@ -81,7 +85,7 @@ class Feed:
         self._asker = asker
         self._hello = hello
         self.beside: list[Feed] = []
-        """Those of the other instances of a legacy server, of which each has its own sessions."""
+        """Those of the other instances, of which each tells what it knows."""
         self._failure: Only1MCPError | None = None
         self._acknowledged = asyncio.Event()
         self._renew = asyncio.Event()
@@ -98,30 +102,51 @@ class Feed:
         another: the next who wants to watch one hears what it says."""
         self._missed: set[str] = set()
         """Resources of which updates may have been missed."""
+        self._has_gap = False
+        """Whether changes of lists may have been missed, since they were read."""
+        self._is_settled = asyncio.Event()
+        """Whether it has turned out if there is anything to hear."""
 
     async def run(self) -> None:
         """Listen, again whenever it ends, until cancelled."""
-        pause_s = _FIRST_PAUSE_S
+        pause_s, loop = _FIRST_PAUSE_S, asyncio.get_running_loop()
         while True:
             self._hears_nothing()
+            began = loop.time()
             try:
                 if self._hello.era is Era.MODERN:
                     await self._listen()
                 else:
                     await self._resubscribe()
                     if await self._session.follow(self.heard, on_open=self._opened):
+                        self._has_gap = True
                         continue
                 pause_s = _NEXT_PAUSE_S
+                self._has_gap |= loop.time() - began > _STREAM_S
             except BackendProtocolError as error:
                 _log.debug("nothing to listen to: %s", error, extra={"server": self._server_id})
                 self._following.set()  # there is nothing to wait for
+                self._has_gap = True
                 pause_s = _NO_STREAM_PAUSE_S
             except Only1MCPError as error:
                 _log.debug("the stream ended: %s", error, extra={"server": self._server_id})
+                self._has_gap = True
                 pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
                 if pause_s > _RENEWAL_S:
                     self._following.set()  # it would be waited for in vain
+            self._is_settled.set()
             await asyncio.sleep(pause_s)
+
+    async def settled(self) -> None:
+        """Wait for a moment until changes are heard of; then lists can be read, and none is lost.
+
+        If that comes later, they are read again.
+        """
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_PATIENCE_S):
+                await self._is_settled.wait()
+                return
+        self._has_gap = True
 
     async def _listen(self) -> None:
         """Hold a subscription; when what is watched changes, a new one overlaps the old."""
@@ -174,7 +199,11 @@ class Feed:
         self._tell_missed(self._missed)
 
     def _tell_missed(self, heard: AbstractSet[str]) -> None:
-        """Have resources read again of which we hear only now."""
+        """Have read again what we hear of only now."""
+        self._is_settled.set()
+        if self._has_gap:
+            self._has_gap = False
+            self._relisting.look_again()
         for uri in self._missed & heard:
             self._observer.on_updated(self._server_id, uri, orjson.dumps({"uri": uri}))
         self._missed -= heard
@@ -267,7 +296,7 @@ class Feed:
     async def forget(self, uris: Iterable[str]) -> None:
         """Tell the server that nobody watches some resources any more."""
         if self._hello.era is Era.MODERN:
-            self._renew.set()
+            self._renew_all()
             return
         for uri in uris:
             with contextlib.suppress(Only1MCPError):  # it tells of them in vain then
@@ -305,8 +334,13 @@ class Feed:
         with contextlib.suppress(Only1MCPError):
             await self._request(method, uri)
 
+    def _renew_all(self) -> None:
+        """Have this instance and the others told what is watched now."""
+        for one in (self, *self.beside):
+            one._renew.set()
+
     async def _heard_of(self, uri: str) -> None:
-        self._renew.set()
+        self._renew_all()
         async with asyncio.timeout(_RENEWAL_S), self._news:
             await self._news.wait_for(lambda: uri in self._listened)
 

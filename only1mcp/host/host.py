@@ -106,7 +106,8 @@ class Host:
     def _make_observer(self) -> Observer:
         return Observer(
             self._on_status, self._on_catalogue, self._on_updated, self._on_logged, self._on_task,
-            self._on_said, self._staleness.lists_changed, self._on_updated_for, self._on_own_lists,
+            self._on_said, self._staleness.lists_changed, self._staleness.updated,
+            self._on_updated_for, self._on_own_lists,
         )  # fmt: skip
 
     def start(self) -> None:

@@ -142,7 +142,7 @@ class HttpServer:
         self._hello = hello.also(Era.LEGACY)
         self._take(replace(catalogue, eras=self._hello.eras), frozenset())
         if self._session is session:
-            self._listen(self._feeds_beside(session, self._hello))
+            self._listen(self._legacy_feeds(self._hello))
 
     def _member(self, features: Feature) -> HttpMember:
         first = max(self._instances.pick(0, False, 0), 0)
@@ -229,12 +229,15 @@ class HttpServer:
         asker = Deadline(session, self.server.handshake_timeout_s)
         self._session = session
         self.feed = Feed(self._hearing, session, asker, hello)
-        self.feed.beside = self._feeds_beside(session, hello)
+        self.feed.beside = [
+            self._feed(self._hearing, one, hello) for one in self._sessions if one is not session
+        ]
         self._hello = hello
         self._relist = partial(self._list, asker)
-        self._listen([self.feed, *self.feed.beside])
+        self._listen([self.feed, *self.feed.beside, *self._legacy_feeds(hello)])
         tasks_heard = self._tasks.spawn(self.task_watches.listen(session, asker, hello))
         try:
+            await self.feed.settled()
             await self._watch(session)
         finally:
             self.feed = self._relist = self._session = None
@@ -245,20 +248,20 @@ class HttpServer:
     def _listen(self, feeds: list[Feed]) -> None:
         self._listening += [self._tasks.spawn(feed.run()) for feed in feeds]
 
-    def _feeds_beside(self, speaking: HttpSession, hello: Hello) -> list[Feed]:
-        """Return what listens beside: each legacy session speaks after the calls that it had.
+    def _feed(self, hearing: Hearing, session: HttpSession, hello: Hello) -> Feed:
+        asker = Deadline(session, self.server.handshake_timeout_s)
+        return Feed(hearing, session, asker, hello)
 
-        What is watched at a server of both eras is watched the modern way.
+    def _legacy_feeds(self, hello: Hello) -> list[Feed]:
+        """Return what listens to a server of both eras beside: legacy sessions have a stream each.
+
+        What is watched there is watched the modern way.
         """
-        if Era.LEGACY not in hello.eras:
+        if hello.eras != {Era.MODERN, Era.LEGACY}:
             return []
-        is_legacy, timeout_s = hello.era is Era.LEGACY, self.server.handshake_timeout_s
-        hearing = self._hearing if is_legacy else replace(self._hearing, watches=Watches())
+        hearing = replace(self._hearing, watches=Watches())
         hello = replace(hello, era=Era.LEGACY)
-        return [
-            Feed(hearing, one, Deadline(one, timeout_s), hello)
-            for one in self._sessions if not is_legacy or one is not speaking
-        ]  # fmt: skip
+        return [self._feed(hearing, one, hello) for one in self._sessions]
 
     async def _list_again(self, kinds: frozenset[str]) -> None:
         if self._relist is not None:

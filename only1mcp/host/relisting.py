@@ -10,6 +10,8 @@ from only1mcp.tasks import Tasks
 _log = logging.getLogger(__name__)
 _PAUSE_S = 0.1
 """Some servers' lists change whenever they are listed."""
+_FIRST_RETRY_S, _RETRIES = 0.5, 8
+"""Lists that cannot be read are tried again for two minutes, each time after twice as long."""
 Relist = Callable[[frozenset[str]], Awaitable[None]]
 """Reads the lists; is told which kinds the server said have changed."""
 
@@ -41,27 +43,44 @@ class Relisting:
         self._on_note = on_note
         self._delay_s = delay_s
         self._kinds: set[str] = set()
+        self._is_due = False
+        """Whether lists are to be read although nobody said that they have changed."""
+        self._failures = 0
+        """How often in a row they could not be."""
         self._running: asyncio.Task[None] | None = None
 
     def note(self, method: str) -> None:
         """Take a `notifications/<kind>/list_changed`."""
         self._kinds.add(method.split("/")[1])
+        self._failures = 0
         self._on_note(self._server_id)
+
+    def look_again(self) -> None:
+        """Read the lists: that they have changed may have been said while nobody heard it."""
+        self._is_due = True
+        self._failures = 0
+        self._on_note(self._server_id)
+        self.start()
 
     def take(self) -> frozenset[str]:
         """Return and forget what has changed: the lists are about to be read."""
         kinds = frozenset(self._kinds)
         self._kinds.clear()
+        self._is_due = False
         return kinds
 
     def start(self) -> None:
         """See to it that what has changed is read."""
-        if self._kinds and (self._running is None or self._running.done()):
+        if self._is_wanted and (self._running is None or self._running.done()):
             self._running = self._tasks.spawn(self._run())
+
+    @property
+    def _is_wanted(self) -> bool:
+        return bool(self._kinds) or self._is_due
 
     async def _run(self) -> None:
         await asyncio.sleep(self._delay_s())
-        while self._kinds:
+        while self._is_wanted:
             kinds = self.take()
             try:
                 await self._relist(kinds)
@@ -70,6 +89,16 @@ class Relisting:
                     "the changed lists could not be read: %s", error,
                     extra={"server": self._server_id},
                 )  # fmt: skip
-                self._kinds |= kinds  # they are read the next time that lists are
+                self._kinds |= kinds
+                self._is_due = True
+                self._retry()
                 return
+            self._failures = 0
             await asyncio.sleep(self._pause_s)
+
+    def _retry(self) -> None:
+        """Try again by and by; after the last time they are read when the lists next are."""
+        if self._failures < _RETRIES:
+            pause_s = _FIRST_RETRY_S * 2**self._failures
+            self._failures += 1
+            asyncio.get_running_loop().call_later(pause_s, self.start)

@@ -193,6 +193,8 @@ class Replica:
             self.pid = connection.pid
             self.lower_level()
             await self.list_again(self._hearing.relisting.take())
+            if self.restarts:  # another process may answer otherwise
+                self._hearing.observer.on_lists_changed(self._owner.server.id)
             self._policy.started(time.monotonic())
             self._set_state(ServerState.UP)
             self._chance.recover()  # what failed was the one before
@@ -243,8 +245,8 @@ class Replica:
             lambda: self._owner.server, session, hello.era, self._take_verdict, self._chance
         )
         work = [
-            spawn(self.feed.run()), spawn(self.task_watches.listen(session, asker, hello)),
-            spawn(check.run()),
+            spawn(self.feed.run()), spawn(self.feed.settled()), spawn(check.run()),
+            spawn(self.task_watches.listen(session, asker, hello)),
         ]  # fmt: skip
         self._hearing.relisting.start()
         try:

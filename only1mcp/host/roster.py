@@ -24,6 +24,8 @@ from only1mcp.tasks import Tasks, until
 
 AnyServer = ChannelServer | HttpServer
 _LOOK_S = 0.02
+_OF_ANSWERS = frozenset({"on_lists_changed", "on_outdated", "on_updated", "on_updated_for"})
+"""What a predecessor says of its answers is heard as long as it gives any."""
 START_S = 60.0
 """How long a successor may take to start until its predecessor goes all the same."""
 
@@ -109,8 +111,9 @@ class Roster:
         await asyncio.gather(*(server.lower_level(level) for server in self.everyone))
 
     def _make(self, server: Server) -> AnyServer:
-        def is_heard() -> bool:
-            return self._current.get(server.id) is made
+        def is_heard(what: str) -> bool:
+            serves = what in _OF_ANSWERS and self._before.get(server.id) is made
+            return serves or self._current.get(server.id) is made
 
         made: AnyServer
         observer = _gated(self._observer, is_heard)
@@ -150,6 +153,7 @@ class Roster:
         await until(may_drain, START_S, _LOOK_S)
         if self._before.get(server_id) is server:
             del self._before[server_id]
+            self._observer.on_lists_changed(server_id)  # what it answered is not its successor's
         if isinstance(server, HttpServer) and self._desk is not None:
             for session in server.sessions:
                 self._desk.retire(session)
@@ -162,10 +166,11 @@ class Roster:
         self._leaving.discard(server)
 
 
-def _gated(observer: Observer, is_heard: Callable[[], bool]) -> Observer:
-    """Return an observer that hears only while it is to."""
+def _gated(observer: Observer, is_heard: Callable[[str], bool]) -> Observer:
+    """Return an observer that hears of each thing only while it is to."""
 
-    def gate(tell: Callable[..., Any]) -> Callable[..., Any]:
-        return lambda *what: tell(*what) if is_heard() else None
+    def gate(name: str) -> Callable[..., Any]:
+        tell = getattr(observer, name)
+        return lambda *what: tell(*what) if is_heard(name) else None
 
-    return Observer(*(gate(getattr(observer, field.name)) for field in fields(observer)))
+    return Observer(*(gate(field.name) for field in fields(observer)))

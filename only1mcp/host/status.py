@@ -81,7 +81,10 @@ class Observer:
     on_said: Callable[[str, int, Envelope], None] = _ignore
     """Takes a server's id, the serial of a session, and what was said on its own connection."""
     on_lists_changed: Callable[[str], None] = _ignore
-    """Takes the id of a server that has just said so; the lists are yet to be read again."""
+    """Takes the id of a server that has just said so, or may have: what it answered before may be
+    out of date. The lists are yet to be read again."""
+    on_outdated: Callable[[str, str], None] = _ignore
+    """Takes a server's id, and the URI of a resource of whose update clients will hear later."""
     on_updated_for: Callable[[str, tuple[str, int], str, bytes], None] = _ignore
     """Takes a server's id, the principal and the features of the client that alone is to hear it,
     the URI of a resource that was updated, and the raw parameters."""

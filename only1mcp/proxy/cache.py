@@ -91,24 +91,27 @@ class ResponseCache:
         self._now = now
         self._limits: CacheLimits | None = None
         self._shelves: dict[str, Shelf] = {}
+        self._editions = 0
+        """How many declarations of servers there have been."""
 
     def follow(
         self, limits: CacheLimits | None, servers: tuple[Server, ...], slots: dict[str, int]
     ) -> None:
         """Keep the answers of these servers from now on."""
+        if self._limits and limits and limits.max_ttl_s < self._limits.max_ttl_s:
+            self.store.clear()  # what was kept before was kept for longer
         self._limits = limits
         known, self._shelves = self._shelves, {}
         for server in servers:
-            before, slot = known.get(server.id), slots[server.id]
-            edition = self._next_edition(known, before, server)
+            slot, edition = slots[server.id], self._edition(known.get(server.id), server)
             self._shelves[server.id] = Shelf(server, slot, edition, self._shelf_at(slot))
         self.store.shrink(limits.max_bytes if limits is not None else 0)
 
-    @staticmethod
-    def _next_edition(known: dict[str, Shelf], before: Shelf | None, server: Server) -> int:
+    def _edition(self, before: Shelf | None, server: Server) -> int:
         if before is not None and before.server == server:
             return before.edition
-        return 1 + max((shelf.edition for shelf in known.values()), default=0)
+        self._editions += 1
+        return self._editions
 
     def forget_counts(self) -> None:
         """Begin at nought, whatever a worker before us kept."""

@@ -30,6 +30,7 @@ class ChangingBackend(ThreadedSite):
         """How often each tool and each resource was asked for."""
         self.tools = ["look", "ask", "fail", "tell"]
         self._streams: dict[asyncio.Queue[bytes], str] = {}
+        self._refuses_streams = False
         self._go = asyncio.Event()
         self._go.set()
 
@@ -51,6 +52,21 @@ class ChangingBackend(ThreadedSite):
                 queue.put_nowait(_event(said))
 
         self._loop.call_soon_threadsafe(tell)
+
+    def hang_up(self, *, refuse: bool) -> None:
+        """End all streams; say whether new ones are refused from now on."""
+
+        def end() -> None:
+            self._refuses_streams = refuse
+            for queue in self._streams:
+                queue.put_nowait(b"")
+
+        self._loop.call_soon_threadsafe(end)
+
+    @property
+    def streams(self) -> int:
+        """How many listen."""
+        return len(self._streams)
 
     async def _stop(self) -> None:
         self._go.set()
@@ -134,6 +150,8 @@ class ChangingBackend(ThreadedSite):
     async def _listen(
         self, request: web.BaseRequest, message: dict[str, Any]
     ) -> web.StreamResponse:
+        if self._refuses_streams:
+            return web.Response(status=503)
         response, queue = await _stream(request), asyncio.Queue[bytes]()
         subscription = json.dumps(message["id"])
         said = {"notifications": message["params"]["notifications"],

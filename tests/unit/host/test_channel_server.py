@@ -290,3 +290,22 @@ async def test_a_server_that_never_answers_is_down_and_not_starting(
         assert "did not answer" in subject.status.detail
         with pytest.raises(BackendUnreachable, match=r"is (down|parked)"):
             await subject.call("echo").wait(PATIENCE_S)
+
+
+@on_loop
+async def test_what_was_updated_is_out_of_date_before_clients_hear_of_it() -> None:
+    """They hear of it once, when all processes may have said so."""
+    outdated, updated = list[tuple[str, str]](), list[str]()
+    observer = Observer(
+        on_updated=lambda server_id, uri, params: updated.append(uri),
+        on_outdated=lambda *what: outdated.append(what),
+    )
+    client = make_client()
+    declared = Server("srv", "stdio", "srv", command=sys.executable, replicas=2)
+    subject = ChannelServer(declared, observer, Tasks(), client)
+    for _ in range(2):
+        subject._on_updated("srv", "r://1", b"{}")
+    assert (outdated, updated) == ([("srv", "r://1")] * 2, [])
+    await eventually(lambda: updated, "the news")
+    assert updated == ["r://1"]
+    await client.close()

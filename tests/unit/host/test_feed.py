@@ -146,6 +146,44 @@ async def test_what_may_have_been_missed_counts_as_updated(era: Era) -> None:
         assert ears.updated == [("srv", "r://1", b'{"uri":"r://1"}')]
 
 
+@pytest.mark.parametrize("era", list(Era))
+@on_loop
+async def test_lists_are_read_again_when_a_stream_is_back(
+    era: Era, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A change may have been said meanwhile. What was no stream at all has missed nothing."""
+    monkeypatch.setattr(feed, "_STREAM_S", 60.0)
+    async with hearing(era, capabilities=TELLING) as ears:
+        (await ears.stream()).ended.set_result(None)
+        (await ears.stream(2)).ended.set_result(None)
+        await ears.stream(3)
+        assert ears.relisted == []
+        monkeypatch.setattr(feed, "_STREAM_S", 0.0)
+        ears.server.open[-1].ended.set_result(None)
+        await eventually(lambda: ears.relisted, "the reading")
+        ears.server.open[-1].ended.set_exception(BackendLost("gone"))
+        await eventually(lambda: len(ears.relisted) == 2, "the next one")
+        assert ears.relisted == [frozenset()] * 2
+
+
+@on_loop
+async def test_lists_are_read_again_when_a_server_is_slow_to_be_heard(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """They were not kept waiting for it; of one that is heard in time nothing is missed."""
+    monkeypatch.setattr(feed, "_PATIENCE_S", 0.01)
+    async with hearing(capabilities=TELLING) as ears:
+        await ears.stream()
+        await ears.feed.settled()
+        assert ears.relisted == []
+    async with hearing(server=Server(acknowledges=False), capabilities=TELLING) as ears:
+        stream = await ears.stream()
+        await ears.feed.settled()
+        stream.say(ACKNOWLEDGED)
+        await eventually(lambda: ears.relisted, "the reading")
+        assert ears.relisted == [frozenset()]
+
+
 @on_loop
 async def test_a_legacy_server_without_a_stream_is_not_waited_for_for_ever(
     monkeypatch: pytest.MonkeyPatch,

@@ -1,5 +1,6 @@
 """Changed lists are read again, and no change is lost."""
 
+import asyncio
 import logging
 
 import pytest
@@ -22,7 +23,8 @@ class Lists:
         """What changes during the next reading."""
         self.failures = 0
         self.tasks = Tasks()
-        self.relisting = Relisting("srv", self._relist, self.tasks)
+        self.noted: list[str] = []
+        self.relisting = Relisting("srv", self._relist, self.tasks, self.noted.append)
 
     async def _relist(self, kinds: frozenset[str]) -> None:
         self.read.append(kinds)
@@ -80,6 +82,49 @@ async def test_without_a_change_nothing_is_read() -> None:
     lists.change(PROMPTS)
     await eventually(lambda: lists.read, "the reading")
     assert lists.read == [frozenset({"prompts"})]
+    await lists.tasks.cancel_all()
+
+
+@on_loop
+async def test_lists_that_could_not_be_read_are_tried_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A few times, with what the server said of them."""
+    monkeypatch.setattr(relisting, "_FIRST_RETRY_S", 0.001)
+    lists = Lists()
+    lists.failures = 2
+    lists.change(TOOLS)
+    await eventually(lambda: len(lists.read) == 3, "the last try")
+    assert lists.read == [frozenset({"tools"})] * 3
+    await lists.tasks.cancel_all()
+
+
+@on_loop
+async def test_lists_that_can_never_be_read_are_left_alone_at_last(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Until the server says once more that they have changed."""
+    monkeypatch.setattr(relisting, "_FIRST_RETRY_S", 0.001)
+    monkeypatch.setattr(relisting, "_RETRIES", 2)
+    lists = Lists()
+    lists.failures = 1000
+    lists.change(TOOLS)
+    await eventually(lambda: len(lists.read) == 3, "the last try")
+    await asyncio.sleep(0.05)
+    assert len(lists.read) == 3
+    lists.change(PROMPTS)
+    await eventually(lambda: len(lists.read) == 6, "three more")
+    await lists.tasks.cancel_all()
+
+
+@on_loop
+async def test_lists_are_read_again_where_a_change_may_have_been_missed() -> None:
+    """It is noted at once, and no kind counts as said to have changed."""
+    lists = Lists()
+    lists.relisting.look_again()
+    assert lists.noted == ["srv"]
+    await eventually(lambda: lists.read, "the reading")
+    assert lists.read == [frozenset()]
     await lists.tasks.cancel_all()
 
 
