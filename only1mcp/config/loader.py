@@ -28,6 +28,7 @@ from only1mcp.config.source_file import read_text
 from only1mcp.config.substitution import substitute
 
 MAX_PROBLEMS = 20
+EMPTY_HINT = "write `servers: []` to serve none; `only1mcp init` prints an example"
 _PATTERN_HINTS = {
     URL_PATTERN: "write an address as http://127.0.0.1:9000/mcp",
     ANY_URL_PATTERN: "write an address as http://127.0.0.1:9000/mcp",
@@ -53,8 +54,7 @@ def _read_text(path: Path) -> str:
         what, hint = f"cannot be read: {error.strerror}", "check the path"
         raise ConfigInvalid([Problem(str(path), NOWHERE, "", what, hint)]) from None
     if not text.strip():  # a disk that is full, or an editor that was interrupted
-        hint = "write `servers: []` to serve none; `only1mcp init` prints an example"
-        raise ConfigInvalid([Problem(str(path), NOWHERE, "", "is empty", hint)])
+        raise ConfigInvalid([Problem(str(path), NOWHERE, "", "is empty", EMPTY_HINT)])
     return text.replace("\r\n", "\n").replace("\r", "\n")
 
 

@@ -13,6 +13,7 @@ import pytest
 from only1mcp.cli.gateway import control_send
 from tests.support.command import Done, run_command
 from tests.support.gateway import Gateway
+from tests.support.keyed import ENV, Caller, keyed
 from tests.support.mcp_client import McpClient
 from tests.support.waiting import wait_until
 from tests.support.zoo import __file__ as zoo_file
@@ -99,6 +100,34 @@ def test_a_change_that_cannot_be_made_is_refused_and_changes_nothing(tmp_path: P
             assert (code, words in said) == (expected, True), said
         assert (tmp_path / "config.yaml").read_text() == TEXT
         assert gateway.status()["settings"] == 1
+
+
+def _status(gateway: Gateway, owner: str | None) -> int:
+    with Caller(gateway.port, owner) as caller:
+        return caller.modern("tools/list")[0]
+
+
+def test_an_edit_during_another_program_s_save_costs_no_key_and_no_comment(tmp_path: Path) -> None:
+    """An editor that has emptied the file, and has not written it yet, is not overtaken."""
+    text = f"# Of the test.\n{json.dumps(keyed(listen={}), indent=2)}\n"
+    saved = text.replace("Of the test", "Of the editor")
+    path = tmp_path / "config.yaml"
+    with Gateway(text, directory=tmp_path, env=ENV) as gateway:
+        with path.open("w") as editor:
+            done = gateway.run("add", "b", "http://127.0.0.1:1/mcp", "-c", str(path), "--json")
+            assert _status(gateway, None) == 401
+            assert done[0] == 7, done
+            refusal = json.loads(done[1])["error"]
+            assert refusal["code"] == "BEING_WRITTEN"
+            assert "try again" in refusal["hint"]
+            assert path.read_text() == ""
+            editor.write(saved)
+        assert path.read_text() == saved
+        assert _status(gateway, None) == 401
+        assert gateway.run("add", "b", "http://127.0.0.1:1/mcp", "-c", str(path))[0] == 0
+        assert "# Of the editor." in path.read_text()
+        assert [_status(gateway, owner) for owner in (None, "ann")] == [401, 200]
+        assert {row["id"] for row in gateway.status()["servers"]} == {"time", "files", "b"}
 
 
 def test_without_a_gateway_the_file_is_changed_all_the_same(tmp_path: Path) -> None:
