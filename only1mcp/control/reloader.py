@@ -7,15 +7,19 @@ for a while: starting it anew would cost each reload more than all the rest of i
 import asyncio
 import contextlib
 import logging
+import math
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 
 import orjson
 
 from only1mcp.config.fixed import ANEW, fixed_problems, with_port_kept
 from only1mcp.config.problems import NOWHERE, ConfigInvalid, Problem
 from only1mcp.config.settings import Settings
+from only1mcp.config.sight import look
+from only1mcp.config.writers import LOOK_S, PATIENCE_S, is_still
 from only1mcp.control.outcome import Outcome, Stopwatch, differences, refused
 from only1mcp.control.parsers import Parsers
 from only1mcp.memory.layout import CELLS
@@ -31,6 +35,7 @@ JUST_NOW_S = 10.0
 """So long after the file watcher somebody who asks for a reload means the same change."""
 CONFIRM_S = 5.0
 _LOOK_S = 0.002
+_OPEN = "another program is writing the file; hint: reload again when it has closed the file"
 _FOLLOWERS = frozenset({"worker", "host"})
 
 
@@ -59,10 +64,28 @@ class Reloader:
         Whoever sees that it changed comes again; what was read may be the half of something.
         """
         with contextlib.suppress(Superseded):
-            await self.reload(FILE, still)
+            await self._reload_in_turn(FILE, still)
 
-    async def reload(self, cause: str, still: Callable[[], bool] = lambda: True) -> Outcome:
+    async def reload(self, cause: str) -> Outcome:
         """Put in force what the file says now, if it can be.
+
+        Whoever writes it is waited for: not for ever, for somebody has asked for it.
+        """
+        loop = asyncio.get_running_loop()
+        until = loop.time() + (math.inf if cause == START else PATIENCE_S)
+        path = None if self._shared.source is None else self._shared.source.path
+        while path is not None and loop.time() < until:
+            still = partial(is_still, path, look(path))
+            if still():
+                with contextlib.suppress(Superseded):
+                    return await self._reload_in_turn(cause, still)
+            await asyncio.sleep(LOOK_S)
+        if path is not None:
+            _log.warning("%s", _OPEN)
+        return await self._reload_in_turn(cause, lambda: True)
+
+    async def _reload_in_turn(self, cause: str, still: Callable[[], bool]) -> Outcome:
+        """Put in force what the file says, and note what came of it.
 
         Raises:
             Superseded: the file is no more what the reload is for.

@@ -13,6 +13,7 @@ from functools import partial
 from pathlib import Path
 
 from only1mcp.config.sight import Seen, look
+from only1mcp.config.writers import is_written
 from only1mcp.control.stirrings import Stirrings
 
 _log = logging.getLogger(__name__)
@@ -26,8 +27,8 @@ SETTLE_S = 0.03
 class FileWatcher:
     """Calls back when the file is another one, and whole.
 
-    Either its writer has closed it, or it has stayed the same between two looks. An empty file is
-    one that is being written.
+    Either its writer has closed it, or it has stayed the same between two looks. One that somebody
+    has open for writing is never whole, as far as that can be known; an empty one is not either.
     """
 
     def __init__(
@@ -45,6 +46,8 @@ class FileWatcher:
         """Look; say whether there is something new to read."""
         before, self._last = self._last, look(self._path)
         if not self._is_new or not (is_whole or self._last == before):
+            return False
+        if is_written(self._path):
             return False
         self.taken = self._last
         return True
@@ -85,7 +88,7 @@ class FileWatcher:
             if self.changed(is_whole=is_whole):
                 await self._on_change()
             elif self._is_new:
-                await _set(whole, SETTLE_S)
+                await _set(whole, UNHURRIED_S if is_written(self._path) else SETTLE_S)
             elif not await _set(whole, LOOK_S):
                 await _set(stirred, UNHURRIED_S)
 

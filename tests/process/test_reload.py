@@ -99,6 +99,27 @@ def test_a_file_that_is_empty_for_a_moment_takes_no_server_away(tmp_path: Path) 
         _taken(gateway, "b")
 
 
+def test_the_first_half_of_a_file_is_not_put_in_force(tmp_path: Path) -> None:
+    """Though it is valid, and its writer takes his time over the rest; who insists gets it."""
+    path = tmp_path / "config.yaml"
+    with Gateway(zoo(animal("a", "tame")), directory=tmp_path) as gateway:
+        gateway.configure(zoo(animal("b", "tame")))
+        _taken(gateway, "b")  # whatever reads the file is there now, and quick
+        with path.open("w") as file:
+            file.write(json.dumps(zoo(animal("c", "tame"))))
+            file.flush()
+            for _ in range(200):  # each takes milliseconds, and a look comes every 30
+                assert gateway.status()["settings"] == 2
+            file.write("\n# That is all.\n")
+        _taken(gateway, "c")
+        with path.open("w") as file:
+            file.write(json.dumps(zoo(animal("d", "tame"))))
+            file.flush()
+            gateway.send(signal.SIGHUP)
+            _taken(gateway, "d")
+            assert "another program is writing the file" in gateway.log
+
+
 @pytest.mark.parametrize("way", ["signal", "command", "api"])
 def test_a_reload_can_be_asked_for(tmp_path: Path, way: str) -> None:
     """The one who asks is answered when all processes work by the new settings."""
