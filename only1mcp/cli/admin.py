@@ -30,7 +30,8 @@ def ask(method: str, path: str, socket_path: Path | str, body: Any = None) -> An
         hint = "see only1mcp status: it may be of another version"
         raise Failure("REFUSED", f"the gateway has refused: {json.dumps(answer)[:1000]}", hint)
     if error.get("problems"):
-        raise invalid(ConfigInvalid(problem_of(plain) for plain in error["problems"]))
+        problems = ConfigInvalid(problem_of(plain) for plain in error["problems"])
+        raise invalid(problems, error["message"] if error.get("written") else "")
     raise Failure(error["code"], error["message"], error["hint"], exit_code=exit_of(error["code"]))
 
 

@@ -9,10 +9,11 @@ from only1mcp.config.problems import ConfigInvalid
 from only1mcp.config.settings import Settings
 
 
-def invalid(error: ConfigInvalid) -> Failure:
-    """Return the failure that shows all problems."""
+def invalid(error: ConfigInvalid, note: str = "") -> Failure:
+    """Return the failure that shows all problems, and says what else is to be known."""
     count = len(error.problems)
-    return _Invalid(error, f"{count} problem{'s' if count > 1 else ''} in the configuration")
+    message = f"{count} problem{'s' if count > 1 else ''} in the configuration"
+    return _Invalid(error, f"{message}; {note}" if note else message)
 
 
 class _Invalid(Failure):

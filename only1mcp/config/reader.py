@@ -39,7 +39,7 @@ def outcome_of(job: dict[str, Any]) -> dict[str, Any]:
     try:
         if job["what"] == "load":
             return {"settings": load(path, environment).to_plain()}
-        store.change_file(Path(path), partial(_edited, job), environment)
+        store.change_file(Path(path), partial(_edited, job), environment, is_served=True)
     except ConfigInvalid as error:
         return {"problems": [problem.to_plain() for problem in error.problems]}
     except EditRefused as error:

@@ -26,11 +26,20 @@ _TRIES = 5
 _DRAFT_FLAGS = os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_WRONLY | os.O_CLOEXEC
 
 
-def change_file(path: Path, change: Change, environment: Mapping[str, str]) -> None:
+def change_file(
+    path: Path, change: Change, environment: Mapping[str, str], *, is_served: bool = False
+) -> None:
     """Change a file in one step, when nobody else writes it.
 
+    Args:
+        path: the file.
+        change: what to do with its text.
+        environment: the variables that it may name.
+        is_served: whether these are the variables of a gateway that will read it at once.
+
     Raises:
-        ConfigInvalid: it would have mistakes that it does not have now; it stays as it is.
+        ConfigInvalid: it would have mistakes; where it is not served, such as it does not have now,
+            for variables may be missing that only the gateway knows. It stays as it is.
         EditRefused: it is empty, or others write it all the time.
         OSError: it cannot be read or written.
     """
@@ -43,24 +52,27 @@ def change_file(path: Path, change: Change, environment: Mapping[str, str]) -> N
             seen, text = look(path), read_text(path)
             if not is_still(path, seen):
                 continue
-            changed = _changed(path, text, change, environment)
+            changed = _changed(path, text, change, environment, is_served=is_served)
             if changed == text or _replace(path, changed, seen):
                 return
     hint = f"try again when it has closed the file; `fuser -v {path}` shows who has it open"
     raise BeingWritten("another program is writing the file", hint)
 
 
-def _changed(path: Path, text: str, change: Change, environment: Mapping[str, str]) -> str:
+def _changed(
+    path: Path, text: str, change: Change, environment: Mapping[str, str], *, is_served: bool
+) -> str:
     """Return the text that is to be.
 
     Raises:
-        ConfigInvalid: it would have new mistakes.
+        ConfigInvalid: it would have mistakes that it may not have.
         EditRefused: there is nothing that could be changed.
     """
     if not text.strip():  # what was in it is lost, or is still to come
         raise EmptyFile("the file is empty", EMPTY_HINT)
     changed = change(str(path), text)
-    before = {(one.what, one.hint) for one in _problems(path, text, environment)}
+    known = [] if is_served else _problems(path, text, environment)
+    before = {(one.what, one.hint) for one in known}
     after = _problems(path, changed, environment)
     new = [one for one in after if (one.what, one.hint) not in before]
     if new:
@@ -69,7 +81,7 @@ def _changed(path: Path, text: str, change: Change, environment: Mapping[str, st
 
 
 def _problems(path: Path, text: str, environment: Mapping[str, str]) -> list[Problem]:
-    """Return what is wrong; variables that only the gateway knows are missing before as after."""
+    """Return what is wrong."""
     try:
         load_text(str(path), text, environment)
     except ConfigInvalid as error:

@@ -87,7 +87,12 @@ class Editor:
             return 500, refusal("CANNOT_WRITE", message, "see who may write the file")
         except EditRefused as error:
             return error.http_status, refusal(error.code, str(error), error.hint)
-        return answer_of(await self._reloader.reload("request"))
+        status, answer = answer_of(await self._reloader.reload("request"))
+        if status != 200:
+            said = answer["error"]["message"]
+            answer["error"]["message"] = f"the change is in the file, but not in force: {said}"
+            answer["error"]["written"] = True
+        return status, answer
 
 
 def _is_deep(value: Any, levels: int) -> bool:

@@ -8,6 +8,7 @@ and inode say whether the file is another one.
 import asyncio
 import contextlib
 import logging
+import time
 from collections.abc import Awaitable, Callable
 from functools import partial
 from pathlib import Path
@@ -22,13 +23,16 @@ LOOK_S = 0.02
 UNHURRIED_S = 0.5
 SETTLE_S = 0.03
 """For so long must a file stay the same whose writer has not told that it is done."""
+LOST_S = 2.0
+"""A file that is empty or gone for so long is not about to be written: that is told."""
 
 
 class FileWatcher:
     """Calls back when the file is another one, and whole.
 
     Either its writer has closed it, or it has stayed the same between two looks. One that somebody
-    has open for writing is never whole, as far as that can be known; an empty one is not either.
+    has open for writing is never whole, as far as that can be known; an empty one is not either,
+    nor is one that is gone, until they have been so for a while.
     """
 
     def __init__(
@@ -41,20 +45,26 @@ class FileWatcher:
         self.taken: Seen | None = look(path)
         """What the file was when it was last read, or found."""
         self._last = self.taken
+        self._since = time.monotonic()
+        """When the last look first saw what it saw."""
 
     def changed(self, *, is_whole: bool = False) -> bool:
         """Look; say whether there is something new to read."""
         before, self._last = self._last, look(self._path)
-        if not self._is_new or not (is_whole or self._last == before):
-            return False
-        if is_written(self._path):
+        if self._last != before:
+            self._since = time.monotonic()
+        if self._is_new:
+            is_ready = is_whole or self._last == before
+        else:
+            is_ready = self._last != self.taken and time.monotonic() - self._since >= LOST_S
+        if not is_ready or is_written(self._path):
             return False
         self.taken = self._last
         return True
 
     @property
     def _is_new(self) -> bool:
-        """Whether the last look saw another file."""
+        """Whether the last look saw another file that says something."""
         return self._last is not None and self._last != self.taken and self._last[3] > 0
 
     def still(self) -> bool:

@@ -192,6 +192,37 @@ def test_a_number_of_workers_that_cannot_be_is_refused_as_a_number(
     assert file.read_text() == "proxy: {port: 0}\n"
 
 
+def test_what_could_not_come_into_force_is_not_written(tmp_path: Path) -> None:
+    """The file has a mistake already; what only a new start can change is told as such."""
+    with Gateway(TEXT, workers=1, directory=tmp_path) as gateway:
+        path = gateway.directory / "config.yaml"
+        bad = f"{TEXT}bogus: 1\n"
+        path.write_text(bad)
+        for edit in (("add", "b", "http://127.0.0.1:9/mcp"), ("disable", "a")):
+            code, said = _said(gateway, *edit)
+            assert (code, path.read_text()) == (5, bad), said
+            assert "unknown key" in said
+        path.write_text(f"{TEXT}proxy: {{listen: {{sse: true}}}}\n")
+        code, said = _said(gateway, "disable", "a")
+        assert code == 5
+        assert "the change is in the file, but not in force" in said
+        assert "enabled: false" in path.read_text()
+        path.write_text(bad)
+        assert _tools(gateway) == {"a"}
+
+
+def test_a_file_that_is_gone_is_reported_like_a_bad_one(tmp_path: Path) -> None:
+    """And what was in force stays so."""
+    with Gateway(TEXT, workers=1, directory=tmp_path) as gateway:
+        path = gateway.directory / "config.yaml"
+        path.unlink()
+        wait_until(lambda: "cannot be read" in json.dumps(gateway.status()), "the report")
+        assert "cannot be read" in gateway.log
+        assert _tools(gateway) == {"a"}
+        path.write_text(TEXT)
+        wait_until(lambda: "cannot be read" not in json.dumps(gateway.status()), "its end")
+
+
 def test_a_disabled_server_is_listed_and_counted_as_such(tmp_path: Path) -> None:
     """Where no gateway runs, too: it is in the file, and can be enabled."""
     cli = _alone(tmp_path)

@@ -11,6 +11,7 @@ import pytest
 from only1mcp.config import store
 from only1mcp.config.edit import add_server
 from only1mcp.config.exchange import exchange
+from only1mcp.config.problems import ConfigInvalid
 from only1mcp.config.refusals import BeingWritten, EditRefused, EmptyFile
 from only1mcp.config.source_file import read_text
 from only1mcp.config.store import change_file
@@ -263,3 +264,17 @@ def test_a_change_that_is_refused_leaves_no_trace(path: Path) -> None:
     after = path.stat()
     assert (after.st_ino, after.st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
     assert _names(path) == [path.name]
+
+
+def test_a_file_that_a_gateway_is_about_to_read_is_valid_after_a_change(path: Path) -> None:
+    """A change that leaves a mistake would not come into force; one that mends it would."""
+    bad = TEXT.replace(":1/a", ":1/a\n    timeout: never")
+    path.write_text(bad)
+    with pytest.raises(ConfigInvalid):
+        change_file(path, _add, {}, is_served=True)
+    assert path.read_text() == bad
+    change_file(path, lambda file, text: TEXT, {}, is_served=True)
+    assert path.read_text() == TEXT
+    path.write_text(bad)
+    change_file(path, _add, {})
+    assert OURS in path.read_text()

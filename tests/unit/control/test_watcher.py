@@ -82,6 +82,21 @@ def test_a_file_that_is_empty_or_gone_is_waited_for(tmp_path: Path) -> None:
     assert [watcher.changed() for _ in range(3)] == [False, True, False]
 
 
+@pytest.mark.parametrize("lose", [lambda path: path.write_text(""), Path.unlink])
+def test_a_file_that_stays_empty_or_gone_is_told_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lose: Callable[[Path], object]
+) -> None:
+    """A disk may have been full; and it is told when it is back, too."""
+    monkeypatch.setattr(module, "LOST_S", 0.0)
+    path = tmp_path / "c.yaml"
+    path.write_text("old")
+    watcher = FileWatcher(path, _nothing)
+    lose(path)
+    assert [watcher.changed() for _ in range(4)] == [True, False, False, False]
+    path.write_text("old")
+    assert [watcher.changed() for _ in range(3)] == [False, True, False]
+
+
 @pytest.mark.parametrize("is_whole", [False, True])
 def test_a_file_that_is_open_for_writing_is_left_alone(tmp_path: Path, is_whole: bool) -> None:
     """However long it stays the same, and though another writer has closed it."""
