@@ -10,6 +10,7 @@ from only1mcp.backends.side_stream import SideStream
 from only1mcp.errors import BackendLost, BackendProtocolError, Only1MCPError
 from only1mcp.protocol import jsonrpc
 from only1mcp.protocol.progress import token_of
+from only1mcp.protocol.subscriptions import is_of_session
 from only1mcp.transports.batch_reader import BatchReader
 from only1mcp.transports.streamable_http import HttpAnswer, StreamableHttp
 
@@ -160,13 +161,16 @@ class Batch:
     def _concerned(self, message: Envelope) -> ReplySink | None:
         """Return who hears of a notification: a log message names no request.
 
-        So it is told where all that are under way are of one client.
+        So it is told where all that are under way are of one client. What is about the whole
+        session anyone may hear.
         """
         waiting = self._waiting()
         if message.method == "notifications/progress":
             token = token_of(message.body[message.params_start : message.params_end])
             of = (one for one in waiting if one.outgoing.token is not None)
             return next((one.sink for one in of if one.outgoing.token == token), None)
+        if is_of_session(message.method):
+            return next((one.sink for one in waiting if one.sink is not None), None)
         if message.method != "notifications/message" or not waiting:
             return None
         clients = {one.outgoing.session for one in waiting}

@@ -14,12 +14,14 @@ from only1mcp.config.settings import Settings
 from only1mcp.errors import BackendUnreachable
 from only1mcp.health.board import HOST
 from only1mcp.health.manager import HealthReporter
+from only1mcp.host.asides import Asides
 from only1mcp.host.bequest import Bequest
 from only1mcp.host.channel_server import ChannelServer
 from only1mcp.host.lane import MAX_SLOTS, LaneDesk
 from only1mcp.host.lessons import Lessons
 from only1mcp.host.link_sink import LinkSink
 from only1mcp.host.member import Member
+from only1mcp.host.notes import Notes
 from only1mcp.host.orphans import kill_descendants, reap_orphans
 from only1mcp.host.own_lists import OwnLists
 from only1mcp.host.roster import Roster
@@ -40,7 +42,7 @@ from only1mcp.memory.processes import worker_indices, workers_follow
 from only1mcp.process import prctl
 from only1mcp.process.child import Lifecycle
 from only1mcp.process.context import Context
-from only1mcp.protocol.client_features import ROOTS_LIST_CHANGED, Feature
+from only1mcp.protocol.client_features import Feature
 from only1mcp.protocol.subscriptions import SUBSCRIPTIONS
 from only1mcp.protocol.versions import Era
 from only1mcp.registry.catalogue import Catalogue
@@ -59,8 +61,7 @@ class Host:
     """Owns the servers; serves the workers' calls to the stdio ones, tells them of all."""
 
     def __init__(self, context: Context, reporter: HealthReporter) -> None:
-        self._metrics = context.metrics
-        self._reporter = reporter
+        self._metrics, self._reporter = context.metrics, reporter
         self._tasks = Tasks()
         self._client = make_client()
         self._links: set[Link] = set()
@@ -93,6 +94,10 @@ class Host:
         self._lessons = Lessons(
             self._roster, self._variants, self._known, self._settled, self._tasks
         )
+        self._notes = Notes(
+            self._roster, self.desk, self.sessions, self._lessons, self._watching,
+            Asides(self._roster, self._watched, self._on_updated), self._tasks,
+        )  # fmt: skip
         self._settings = context.shared.settings
         self._confirmed = partial(workers_follow, context.shared.memory)
         self._index = self._settings.slot_of
@@ -203,25 +208,7 @@ class Host:
             if respond is not None:
                 respond(member)
         elif kind is Kind.NOTE:
-            self._take_note(link, orjson.loads(payload))
-
-    def _take_note(self, link: Link, note: dict[str, Any]) -> None:
-        """Take what a worker tells that concerns no call."""
-        if "ended" in note:
-            self.sessions.ended(note["ended"])
-        elif "roots" in note:
-            for server in self._roster.everyone:
-                server.pool.notify(note["roots"], ROOTS_LIST_CHANGED)
-        elif "sessions_held" in note or "session_left" in note:
-            self.desk.take(link, note)
-        elif "kept" in note or "alive" in note:
-            self.sessions.take(link, note)
-        elif "level" in note:
-            self.sessions.want_level(note["level"])
-        elif "learn" in note:
-            self._tasks.spawn(self._lessons.teach(link, note["learn"]))
-        else:
-            self._watching.take(link, note)
+            self._notes.take(link, orjson.loads(payload))
 
     def _call(self, link: Link, token: int, frame: CallFrame) -> None:
         if frame.method == TOOLS:

@@ -30,7 +30,7 @@ from only1mcp.errors import (
 from only1mcp.host.member import NO_TASKS, Tell, untold, unturned
 from only1mcp.protocol.client_features import Feature
 from only1mcp.protocol.progress import token_of
-from only1mcp.protocol.subscriptions import is_of_session
+from only1mcp.protocol.subscriptions import UPDATED, is_of_session
 from only1mcp.registry.server import Server
 from only1mcp.tasks import Tasks
 
@@ -56,6 +56,8 @@ class _Call:
             self.questions.take_back(message)
         elif is_of_session(message.method):
             self.beside(message)
+            if message.method != UPDATED and not self.outgoing.session:
+                self.sink.on_message(message)  # who has no session has no lists of their own
         else:
             self.sink.on_message(message)
 

@@ -11,7 +11,7 @@ from only1mcp.errors import BackendTimeout, Only1MCPError
 from only1mcp.protocol.client_features import Feature
 from only1mcp.protocol.inbound import Inbound
 from only1mcp.protocol.input_required import url_elicitations, write_input_required
-from only1mcp.protocol.subscriptions import SUBSCRIPTIONS
+from only1mcp.protocol.subscriptions import SUBSCRIPTIONS, is_of_session
 from only1mcp.protocol.versions import Era
 from only1mcp.proxy.answer import relay, success
 from only1mcp.proxy.asks import Asks
@@ -50,6 +50,8 @@ class Means:
     on_attempt: OnAttempt
     new_token: Callable[[], bytes]
     """Returns a progress token that no other call has."""
+    on_aside: Callable[[str, Envelope], None]
+    """Takes a server's id, and what it said on a call's stream that is about more than the call."""
 
 
 class Call:
@@ -146,10 +148,13 @@ class Call:
             self._timer = None
 
     def on_message(self, message: Envelope) -> None:
-        """Pass a notification on, if it is for this client."""
+        """Pass a notification on, if it is for this client and not for all."""
         if message.method == "notifications/cancelled":
             if self._questions is not None:
                 self._questions.withdraw(message)
+            return
+        if is_of_session(message.method):
+            self._means.on_aside(self.server_id, message)
             return
         passed = self._tasks.status(message) or self._notices.passed(self._tasks.message(message))
         if message.method == "notifications/progress" and self._timer is not None:

@@ -6,8 +6,8 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any
 
-from only1mcp._speedups import NOTIFICATION, Envelope, Lane
-from only1mcp.backends.call import Cancel, refusal
+from only1mcp._speedups import Envelope, Lane
+from only1mcp.backends.call import Cancel
 from only1mcp.backends.http_rules import check_id, message_of
 from only1mcp.config.settings import Settings
 from only1mcp.errors import BackendProtocolError, Forbidden, Only1MCPError
@@ -17,8 +17,6 @@ from only1mcp.ingress.unread import has_unread
 from only1mcp.links.wire import decode_failure
 from only1mcp.observability.metrics import BUCKETS_S
 from only1mcp.process.context import Context
-from only1mcp.protocol import jsonrpc
-from only1mcp.protocol.event_stream import EventReader
 from only1mcp.protocol.headers import McpHeaders, encode_value
 from only1mcp.protocol.versions import LEGACY_VERSIONS, Era
 from only1mcp.proxy.answer import relay
@@ -27,12 +25,12 @@ from only1mcp.proxy.task_relay import unwanted_task
 from only1mcp.routing.load_balancer import place_of_session
 from only1mcp.tasks import until
 from only1mcp.transports.streamable_http import (
-    MAX_MESSAGE_BYTES,
     HttpAnswer,
     read_message,
 )
 from only1mcp.worker.callers import Callers
 from only1mcp.worker.lane_ends import LaneEnds, era_of, stop
+from only1mcp.worker.lane_events import LaneEvents
 from only1mcp.worker.lane_failures import blame, failure_of, is_repeatable
 from only1mcp.worker.lane_flights import landed, lead
 from only1mcp.worker.lane_link import LaneLink, open_upstream
@@ -75,6 +73,8 @@ class FastLane:
         self._ends = LaneEnds(self.lane, self._records)
         self.goes_on, self.cancelled = self._ends.goes_on, self._ends.cancelled
         self.abandoned = self._ends.abandoned
+        self._events = LaneEvents(self.lane, around.parts)
+        self.event, self.event_reader = self._events.event, self._events.event_reader
         limit = around.limits.max_header
         self.answer_page = LanePages(self.lane, around.pages, around.tasks, limit).answer
         around.connections.held.bodies = self.lane
@@ -270,23 +270,6 @@ class FastLane:
         self._around.tasks.spawn(open_upstream(pool, connect, upstream))
 
     # Answers.
-
-    def event(self, call: Any, message: Envelope) -> None:
-        """Take what a server says before its answer."""
-        if message.kind != NOTIFICATION:
-            if call.plan.opened is not None:
-                refused = jsonrpc.response(message.id or b"null", refusal(message))
-                call.plan.ids.reply(call.plan.opened, refused)
-        elif not call.plan.modern and message.method == "notifications/message":
-            if call.exchange is None:
-                call.exchange = FastExchange(call.front, self.lane)
-            call.exchange.send(message.body)
-            if call.flight is not None:
-                call.flight.message(message.body)
-
-    def event_reader(self) -> EventReader:
-        """Return what reads events that are not written in the plainest way."""
-        return EventReader(MAX_MESSAGE_BYTES)
 
     def resume(self, call: Any, event_id: str, retry_ms: int | None) -> None:
         """Read on where the stream of a legacy server broke off."""

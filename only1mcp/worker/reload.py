@@ -33,6 +33,7 @@ def follow(graph: Graph, settings: Settings) -> None:
     graph.connections.limit = share_of(settings)
     graph.origins.follow((*settings.allowed_hosts, settings.host), settings.allowed_origins)
     graph.recorder.follow(settings.slots)
+    graph.asides.follow(settings.slot_of)
     if graph.parts.cache is not None:
         graph.parts.cache.follow(settings.cache, settings.servers, settings.slot_of)
     graph.service.follow(settings)

@@ -22,15 +22,14 @@ from only1mcp.backends.line import Line
 from only1mcp.backends.replicated import ReplicatedBackend
 from only1mcp.config.settings import Settings
 from only1mcp.health.manager import HealthReporter
-from only1mcp.ingress import sse_door, websocket_door
+from only1mcp.ingress import websocket_door
 from only1mcp.ingress.channels import Channels
 from only1mcp.ingress.guard import Connections, Guard
 from only1mcp.ingress.held import Held
-from only1mcp.ingress.http_door import Handler, HttpDoor
+from only1mcp.ingress.http_door import HttpDoor
 from only1mcp.ingress.http_parser import HttpServer
 from only1mcp.ingress.origin import OriginCheck
 from only1mcp.ingress.sse_door import SseDoor
-from only1mcp.ingress.websocket_door import WebSocketDoor
 from only1mcp.memory.cache_epochs import CacheEpochs
 from only1mcp.memory.ended_sessions import EndedSessions
 from only1mcp.memory.health_words import HealthWords
@@ -61,7 +60,9 @@ from only1mcp.resilience.limiter import Limiter
 from only1mcp.sessions.session import Session, SessionSealer
 from only1mcp.tasks import Tasks
 from only1mcp.transports.streamable_http import MAX_CONNECTIONS, make_client
+from only1mcp.worker.asides import Asides
 from only1mcp.worker.cache_sweeps import CacheSweeps
+from only1mcp.worker.doors import make_door, make_http
 from only1mcp.worker.events import Events, HostWatcher
 from only1mcp.worker.fast_lane import FastLane
 from only1mcp.worker.kept_watches import KeptWatches
@@ -116,6 +117,7 @@ class Graph:
     service: WorkerService
     outfit: Outfit
     sweeps: CacheSweeps
+    asides: Asides
     shedding: Shedding
     lane: FastLane | None = None
     """None where all connections go through aiohttp."""
@@ -195,7 +197,7 @@ def build(context: Context) -> Graph:
     events.kept = KeptWatches(link, audience.serials, tasks)
     backends = {server.id: make_backend(server, outfit) for server in settings.servers}
     ended = EndedSessions(shared.memory, shared.ended_lock)
-    cache, sweeps = _make_cache(context)
+    cache, sweeps, asides = _make_cache(context, link)
     parts = Parts(
         edition=edition,
         learning=learning,
@@ -209,6 +211,7 @@ def build(context: Context) -> Graph:
             states=States(shared.session_key),
             on_attempt=recorder.attempt,
             new_token=_make_tokens(peers.address),
+            on_aside=asides.take,
         ),
         audience=audience,
         peers=peers,
@@ -233,11 +236,11 @@ def build(context: Context) -> Graph:
     sse = SseDoor(service, channels, peers, connections.held)
     origins = OriginCheck((*settings.allowed_hosts, settings.host), settings.allowed_origins)
     service.follow(settings)
-    door = _make_door(settings, service, channels, sse, origins, access, connections.held)
+    door = make_door(settings, service, channels, sse, origins, access, connections.held)
     graph = Graph(
-        door, _make_http(door, settings), edition, link, backends, reporter, tasks, client,
+        door, make_http(door, settings), edition, link, backends, reporter, tasks, client,
         connections, channels, context, audience, peers, pipeline, sse, settings, parts,
-        origins, recorder, service, outfit, sweeps, shedding,
+        origins, recorder, service, outfit, sweeps, asides, shedding,
     )  # fmt: skip
     if Lane is not None:
         graph.lane = _make_lane(graph)
@@ -259,8 +262,8 @@ def _make_access(context: Context) -> Access:
     return access
 
 
-def _make_cache(context: Context) -> tuple[ResponseCache, CacheSweeps]:
-    """Make what keeps answers, as far as the settings want any kept, and what sweeps it."""
+def _make_cache(context: Context, link: HostLink) -> tuple[ResponseCache, CacheSweeps, Asides]:
+    """Make what keeps answers, as far as the settings want any kept, and what has it forget."""
     shared, row = context.shared, context.metrics.row
     settings, epochs = shared.settings, CacheEpochs(shared.memory, shared.ended_lock)
     cache = ResponseCache(
@@ -270,7 +273,9 @@ def _make_cache(context: Context) -> tuple[ResponseCache, CacheSweeps]:
     cache.follow(settings.cache, settings.servers, settings.slot_of)
     cache.forget_counts()
     own = shared.memory.swept[context.index : context.index + 1]
-    return cache, CacheSweeps(cache.store, epochs, own)
+    asides = Asides(epochs, link.note)
+    asides.follow(settings.slot_of)
+    return cache, CacheSweeps(cache.store, epochs, own), asides
 
 
 def _make_sessions(context: Context, link: HostLink, tasks: Tasks) -> SharedSessions:
@@ -361,16 +366,6 @@ def _make_connections(settings: Settings) -> Connections:
     return Connections(share_of(settings), Held(settings.limits.max_buffered))
 
 
-def _make_http(door: HttpDoor, settings: Settings) -> HttpServer:
-    """Make aiohttp's server for the door."""
-    limits = settings.limits
-    return HttpServer(
-        door.handle, handler_cancellation=True, access_log=None,
-        keepalive_timeout=limits.idle_timeout_s, auto_decompress=False,
-        max_line_size=limits.max_header, max_field_size=limits.max_header,
-    )  # fmt: skip
-
-
 def _make_lane(graph: Graph) -> FastLane:
     """Make the fast lane, which leads past aiohttp."""
     around = Surroundings(
@@ -382,18 +377,3 @@ def _make_lane(graph: Graph) -> FastLane:
     graph.shedding.guard(lane.lane)
     graph.link.on_break = lane.leave_host
     return lane
-
-
-def _make_door(
-    settings: Settings, service: WorkerService, channels: Channels, sse: SseDoor,
-    origins: OriginCheck, access: Access, held: Held,
-) -> HttpDoor:  # fmt: skip
-    """Open the ways in that are wanted."""
-    others: dict[str, dict[str, Handler]] = {}
-    if settings.websocket:
-        websocket = WebSocketDoor(service, channels, settings.limits.max_body, held)
-        others[websocket_door.PATH] = {"GET": websocket.open}
-    if settings.sse:
-        others[sse_door.STREAM_PATH] = {"GET": sse.open}
-        others[sse_door.POST_PATH] = {"POST": sse.post}
-    return HttpDoor(service, origins, access, others, held)

@@ -13,6 +13,7 @@ MODERN = "2026-07-28"
 META = "io.modelcontextprotocol/"
 PUBLIC, PRIVATE, SHORT = "data://public", "data://private", "data://short"
 _TTL_MS = {PUBLIC: 600_000, PRIVATE: 600_000, SHORT: 700}
+LOG = ("notifications/message", {"level": "error", "data": "x"})
 _READS = {"annotations": {"readOnlyHint": True}}
 
 
@@ -29,6 +30,8 @@ class ChangingBackend(ThreadedSite):
         self.counts: Counter[str] = Counter()
         """How often each tool and each resource was asked for."""
         self.tools = ["look", "ask", "fail", "tell"]
+        self.said: tuple[str, dict[str, Any]] = LOG
+        """What `tell` says before its answer."""
         self._streams: dict[asyncio.Queue[bytes], str] = {}
         self._refuses_streams = False
         self._go = asyncio.Event()
@@ -137,11 +140,10 @@ class ChangingBackend(ThreadedSite):
     async def _tell(
         self, request: web.BaseRequest, message: dict[str, Any], result: dict[str, Any]
     ) -> web.StreamResponse:
-        """Answer behind a log message."""
+        """Answer behind a message, on a stream."""
         response = await _stream(request)
-        log = {"jsonrpc": "2.0", "method": "notifications/message",
-               "params": {"level": "error", "data": "x"}}  # fmt: skip
-        await response.write(_event(log))
+        method, params = self.said
+        await response.write(_event({"jsonrpc": "2.0", "method": method, "params": params}))
         whole = {"jsonrpc": "2.0", "id": message["id"],
                  "result": {"resultType": "complete", **result}}  # fmt: skip
         await response.write(_event(whole))
@@ -168,6 +170,31 @@ class ChangingBackend(ThreadedSite):
         finally:
             del self._streams[queue]
         return response
+
+
+class LegacyBackend(ChangingBackend):
+    """The same of 2025-11-25; it has no stream of its own, and so says all on those of calls."""
+
+    async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
+        if request.method != "POST":
+            return web.Response(status=405)
+        message = await request.json()
+        if "id" not in message:
+            return web.Response(status=202)
+        match message["method"]:
+            case "initialize":
+                told = {"listChanged": True}
+                capabilities = {"tools": told, "resources": {**told, "subscribe": True}}
+                greeting = {"protocolVersion": "2025-11-25", "capabilities": capabilities,
+                            "serverInfo": {"name": "b", "version": "1"}}  # fmt: skip
+                answer = _answer(message, greeting)
+                answer.headers["Mcp-Session-Id"] = "one"
+                return answer
+            case "server/discover":
+                return _refuse(message)
+            case "tools/call":
+                return await self._call(request, message)
+        return _answer(message, self._result(message))
 
 
 def _tool(name: str) -> dict[str, Any]:

@@ -72,8 +72,8 @@ class Desk:
         self.outcomes: list[Outcome] = []
         self.attempts: list[tuple[str, str]] = []
         self.roots_changed, self.levels = list[int](), list[int]()
-        self.topics: list[str] = []
-        """What the host was asked to find out."""
+        self.topics, self.asides = list[str](), list[tuple[str, str]]()
+        """What the host was asked to find out; who said what that is about more than a call."""
         ids = [one.server_id for one in catalogues]
         self.backends = {server_id: FakeBackend() for server_id in ids}
         self.hosted = {server_id: FakeBackend() for server_id in ids}
@@ -104,6 +104,7 @@ class Desk:
             task_ids=self.task_ids, states=States(bytes(32)),
             on_attempt=lambda who, status, seconds: self.attempts.append((who, status)),
             new_token=self._token,
+            on_aside=lambda who, message: self.asides.append((who, message.method or "")),
         )  # fmt: skip
         self.pipeline = Pipeline(
             Parts(

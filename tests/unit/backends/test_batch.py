@@ -228,6 +228,19 @@ async def test_a_log_message_is_told_where_it_is_plain_whose_it_is(
 
 
 @on_loop
+async def test_what_is_about_the_whole_session_one_call_hears() -> None:
+    """Whichever: it concerns none of them, and all."""
+    changed = {"jsonrpc": "2.0", "method": "notifications/tools/list_changed"}
+
+    async def answer(request: web.BaseRequest, batch: list[Plain]) -> web.StreamResponse:
+        one, two = map(answer_to, batch)
+        return await stream(request, changed, one, changed, two)
+
+    asked = await asked_of(answer, 5, 6)
+    assert [sink.methods for sink in asked.sinks] == [["notifications/tools/list_changed"]] * 2
+
+
+@on_loop
 async def test_a_question_on_the_stream_of_a_batch_is_refused() -> None:
     """Nobody is asked who did not say that they can be; a ping is answered."""
 

@@ -132,6 +132,21 @@ async def test_a_watched_resource_is_told_of_to_all_workers(
 
 
 @on_loop
+async def test_what_a_server_says_on_a_worker_s_call_is_told_to_all_workers() -> None:
+    """As if the host had heard it itself."""
+    async with hosted() as subject:
+        worker, other = await subject.worker(), await subject.worker()
+        await worker.event("settled")
+        frame = CallFrame("srv", "resources/subscribe", b'{"uri":"r://1"}', "legacy", session=7)
+        worker.send(Kind.CALL, 1, frame.encode())
+        await worker.got(Kind.REPLY, 1)
+        worker.note(aside=["srv", [], ["r://1"]])
+        for each in (worker, other):
+            event = await each.until(lambda frame: "updated" in frame[2], "the update")
+            assert (event["updated"], event["sessions"]) == ("r://1", [7])
+
+
+@on_loop
 async def test_a_session_watches_only_so_many_resources(monkeypatch: pytest.MonkeyPatch) -> None:
     """On a shared connection and on its own together; what it watches it may ask for again."""
     monkeypatch.setattr(watching, "MAX_URIS", 3)

@@ -235,11 +235,15 @@ async def test_a_session_goes_on_with_the_next_instance_when_its_own_is_gone() -
     await client.close()
 
 
+@pytest.mark.parametrize("serial", [0, 7])
 @on_loop
-async def test_what_is_about_the_session_is_told_whatever_stream_it_comes_on() -> None:
-    """Updates and changed lists on the stream of a call are no part of that call."""
+async def test_what_is_about_the_session_is_told_whatever_stream_it_comes_on(serial: int) -> None:
+    """Updates and changed lists on the stream of a call are no part of that call.
+
+    Lists are those of all where its client has no session of its own: then the worker hears, too.
+    """
     async with session() as subject:
-        sink = subject.call(Outgoing("tools/call", b"{}", Era.LEGACY))
+        sink = subject.call(Outgoing("tools/call", b"{}", Era.LEGACY, session=serial))
         await subject.reached("tools/call")
         subject.site.said_on_call = [
             {"method": "notifications/resources/updated", "params": {"uri": "a://1"}},
@@ -250,7 +254,8 @@ async def test_what_is_about_the_session_is_told_whatever_stream_it_comes_on() -
         await eventually(lambda: sink.heard, "the answer")
         assert subject.told == ["notifications/resources/updated",
                                 "notifications/tools/list_changed"]  # fmt: skip
-        assert sink.methods == ["notifications/message"]
+        of_all = [] if serial else ["notifications/tools/list_changed"]
+        assert sink.methods == [*of_all, "notifications/message"]
 
 
 @on_loop

@@ -315,3 +315,16 @@ async def test_a_modern_client_is_sent_to_an_address_first_when_a_legacy_server_
     call.backend.answer(tool_result("done"))
     assert "content" in again.message["result"]
     assert len(call.backend.calls) == 2
+
+
+@pytest.mark.parametrize("method", ["tools/list_changed", "resources/updated"])
+@on_loop
+async def test_what_is_about_more_than_the_call_is_told_to_who_cares_for_it(method: str) -> None:
+    """Before the answer; the client hears of it on its own subscription, if it wants to."""
+    desk = Desk(catalogue("a", tools="x"))
+    for send in (desk.modern, desk.legacy):
+        told = send("tools/call", CALL)
+        desk.backends["a"].notify(f"notifications/{method}", {"uri": "r://1"})
+        assert desk.asides.pop() == ("a", f"notifications/{method}")
+        desk.backends["a"].answer(b'{"content":[]}')
+        assert told.messages == []
