@@ -21,16 +21,27 @@ from only1mcp.protocol import jsonrpc
 _log = logging.getLogger(__name__)
 _SLOW, _FULL = 408, 503
 _ROOM = "try again in a second; proxy.limits.max_connections says how many there may be"
+_FILES = (
+    "try again in a second; half of the files that a worker may open are for clients: "
+    "raise that limit (ulimit -n, LimitNOFILE= of systemd) and start the gateway again"
+)
 LINGER_S = 1.0
 """How long a refused client may go on to send: closed at once, it might never see the answer."""
 
 
 class Connections:
-    """Counts a worker's connections against its bound, and has what it holds for them counted."""
+    """Counts a worker's connections against its bound, and has what it holds for them counted.
 
-    def __init__(self, limit: int, held: Held | None = None) -> None:
+    Args:
+        limit: how many there may be.
+        held: counts.
+        by_files: whether the limit of open files is what allows no more.
+    """
+
+    def __init__(self, limit: int, held: Held | None = None, *, by_files: bool = False) -> None:
         self.held = held or Held()
         self.limit = limit
+        self.by_files = by_files
         self.open = 0
         self.fresh: set[Guard] = set()
         """Those of them that have not sent a request yet."""
@@ -41,6 +52,11 @@ class Connections:
         """Close those on which nothing has come yet."""
         for guard in list(self.fresh):
             guard.let_go()
+
+    @property
+    def hint(self) -> str:
+        """What is to be done where there are too many."""
+        return _FILES if self.by_files else _ROOM
 
     @property
     def may_linger(self) -> bool:
@@ -103,7 +119,7 @@ class Guard(asyncio.Protocol):
         """Let the connection in, unless there are too many."""
         self._transport = cast("asyncio.Transport", transport)
         if self._connections.open >= self._connections.limit:
-            self._refuse(Refused(_FULL, "too many connections", _ROOM))
+            self._refuse(Refused(_FULL, "too many connections", self._connections.hint))
             return
         self._connections.open += 1
         self._connections.fresh.add(self)

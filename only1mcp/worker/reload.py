@@ -14,7 +14,8 @@ from only1mcp.registry.registry import Registry
 from only1mcp.registry.server import Server
 from only1mcp.tasks import until
 from only1mcp.worker.fast_lane import LONGEST_S
-from only1mcp.worker.wiring import Graph, make_backend, make_lines, share_of
+from only1mcp.worker.room import room_for
+from only1mcp.worker.wiring import Graph, make_backend, make_lines
 
 LANE_LOOK_S = 0.1
 
@@ -30,7 +31,7 @@ def follow(graph: Graph, settings: Settings) -> None:
         timeouts_s={server.id: server.timeout_s for server in settings.servers},
     )
     graph.settings, graph.backends = settings, backends
-    graph.connections.limit = share_of(settings)
+    graph.connections.limit, graph.connections.by_files = room_for(settings)
     graph.origins.follow((*settings.allowed_hosts, settings.host), settings.allowed_origins)
     graph.recorder.follow(settings.slots)
     graph.asides.follow(settings.slot_of)

@@ -2,8 +2,6 @@
 
 import asyncio
 import itertools
-import logging
-import resource
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -68,12 +66,12 @@ from only1mcp.worker.fast_lane import FastLane
 from only1mcp.worker.kept_watches import KeptWatches
 from only1mcp.worker.peers import WorkerPeers
 from only1mcp.worker.recorder import Recorder
+from only1mcp.worker.room import room_for
 from only1mcp.worker.service import WorkerService
 from only1mcp.worker.shared_sessions import SharedSessions
 from only1mcp.worker.shedding import Shedding
 from only1mcp.worker.surroundings import Surroundings
 
-_log = logging.getLogger(__name__)
 SETTLE_S = 3.0
 """The longest that greetings and lists wait, after a start, for servers that are slow to start."""
 
@@ -153,20 +151,6 @@ class Graph:
         await asyncio.gather(*(backend.close() for backend in self.backends.values()))
         await self.tasks.cancel_all()
         await self.client.close()
-
-
-def share_of(settings: Settings) -> int:
-    """Return how many clients one worker lets in.
-
-    Never more than half of the files that it may open: servers need connections, too, and beyond
-    its last file uvloop closes clients without a word.
-    """
-    share = -(-settings.limits.max_connections // settings.workers)
-    files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if files == resource.RLIM_INFINITY or share <= files // 2:
-        return share
-    _log.warning("room for %d clients, not %d: raise the limit of open files", files // 2, share)
-    return files // 2
 
 
 def wall_seconds() -> int:
@@ -363,7 +347,8 @@ def make_lines(settings: Settings, backends: Mapping[str, Backend]) -> dict[str,
 
 def _make_connections(settings: Settings) -> Connections:
     """Bound what clients may have of one worker."""
-    return Connections(share_of(settings), Held(settings.limits.max_buffered))
+    limit, by_files = room_for(settings)
+    return Connections(limit, Held(settings.limits.max_buffered), by_files=by_files)
 
 
 def _make_lane(graph: Graph) -> FastLane:

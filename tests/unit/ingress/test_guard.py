@@ -218,6 +218,27 @@ async def test_connections_above_the_bound_are_answered_503() -> None:
     assert all(path != "/out" for path, _ in subject.seen)
 
 
+@pytest.mark.parametrize(
+    ("by_files", "hint", "other"),
+    [(False, "proxy.limits.max_connections", "ulimit"),
+     (True, "ulimit -n, LimitNOFILE=", "max_connections")],
+)  # fmt: skip
+@on_loop
+async def test_who_is_one_too_many_is_told_what_to_raise(
+    by_files: bool, hint: str, other: str
+) -> None:
+    """That is the setting, unless the limit of open files allows less than that."""
+    subject = Site(PATIENT, bound=1)
+    subject.connections.by_files = by_files
+    async with subject.open() as port, Wire(port) as first:
+        await first.send(GET % b"in")
+        await first.reply()
+        async with Wire(port) as second:
+            reply = await second.reply()
+        assert (reply.status, hint in reply.body.decode()) == (503, True)
+        assert other not in reply.body.decode()
+
+
 @on_loop
 async def test_refused_connections_take_no_place() -> None:
     """A crowd at the door does not keep it shut."""
