@@ -70,22 +70,19 @@ class HttpBackend:
             return await self._ask(self.instances.at(self._at(outgoing.place)), outgoing, sink)
         count, tried = len(self.sessions), 0
         last: Only1MCPError | None = None
-        for _ in range(max(count, 2)):
+        for left in reversed(range(max(count, 2))):
             try:
                 chosen = self.instances.choose(outgoing, tried if count > 1 else 0)
             except BackendUnreachable as error:
                 raise last or error from None
+            if last is not None:
+                self.instances.sent_again()
             tried |= 1 << chosen.place
             try:
                 reply = await self._ask(chosen, outgoing, sink)
-            except BackendUnreachable as error:
+            except (BackendUnreachable, BackendLost) as error:
                 last = error
-                is_unread = not isinstance(error, BackendBusy)
-                if count == 1 or not (is_unread or self._may_repeat(outgoing)):
-                    break
-            except BackendLost as error:
-                last = error
-                if not self._may_repeat(outgoing):
+                if not (left and self._may_go_on(error, outgoing)):
                     break
             else:
                 if count > 1 and reply.result_type == "task":
@@ -93,8 +90,13 @@ class HttpBackend:
                 return reply
         raise last or BackendUnreachable("the server has no instance")
 
-    def _may_repeat(self, outgoing: Outgoing) -> bool:
-        """Say whether a call that has come to an instance may be sent again."""
+    def _may_go_on(self, error: Only1MCPError, outgoing: Outgoing) -> bool:
+        """Say whether a call can do no harm that is sent on after such a failure."""
+        if isinstance(error, BackendUnreachable):
+            if len(self.sessions) == 1:
+                return False
+            if not isinstance(error, BackendBusy):
+                return True
         return outgoing.safe and self.instances.may_repeat()
 
     async def _ask(self, chosen: Chosen, outgoing: Outgoing, sink: ReplySink) -> Envelope:

@@ -24,9 +24,11 @@ from only1mcp.routing.load_balancer import (
 _log = logging.getLogger(__name__)
 OnTurn = Callable[[str, str, str, str], None]
 """Takes a server's id, the name of an instance, the state that its breaker is in now, and why."""
+OnRetry = Callable[[str, bool], None]
+"""Takes a server's id, and whether a call was withheld that would else have been sent again."""
 
 
-def _unheard(server_id: str, instance: str, state: str, why: str) -> None:
+def _unheard(*what: object) -> None:
     """Tell nobody."""
 
 
@@ -48,9 +50,13 @@ def now_ms() -> int:
 class Instances:
     """Chooses an instance for each call, and keeps account of how calls end."""
 
-    def __init__(self, server: Server, known: Sequence[Known], on_turn: OnTurn = _unheard) -> None:
+    def __init__(
+        self, server: Server, known: Sequence[Known], on_turn: OnTurn = _unheard,
+        on_retry: OnRetry = _unheard,
+    ) -> None:  # fmt: skip
         self._server = server
         self._on_turn = on_turn
+        self._on_retry = on_retry
         self._known = tuple(known)
         self.gauges = [one.gauge for one in known]
         self.names = [place.url for place in server.places]
@@ -149,7 +155,14 @@ class Instances:
     def may_repeat(self) -> bool:
         """Say whether a call that may have run, and may run twice, is to be sent again."""
         sent = sum(gauge.calls() for gauge in self.gauges) - self._calls_before
-        return self._budget.take(sent - self._budget.granted)
+        granted = self._budget.take(sent - self._budget.granted)
+        if not granted:
+            self._on_retry(self._server.id, True)
+        return granted
+
+    def sent_again(self) -> None:
+        """Take a call that goes on to an instance, be it the same, after one has failed it."""
+        self._on_retry(self._server.id, False)
 
     def abandoned(self, chosen: Chosen) -> None:
         """Take a call whose end says nothing about the instance."""

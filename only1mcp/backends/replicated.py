@@ -60,6 +60,8 @@ class _Tries(PassingSink):
         except BackendUnreachable as error:
             self.sink.on_failure(last or error)
             return
+        if last is not None:
+            self._instances.sent_again()
         self._tried |= 1 << chosen.place
         self._send(chosen)
 
@@ -116,5 +118,6 @@ class _Tries(PassingSink):
         """Say whether the call cannot have run, or may run twice."""
         if isinstance(error, BackendUnreachable):
             return True
-        is_lost = isinstance(error, BackendLost) and self._outgoing.safe
-        return is_lost and self._instances.may_repeat()
+        if not isinstance(error, BackendLost) or not self._outgoing.safe:
+            return False
+        return self._tried.bit_count() < len(self._instances.names) and self._instances.may_repeat()

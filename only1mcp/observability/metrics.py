@@ -11,7 +11,7 @@ from typing import Protocol
 
 from only1mcp import __version__
 from only1mcp._speedups import ACCEL, SHELF
-from only1mcp.errors import Only1MCPError, Overloaded
+from only1mcp.errors import CircuitOpen, Only1MCPError, Overloaded
 from only1mcp.memory.health_words import Health, HealthWords
 from only1mcp.memory.layout import CELLS, SharedMemory
 from only1mcp.memory.processes import ProcessRow, State, read_processes
@@ -34,7 +34,9 @@ STATUSES = ("ok", "error", *sorted({"cancelled", *_reasons(Only1MCPError)}))
 """Values of the `status` label: a result, the backend's own error, and our failures by reason."""
 _STATUS_INDEX = {status: index for index, status in enumerate(STATUSES)}
 _OVERLOADED = _STATUS_INDEX[Overloaded.reason]
-_SERVER_SLOTS = len(STATUSES) + HISTOGRAM + SHELF + 4
+_NEVER_LEFT = frozenset({CircuitOpen.reason, Overloaded.reason})
+"""Of calls that end like that there is no latency to speak of: no server was asked."""
+_SERVER_SLOTS = len(STATUSES) + HISTOGRAM + SHELF + 6
 _CLIENT_SLOTS = 2
 _LOOP_SLOTS = HISTOGRAM + 2
 
@@ -62,7 +64,11 @@ class MetricsPlan:
 
     @property
     def servers(self) -> int:
-        """First slot of the servers: outcomes, latency, batches, their members, tools, restarts."""
+        """First slot of the servers.
+
+        Each has outcomes, latency, what the cache counts, calls sent again, those withheld,
+        batches, their members, tools, restarts.
+        """
         return self.loop + _LOOP_SLOTS
 
     @property
@@ -154,9 +160,16 @@ class MetricsWriter:
         row = self._row
         at = self._plan.server(server_index)
         row[at + _STATUS_INDEX[status]] += 1
+        if status in _NEVER_LEFT:
+            return
         at += len(STATUSES)
         _observe(row, at, seconds)
         row[at + HISTOGRAM - 1] += int(seconds * 1e6)
+
+    def retry(self, server_index: int, *, withheld: bool) -> None:
+        """Count a call that was sent again, or one that was not, for there were too many."""
+        at = self._plan.server(server_index) + _SERVER_SLOTS
+        self._row[at - 5 if withheld else at - 6] += 1
 
     def batch(self, server_index: int, members: int) -> None:
         """Count one batch to a server, and the calls in it."""
@@ -218,6 +231,7 @@ class MetricsReader:
         totals = self.totals()
         yield from self._requests(totals)
         yield from self._upstreams(totals)
+        yield from self._retries(totals)
         yield from self._clients(totals)
         yield from cache_families(self.shelves(totals))
         yield from self._reloads()
@@ -285,6 +299,21 @@ class MetricsReader:
             tools.add([server_id], totals[at + _SERVER_SLOTS - 2])
             restarts.add([server_id], totals[at + _SERVER_SLOTS - 1])
         yield from (calls, latency, batches, batched, health, tools, restarts)
+
+    def _retries(self, totals: Sequence[int]) -> Iterator[Family]:
+        again = Family(
+            "counter", "only1mcp_upstream_retries", "Calls that were sent again.", ("server_id",)
+        )
+        withheld = Family(
+            "counter", "only1mcp_upstream_retries_withheld",
+            "Calls that were not sent again, for the retry budget was used up.", ("server_id",),
+        )  # fmt: skip
+        for index, server_id in enumerate(self._plan.server_ids):
+            if server_id not in self._plan.removed:
+                at = self._plan.server(index) + _SERVER_SLOTS
+                again.add([server_id], totals[at - 6])
+                withheld.add([server_id], totals[at - 5])
+        yield from (again, withheld)
 
     def _reloads(self) -> Iterator[Family]:
         reloads = Family(

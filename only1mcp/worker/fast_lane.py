@@ -370,6 +370,7 @@ class FastLane:
             return
         blame(call, error)
         self._records.attempted(call, error.reason)
+        call.plan.instances.sent_again()
         self.go_common(call)
 
     def _fail(self, call: Any, error: Only1MCPError) -> None:

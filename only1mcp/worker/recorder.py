@@ -16,10 +16,13 @@ from only1mcp.observability.metrics import MetricsWriter
 from only1mcp.proxy.journey import Outcome
 
 _log = logging.getLogger("only1mcp.access")
+_own_log = logging.getLogger(__name__)
 _BACKEND_FAULTS = frozenset(
     kind.reason
     for kind in (BackendBusy, BackendLost, BackendProtocolError, BackendTimeout, BackendUnreachable)
 )
+WITHHELD_EACH_S = 10.0
+"""How often the log says, at the most, that calls to a server are not sent again."""
 
 
 class Recorder:
@@ -33,6 +36,8 @@ class Recorder:
         self._reporter = reporter
         self._said: dict[str, dict[str, Any]] = {}
         """What the board heard last, by server."""
+        self._withheld: dict[str, float] = {}
+        """From when on it may be logged again of a server that calls are not sent again."""
 
     def follow(self, server_ids: tuple[str, ...]) -> None:
         """Know these servers, by their slots; calls to some that were removed may still end."""
@@ -45,6 +50,17 @@ class Recorder:
             said = self._said.setdefault(server_id, {"failures": 0})
             said |= {"failures": said["failures"] + 1, "last": status, "at": time.monotonic()}
             self._reporter.say(server_id, dict(said))
+
+    def retry(self, server_id: str, withheld: bool) -> None:
+        """Count a call that was sent again, or withheld; the latter is logged now and then."""
+        self._metrics.retry(self._index[server_id], withheld=withheld)
+        now = time.monotonic()
+        if withheld and now >= self._withheld.get(server_id, now):
+            self._withheld[server_id] = now + WITHHELD_EACH_S
+            _own_log.warning(
+                "the retry budget is used up: failed calls are not sent again for now",
+                extra={"server": server_id},
+            )
 
     def batch(self, server_id: str, members: int) -> None:
         """Count a batch that was sent to a server."""

@@ -324,7 +324,8 @@ def make_backend(server: Server, outfit: Outfit, before: Backend | None = None) 
     if not server.is_shared_out:
         return LinkedBackend(server.id, outfit.link)
     known = [outfit.table.known(server.id, place.url) for place in server.places]
-    instances = Instances(server, known, outfit.recorder.breaker_turned)
+    recorder = outfit.recorder
+    instances = Instances(server, known, recorder.breaker_turned, recorder.retry)
     if server.transport != "http":
         return ReplicatedBackend(server.id, outfit.link, instances)
     heritage = before if isinstance(before, HttpBackend) else None

@@ -31,7 +31,7 @@ class Server:
         self.came: Counter[tuple[str, int]] = Counter()
         """How often each call came, by tool and number."""
         self.fails: Callable[[int], str] = lambda number: ""
-        """How the call that is so many-eth ends: `lost`, `busy`, or well."""
+        """How the call that is so many-eth ends: `lost`, `busy`, `broken`, or well."""
         self.is_unwell = False
         """Whether it fails its health checks."""
         self.takes_s = 0.0
@@ -63,8 +63,8 @@ class Server:
             fault = self.fails(self.calls)
             if fault == "lost" and request.transport is not None:
                 request.transport.close()
-            if fault == "busy":
-                return web.Response(status=503)
+            if fault in ("busy", "broken"):
+                return web.Response(status=503 if fault == "busy" else 500)
             if self.held is not None:
                 await self.held.wait()
             await asyncio.sleep(self.takes_s)

@@ -16,6 +16,7 @@ from only1mcp.errors import BackendError, BackendLost, BackendUnreachable
 from only1mcp.memory.instances import loose
 from only1mcp.protocol.versions import Era
 from only1mcp.registry.server import Instance, Routing, Server
+from only1mcp.resilience.retry_budget import RESERVE
 from only1mcp.tasks import Tasks
 from only1mcp.transports import streamable_http
 from only1mcp.transports.streamable_http import make_client
@@ -32,7 +33,7 @@ SAFE = Outgoing("tools/call", b'{"name":"x"}', Era.MODERN, "x", safe=True)
 @asynccontextmanager
 async def backend(
     *servers: ScriptedServer | str | None, weights: tuple[int, ...] = (),
-    algorithm: str = "round_robin",
+    algorithm: str = "round_robin", retries: list[bool] | None = None,
 ) -> AsyncIterator[HttpBackend]:  # fmt: skip
     """Serve instances, None for one that is not there, an address for another; reach them."""
     async with AsyncExitStack() as stack:
@@ -45,9 +46,12 @@ async def backend(
         server = Server("s", "http", "s", instances=tuple(places), routing=Routing(algorithm))
         client, tasks = make_client(), Tasks()
         try:
-            subject = HttpBackend(
-                server, client, tasks, Instances(server, [loose() for _ in places])
+            told: list[bool] = [] if retries is None else retries
+            known = [loose() for _ in places]
+            instances = Instances(
+                server, known, on_retry=lambda _server, withheld: told.append(withheld)
             )
+            subject = HttpBackend(server, client, tasks, instances)
             yield subject
             await subject.close()
         finally:
@@ -144,6 +148,29 @@ async def test_a_safe_call_is_tried_again_on_an_only_instance() -> None:
         with pytest.raises(BackendError):
             await ask(subject, SAFE)
     assert len(server.requests) == 4
+
+
+@on_loop
+async def test_each_time_that_a_call_goes_on_is_told() -> None:
+    """Not its first try, nor its end; the budget is asked only while there is a next try."""
+    retries: list[bool] = []
+    async with backend(None, None, instance("c"), retries=retries) as subject:
+        assert await ask(subject) == "c"
+        assert retries == [False] * 2
+    retries.clear()
+    server = instance("a")
+    async with backend(server, retries=retries) as subject:
+        server.responses = [web.Response(status=502) for _ in range(2)]
+        with pytest.raises(BackendError):
+            await ask(subject, SAFE)
+        for _ in range(RESERVE - 1):
+            server.responses = [web.Response(status=502)]
+            assert await ask(subject, SAFE) == "a"
+        assert retries == [False] * RESERVE
+        server.responses = [web.Response(status=502)]
+        with pytest.raises(BackendError):
+            await ask(subject, SAFE)
+        assert retries[RESERVE:] == [True]
 
 
 @on_loop

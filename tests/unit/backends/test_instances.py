@@ -9,6 +9,7 @@ from only1mcp.memory.instances import InstanceTable
 from only1mcp.memory.layout import Layout, SharedMemory
 from only1mcp.protocol.versions import Era
 from only1mcp.registry.server import BreakerPolicy, Instance, Routing, Server
+from only1mcp.resilience.retry_budget import RESERVE
 from tests.support.lock_file import LOCK_FILE
 
 CALL = Outgoing("tools/call", b'{"name":"x"}', Era.MODERN, "x")
@@ -25,12 +26,16 @@ class Gateway:
             breaker=BreakerPolicy(3, 2, timeout_ms),
         )  # fmt: skip
         self.turns: list[tuple[str, str, str, str]] = []
+        self.retries: list[tuple[str, bool]] = []
 
     def worker(self, number: int) -> Instances:
         """Return the instances as one worker sees them."""
         table = InstanceTable(self._memory, self._lock, number)
         known = [table.known("s", place.url) for place in self._server.instances]
-        return Instances(self._server, known, lambda *turn: self.turns.append(turn))
+        return Instances(
+            self._server, known, lambda *turn: self.turns.append(turn),
+            lambda *retry: self.retries.append(retry),
+        )  # fmt: skip
 
 
 def fail(instances: Instances, place: int, times: int = 3) -> None:
@@ -160,3 +165,13 @@ def test_repeated_calls_stay_within_the_budget() -> None:
         one.ended(chosen)
         granted += one.may_repeat()
     assert 80 <= granted <= 100
+
+
+def test_it_is_told_what_is_sent_again_and_what_is_withheld() -> None:
+    """That the budget allows a call is no retry yet: there may be nobody to send it to."""
+    gateway = Gateway(1)
+    one = gateway.worker(0)
+    allowed = sum(one.may_repeat() for _ in range(RESERVE + 2))
+    assert (allowed, gateway.retries) == (RESERVE, [("s", True)] * 2)
+    one.sent_again()
+    assert gateway.retries[2:] == [("s", False)]

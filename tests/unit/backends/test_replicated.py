@@ -18,6 +18,7 @@ from only1mcp.memory.instances import loose
 from only1mcp.protocol.client_features import Feature
 from only1mcp.protocol.versions import Era
 from only1mcp.registry.server import BreakerPolicy, Routing, Server
+from only1mcp.resilience.retry_budget import RESERVE
 from tests.support.loop import on_loop
 
 GONE, LOST = BackendUnreachable("it is down"), BackendLost("it ended")
@@ -56,7 +57,11 @@ class Site:
             breaker=BreakerPolicy(failures=2),
         )  # fmt: skip
         self.link = Played()
-        self.instances = Instances(server, [loose() for _ in server.places])
+        self.retries: list[tuple[str, bool]] = []
+        self.instances = Instances(
+            server, [loose() for _ in server.places],
+            on_retry=lambda *retry: self.retries.append(retry),
+        )  # fmt: skip
         self.backend = ReplicatedBackend("s", self.link, self.instances)
 
     @property
@@ -84,6 +89,7 @@ async def test_a_call_that_never_left_goes_to_each_of_the_others_once() -> None:
     for _ in range(3):
         site.link.fail(GONE)
     assert sorted(site.places) == ["1", "2", "3"]
+    assert site.retries == [("s", False)] * 2
     with pytest.raises(BackendUnreachable, match="it is down"):
         await sink.wait(0)
     assert site.loads == [0, 0, 0]
@@ -174,3 +180,19 @@ async def test_a_call_of_a_client_that_can_be_asked_is_for_no_process_in_particu
     site.backend.call(asking, FutureSink())
     assert site.places == [""]
     assert site.loads == [0, 0, 0]
+
+
+@on_loop
+async def test_the_budget_is_not_asked_for_a_call_that_has_been_everywhere() -> None:
+    """Nothing is withheld that could not have been sent."""
+    site = Site()
+    for _ in range(RESERVE):
+        site.instances.may_repeat()
+    site.call(safe=True)
+    site.link.fail(GONE)
+    site.link.fail(GONE)
+    site.link.fail(LOST)
+    assert site.retries == [("s", False)] * 2
+    site.call(safe=True)
+    site.link.fail(LOST)
+    assert site.retries[2:] == [("s", True)]

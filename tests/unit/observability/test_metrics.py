@@ -144,6 +144,28 @@ def test_the_latency_of_each_server_is_measured() -> None:
     assert book.value(f"{name}_count", server_id="b") is None
 
 
+@pytest.mark.parametrize("status", ["circuit_open", "overloaded"])
+def test_calls_that_never_left_have_no_latency(status: str) -> None:
+    """They are counted, but no server was asked."""
+    book = Book()
+    book.writers[0].upstream(0, status, 0.0)
+    book.writers[0].upstream(0, "ok", 0.02)
+    assert book.value("only1mcp_upstream_requests_total", server_id="a", status=status) == 1
+    assert book.value("only1mcp_backend_latency_seconds_count", server_id="a") == 1
+
+
+def test_calls_that_were_sent_again_or_withheld_are_counted_for_their_server() -> None:
+    """Over all workers; zero from the start, so that their rates can be told."""
+    book = Book()
+    book.writers[0].retry(1, withheld=False)
+    book.writers[1].retry(1, withheld=False)
+    book.writers[1].retry(1, withheld=True)
+    name = "only1mcp_upstream_retries"
+    found = [book.value(f"{name}_total", server_id=server) for server in "ab"]
+    withheld = [book.value(f"{name}_withheld_total", server_id=server) for server in "ab"]
+    assert (found, withheld) == ([0, 2], [0, 1])
+
+
 def test_what_the_host_knows_of_servers_is_shown() -> None:
     """Tools, restarts and the health board's verdict."""
     book = Book()
@@ -220,9 +242,13 @@ def test_the_slots_of_a_row_do_not_overlap() -> None:
             writer.request(method, status, 0.0)
         for server in range(2):
             writer.upstream(server, status, 0.0)
+    latencies = sum(status not in ("circuit_open", "overloaded") for status in STATUSES)
     for server in range(2):
         writer.restart(server)
         writer.batch(server, 1)
+        writer.retry(server, withheld=False)
+        writer.retry(server, withheld=True)
     counts = row.tolist()
-    assert sum(counts) == 2 * len(METHOD_LABELS) * len(STATUSES) + 2 * 2 * len(STATUSES) + 6
-    assert counts.count(1) == len(METHOD_LABELS) * len(STATUSES) + 2 * len(STATUSES) + 6
+    requests, calls = len(METHOD_LABELS) * len(STATUSES), 2 * len(STATUSES)
+    assert sum(counts) == 2 * requests + calls + 2 * latencies + 10
+    assert counts.count(1) == requests + calls + 10

@@ -12,6 +12,7 @@ from only1mcp.memory.processes import ProcessRow
 from only1mcp.observability.metrics import MetricsPlan, MetricsReader, MetricsWriter
 from only1mcp.protocol.methods import METHODS, OTHER_INDEX
 from only1mcp.proxy.journey import Outcome
+from only1mcp.worker import recorder
 from only1mcp.worker.recorder import Recorder
 
 
@@ -114,3 +115,33 @@ def test_batches_are_counted_for_their_server() -> None:
     text = book.reader.text()
     assert b'only1mcp_upstream_batches_total{server_id="b"} 1.0' in text
     assert b'only1mcp_upstream_batched_requests_total{server_id="b"} 12.0' in text
+
+
+def test_calls_that_are_sent_again_are_counted_without_a_word(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Those that are withheld are another number."""
+    book = Book()
+    book.recorder.retry("b", False)
+    assert b'only1mcp_upstream_retries_total{server_id="b"} 1.0' in book.reader.text()
+    assert caplog.records == []
+    book.recorder.retry("b", True)
+    assert b'only1mcp_upstream_retries_withheld_total{server_id="b"} 1.0' in book.reader.text()
+
+
+def test_that_calls_are_not_sent_again_is_logged_once_in_a_while_for_each_server(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not for each call, of which there may be thousands in a second."""
+    book = Book()
+    monkeypatch.setattr(recorder, "WITHHELD_EACH_S", 3600.0)
+    for server_id in "aabbab":
+        book.recorder.retry(server_id, True)
+    lines = [(line.levelname, vars(line)["server"]) for line in caplog.records]
+    assert lines == [("WARNING", "a"), ("WARNING", "b")]
+    assert "retry budget is used up" in caplog.messages[0]
+    book = Book()
+    monkeypatch.setattr(recorder, "WITHHELD_EACH_S", 0.0)
+    for _ in range(2):
+        book.recorder.retry("a", True)
+    assert len(caplog.records) == 4
