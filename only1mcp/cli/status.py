@@ -81,20 +81,25 @@ def _print_servers(servers: list[dict[str, Any]]) -> None:
 
 
 def _why(told: dict[str, Any]) -> str:
-    """Say why a server or a process is down, and when it is started again if that is to come."""
+    """Say why a server or an instance gets no calls, and when it is started or tried again."""
     why = (told.get("why") or told.get("detail") or "")[:120]
-    next_s = told.get("next_start_in_s")
-    again = [] if next_s is None else [f"next start in {next_s:.0f} s"]
-    return "; ".join([why, *again] if why else again)
+    parts = [why] if why else []
+    start_s, again_s = told.get("next_start_in_s"), told.get("tried_again_in_s")
+    if start_s is not None:
+        parts.append(f"next start in {start_s:.0f} s")
+    if again_s is not None:
+        again = f"in {again_s:.0f} s" if again_s else "with the next call"
+        parts.append(f"tried again {again}")
+    return "; ".join(parts)
 
 
 def _print_instances(servers: list[dict[str, Any]]) -> None:
-    """Say how the calls of a server are shared out, where there is a choice."""
-    several = [
-        (server["id"], one) for server in servers if len(server.get("instances", [])) > 1
+    """Say how the calls of a server are shared out, where that is not plain."""
+    shown = [
+        (server["id"], one) for server in servers if _is_worth_a_table(server)
         for one in server["instances"]
     ]  # fmt: skip
-    if not several:
+    if not shown:
         return
     click.echo()
     print_table(
@@ -105,9 +110,15 @@ def _print_instances(servers: list[dict[str, Any]]) -> None:
                 one["in_flight"], f"{one['weight'] * one['weight_factor']:g}",
                 f"{one['latency_ms']:.1f} ms", one.get("pid") or "-", _why(one),
             )
-            for server_id, one in several
+            for server_id, one in shown
         ],
     )  # fmt: skip
+
+
+def _is_worth_a_table(server: dict[str, Any]) -> bool:
+    """Say whether its line does not tell all of a server."""
+    instances = server.get("instances", [])
+    return len(instances) > 1 or any(one["breaker"] != "closed" for one in instances)
 
 
 @click.command("list")

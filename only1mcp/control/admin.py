@@ -31,7 +31,7 @@ from only1mcp.observability.instance_metrics import InstanceMetrics
 from only1mcp.observability.loop_metrics import LoopMetrics
 from only1mcp.observability.metrics import MetricsReader
 from only1mcp.process.context import Context, plan_of
-from only1mcp.process.instances import NamedInstances, describe
+from only1mcp.process.instances import NamedInstances, breakers_of, describe
 
 _log = logging.getLogger(__name__)
 _WAYS = (
@@ -210,20 +210,31 @@ class Admin:
         """Return what is known of each server and of each of its instances; the disabled last."""
         servers = self._board.servers()
         by_id = {server["id"]: server for server in servers}
+        now_ms = time.monotonic_ns() // 1_000_000
         for one in self._instances:
             if one.server_id in by_id:
                 server = by_id[one.server_id]
                 turn = server.get("breakers", {}).get(one.name)
-                described = describe(one, turn, server.get("down", {}).get(one.name, ""))
+                down = server.get("down", {}).get(one.name, "")
+                described = describe(one, turn, down, now_ms)
                 described |= server.get("replicas", {}).get(one.name, {})
                 server.setdefault("instances", []).append(described)
         for server in servers:
             server.pop("breakers", None)
             server.pop("down", None)
             server.pop("replicas", None)
+            _tell_breakers(server)
             for one in (server, *server.get("instances", [])):
                 _tell_next_start(one)
         return [*servers, *self._reloader.settings.plain_disabled]
+
+
+def _tell_breakers(server: dict[str, Any]) -> None:
+    """Say, behind what the host says of a server, that breakers keep calls from it."""
+    detail = server.get("detail")
+    told = breakers_of(server["id"], server.get("instances", []), gives_why=not detail)
+    if told:
+        server["detail"] = f"{detail}; {told}" if detail else told
 
 
 def _tell_next_start(told: dict[str, Any]) -> None:

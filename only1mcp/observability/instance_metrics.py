@@ -18,6 +18,8 @@ class NamedInstance:
     known: Known
     weight: int = 1
     """As it is configured."""
+    breaker_timeout_ms: int = 0
+    """How long its breaker is open before it is tried again."""
 
     @property
     def weight_now(self) -> float:

@@ -1,6 +1,7 @@
-"""What an operator sees of a server that fails calls: retries, and what is withheld."""
+"""What an operator sees of a server that fails calls: breakers, retries, and what is withheld."""
 
 import re
+from collections.abc import Callable
 from contextlib import ExitStack
 from typing import Any
 
@@ -9,8 +10,10 @@ import pytest
 from tests.support.backend_farm import Farm, Server
 from tests.support.gateway import Gateway
 from tests.support.mcp_client import CallFailed, McpClient
+from tests.support.waiting import wait_until
 
 PURE = pytest.mark.parametrize("pure", [False, True], ids=["compiled", "pure"])
+BROKEN = r"breaker open: answered with HTTP status 500 .*; tried again in \d+ s"
 
 
 def config(*servers: Server, **breaker: Any) -> dict[str, Any]:
@@ -33,6 +36,54 @@ def fail(client: McpClient, tool: str = "act") -> str:
     except CallFailed as failure:
         return str(failure)
     return ""
+
+
+def fail_until(client: McpClient, is_enough: Callable[[str], bool]) -> None:
+    """Call until one has failed in such a way."""
+    wait_until(lambda: is_enough(fail(client)), "the failure")
+
+
+@PURE
+def test_status_tells_why_a_server_with_one_address_gets_no_calls(pure: bool) -> None:
+    """It is up by its checks, as before, and so is the gateway."""
+    with Farm(1) as farm:
+        (server,) = farm.servers
+        settings = config(server, timeout="1h")
+        with Gateway(settings, pure=pure) as gateway, McpClient(gateway.port) as client:
+            assert gateway.server("s")["detail"] == ""
+            assert "BREAKER" not in gateway.run("status")[1]
+            server.fails = lambda number: "broken"
+            fail_until(client, lambda said: "failed too often" in said)
+            wait_until(lambda: re.fullmatch(BROKEN, gateway.server("s")["detail"]), "the reason")
+            assert gateway.server("s")["state"] == "up"
+            assert gateway.get("/health")[0] == 200
+            lines = gateway.run("status")[1].splitlines()
+            assert re.search(rf"^s +http +up .*{BROKEN}$", "\n".join(lines), re.MULTILINE)
+            (row,) = [line for line in lines if server.url in line]
+            assert re.search(r" up +open .*HTTP status 500 .*; tried again in \d+ s$", row)
+
+
+def test_status_tells_how_many_instances_get_no_calls() -> None:
+    """When all do not, why; when they are well again, nothing."""
+    with Farm(3) as farm:
+        settings = config(*farm.servers, timeout="100ms", success_threshold=1)
+        with Gateway(settings) as gateway, McpClient(gateway.port) as client:
+
+            def wait_for(detail: str) -> None:
+                def is_told() -> bool:
+                    fail(client)
+                    return re.match(detail, gateway.server("s")["detail"]) is not None
+
+                wait_until(is_told, detail)
+
+            farm.servers[1].fails = lambda number: "broken"
+            wait_for("breaker open at 1 of 3 instances$")
+            for server in farm.servers:
+                server.fails = lambda number: "broken"
+            wait_for("breaker open: answered with HTTP status 500 ")
+            for server in farm.servers:
+                server.fails = lambda number: ""
+            wait_for("$")
 
 
 def counts(gateway: Gateway) -> tuple[float, float]:
