@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from only1mcp.memory.cache_epochs import RESOURCE
 from only1mcp.protocol.versions import Era
 from tests.support.kept import WAYS, Counting, hits, keeping, said, taken
 from tests.support.lane import Worker, call, lane_worker, legacy_call
@@ -82,12 +83,11 @@ async def test_an_update_is_of_its_resource_alone(fast: bool) -> None:
         lane_worker(url, fast=fast, config=keeping(url)) as worker,
         worker.wire() as wire,
     ):
-        before = worker.parts.cache.store.stamp(2, 2) if worker.parts.cache else 0
-        client = Client(worker, wire, Era.MODERN)
+        client, epochs = Client(worker, wire, Era.MODERN), worker.graph.asides._epochs
+        server_word, word = epochs.places(0, RESOURCE, "r://1")
+        before = [epochs.words[one] for one in (0, server_word, word)]
         assert await client.ask("a") == "a 1"
-        changes = worker.graph.asides._epochs.changes
         assert await client.ask("change") == "change 2"
-        assert worker.graph.asides._epochs.changes == changes + 1
+        after = [epochs.words[one] for one in (0, server_word, word)]
+        assert after == [*before[:2], before[2] + 1]
         assert await client.ask("a") == "a 1"
-        assert worker.parts.cache is not None
-        assert worker.parts.cache.store.stamp(2, 2) == before
