@@ -55,6 +55,8 @@ class ProcessRow:
 
     pid = _Word(_PID)
     """The process; 0 while there is none."""
+    starts = _Word(_STARTS)
+    """How often it was started; a new worker that takes over a row begins at 0."""
     serves = _Word(_SERVES)
     """The number of the settings that the process works by."""
     stands_in = _Word(_STANDS_IN)
@@ -89,11 +91,6 @@ class ProcessRow:
     @state.setter
     def state(self, state: State) -> None:
         self._words[_STATE] = state
-
-    @property
-    def starts(self) -> int:
-        """How often it was started; 0 for a row that nobody has ever had."""
-        return self._words[_STARTS]
 
     @property
     def beat_ns(self) -> int:

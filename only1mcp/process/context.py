@@ -74,16 +74,8 @@ class Context:
     """Which of several with this role; workers count from 0."""
     listener: socket.socket | None = None
     """The listening socket of a worker or of the demonstration server."""
-    adopted: tuple[socket.socket, ...] = ()
-    """Those of workers that are no more: while they are open, clients may come on them."""
-
     known: tuple[socket.socket, ...] = ()
     """All that there were when a worker was forked: it may have to stand in for others."""
-
-    @property
-    def listeners(self) -> tuple[socket.socket, ...]:
-        """All sockets on which it accepts."""
-        return (*(() if self.listener is None else (self.listener,)), *self.adopted)
 
     @property
     def name(self) -> str:

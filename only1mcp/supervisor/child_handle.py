@@ -6,6 +6,7 @@ import signal
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from only1mcp.memory.processes import State
 from only1mcp.process.context import Context
 from only1mcp.resilience.restart_policy import RestartPolicy
 
@@ -25,13 +26,20 @@ class ChildHandle:
     """Monotonic seconds at which it is to be started again; only while it does not run."""
     place: int = 0
     """Which of the listening sockets is a worker's own."""
-    covers: int = 0
-    """On which of all sockets it accepts by itself, one bit for each."""
+    has_served: bool = False
+    """Whether it was ready once, if only for a moment."""
+    outdated: bool = False
+    """Whether another process is to take its place."""
     retiring: bool = False
     """Whether it drains, and is not to be started again."""
     aborted_at: float = 0.0
     """When it was found hanging; 0 while it is not."""
     policy: RestartPolicy = field(default_factory=_policy)
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether it runs, and says that it serves."""
+        return bool(self.pid) and self.context.row.state is State.READY
 
     @property
     def is_stopped(self) -> bool:

@@ -7,15 +7,14 @@ import os
 import signal
 import socket
 import time
-from collections import deque
 from collections.abc import Callable, MutableSequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import NoReturn
 
 from only1mcp.memory.instances import forget_worker
-from only1mcp.memory.processes import State
 from only1mcp.process.context import Context, Shared
 from only1mcp.supervisor.child_handle import ChildHandle
+from only1mcp.supervisor.staffing import leaving, vacant
 from only1mcp.supervisor.stand_ins import Post, stand_ins
 
 _log = logging.getLogger(__name__)
@@ -46,16 +45,6 @@ STOP_ORDER = (("worker",), ("host",), ("control", "demo"))
 """Workers first: what they finish may need the host."""
 
 
-@dataclass(slots=True)
-class Step:
-    """One worker more, in another one's place, or less."""
-
-    place: int
-    adopted: tuple[socket.socket, ...] | None
-    """The sockets that the new worker takes on besides its own; None when none is to come."""
-    successor: ChildHandle | None = None
-
-
 class Children:
     """Starts its children, starts them again when they end, and stops them in order."""
 
@@ -66,8 +55,6 @@ class Children:
         self.shared = shared
         self._run = run
         self._listeners = listeners
-        self._steps: deque[Step] = deque()
-        """What is yet to be done until the workers are as they are wanted."""
         self._stopping_stage = -1
         self._stage_deadline = 0.0
         self._ticked = self._awake_since = self._served = 0.0
@@ -78,10 +65,9 @@ class Children:
         if demo is not None:
             self.handles.append(ChildHandle(Context(shared, "demo", 0, demo)))
         # More sockets than workers: those of a program before ours, which had more of them.
-        count = min(shared.settings.workers, len(listeners))
-        for place in range(count):
-            adopted = _adopted(listeners, place, count)
-            context = Context(shared, "worker", place, listeners[place], adopted)
+        self._wanted = min(shared.settings.workers, len(listeners))
+        for place in range(self._wanted):
+            context = Context(shared, "worker", place, listeners[place])
             self.handles.append(ChildHandle(context, place=place))
 
     def start(self, *, hold_workers: bool = False) -> None:
@@ -107,7 +93,7 @@ class Children:
     def tell_control(self, number: signal.Signals) -> bool:
         """Send control a signal; False when it is not there to take it."""
         control = self.handles[0]
-        if not control.pid or control.context.row.state is not State.READY:
+        if not control.is_ready:
             return False
         control.signal(number)
         return True
@@ -115,10 +101,7 @@ class Children:
     def _fork(self, child: ChildHandle) -> None:
         now_ns = time.monotonic_ns()
         if child.context.role == "worker":
-            known = tuple(self._listeners)
-            child.context = replace(child.context, known=known)
-            own = child.context.listeners
-            child.covers = sum(1 << place for place, sock in enumerate(known) if sock in own)
+            child.context = replace(child.context, known=tuple(self._listeners))
         child.context.row.begin(0, now_ns)  # before the child writes there: it may be quick
         # Until the child has handlers of its own, a signal for it would be noted in its copy of our
         # list, where nobody looks.
@@ -131,15 +114,13 @@ class Children:
             signal.pthread_sigmask(signal.SIG_SETMASK, unblocked)
         child.pid = child.context.row.pid = pid
         child.aborted_at = 0.0
+        child.outdated = False
         child.policy.started(now_ns / 1e9)
 
     @property
     def unready(self) -> list[str]:
         """Names of the children that do not serve (yet)."""
-        return [
-            child.context.name for child in self.handles
-            if not child.pid or child.context.row.state is not State.READY
-        ]  # fmt: skip
+        return [child.context.name for child in self.handles if not child.is_ready]
 
     @property
     def pids(self) -> set[int]:
@@ -156,8 +137,9 @@ class Children:
         child = next((child for child in self.handles if child.pid == pid), None)
         if child is None:
             return
+        has_served = child.is_ready
+        child.has_served |= has_served
         child.pid = 0
-        has_served = child.context.row.state is State.READY
         child.context.row.clear()
         if child.context.role == "worker":
             forget_worker(self.shared.memory, child.context.index)
@@ -185,8 +167,8 @@ class Children:
         if self.stopping:
             self._advance(now)
             return
+        self._staff(now)
         self._post_stand_ins(now)
-        self._advance_steps(now)
         for child in list(self.handles):
             if not child.pid and child.restart_at <= now:
                 self._start_again(child, now)
@@ -196,7 +178,7 @@ class Children:
     def _post_stand_ins(self, now: float) -> None:
         """Have every socket served by somebody, and tell those for whom that is news."""
         serving = [child for child in self.workers if self._serves(child, now, SILENT_S)]
-        posts = [Post(child.covers, len(child.context.known)) for child in serving]
+        posts = [Post(1 << child.place, len(child.context.known)) for child in serving]
         wanted = stand_ins(posts, len(self._listeners))
         for child, places in zip(serving, wanted, strict=True):
             row, bells = child.context.row, self.shared.bells
@@ -210,9 +192,7 @@ class Children:
 
     @staticmethod
     def _serves(worker: ChildHandle, now: float, within_s: float = HANG_S) -> bool:
-        row = worker.context.row
-        is_ready = bool(worker.pid) and row.state is State.READY
-        return is_ready and now - row.beat_ns / 1e9 < within_s
+        return worker.is_ready and now - worker.context.row.beat_ns / 1e9 < within_s
 
     @property
     def workers(self) -> list[ChildHandle]:
@@ -224,58 +204,37 @@ class Children:
 
     def roll(self) -> None:
         """Replace each worker by a new one, which serves before the old one drains."""
-        self._drop_plans()
-        places = {worker.place: worker.context.adopted for worker in self.workers}
-        self._steps += [Step(place, adopted) for place, adopted in places.items()]
+        for worker in self.workers:
+            worker.outdated = True
 
     def resize(self, count: int) -> None:
         """Have so many workers.
 
-        No listening socket is ever closed, for clients may stand before it: those of workers that
-        go are adopted by others. Who was to be replaced before is so still.
+        No listening socket is ever closed, for clients may stand before it: others stand in for
+        workers that go.
         """
-        planned = {step.place for step in self._steps if step.adopted is not None}
-        self._drop_plans()
-        planned -= {step.place for step in self._steps}
-        have = {worker.place for worker in self.workers}
-        for place in range(count):
-            adopted = _adopted(self._listeners, place, count)
-            if adopted or place not in have or place in planned:
-                self._steps.append(Step(place, adopted))
-        self._steps += [Step(place, None) for place in sorted(have) if place >= count]
+        self._wanted = count
 
-    def _drop_plans(self) -> None:
-        """Forget what was planned, but for what has begun."""
-        self._steps = deque(step for step in self._steps if step.successor is not None)
-
-    def _advance_steps(self, now: float) -> None:
-        """Do the next thing, once the one before is done."""
-        if not self._steps:
-            return
-        step = self._steps[0]
-        if step.adopted is not None and not self._has_come(step, now):
-            return
-        self._steps.popleft()
+    def _staff(self, now: float) -> None:
+        """Do the next thing to have the workers as they are wanted."""
         for worker in self.workers:
-            if worker.place == step.place and worker is not step.successor:
-                worker.retiring = True
-                worker.signal(signal.SIGTERM)
-                if not worker.pid:
-                    self.handles.remove(worker)
+            worker.has_served |= worker.is_ready
+        for worker in leaving(self.workers, self._wanted):
+            worker.retiring = True
+            worker.signal(signal.SIGTERM)
+            if not worker.pid:
+                self.handles.remove(worker)
+        place = vacant(self.workers, self._wanted, len(self._listeners))
+        index = self._free_index()
+        if place is not None and index is not None:  # there is none when too many still drain
+            self._add(place, index, now)
 
-    def _has_come(self, step: Step, now: float) -> bool:
-        """Say whether a step's successor serves; start it if there is none yet."""
-        child = step.successor
-        if child is None:
-            index = self._free_index()
-            if index is None:
-                return False  # too many still drain
-            listener = self._listeners[step.place]
-            context = Context(self.shared, "worker", index, listener, step.adopted or ())
-            child = step.successor = ChildHandle(context, place=step.place)
-            self.handles.append(child)
-            self._start_again(child, now)
-        return bool(child.pid) and child.context.row.state is State.READY
+    def _add(self, place: int, index: int, now: float) -> None:
+        context = Context(self.shared, "worker", index, self._listeners[place])
+        context.row.starts = 0  # who had the row before was another worker
+        child = ChildHandle(context, place=place)
+        self.handles.append(child)
+        self._start_again(child, now)
 
     def _free_index(self) -> int | None:
         used = {child.context.index for child in self.handles if child.context.role == "worker"}
@@ -347,10 +306,3 @@ class Children:
         for pid in self.pids:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
-
-
-def _adopted(
-    listeners: MutableSequence[socket.socket], place: int, count: int
-) -> tuple[socket.socket, ...]:
-    """Return which sockets one of so many workers takes on besides its own."""
-    return tuple(listeners[count:][place::count])

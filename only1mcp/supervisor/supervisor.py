@@ -359,7 +359,7 @@ class Supervisor:
         os.close(self._lifeline_end)
         self._succession.close()
         for sock in (*self._listeners, self._holdings.demo):
-            if sock is not None and sock not in (*context.listeners, *context.known):
+            if sock is not None and sock not in (context.listener, *context.known):
                 sock.close()
         assert context.shared.bells is not None
         if context.role != "control":

@@ -42,8 +42,9 @@ class StandIn:
             _close(servers)
 
     def close(self) -> None:
-        """Stand in for nobody any more."""
+        """Stand in for nobody any more, whatever a bell says while we drain."""
         self.follow(0)
+        self._known = ()
 
 
 def _close(servers: Sequence[asyncio.AbstractServer]) -> None:

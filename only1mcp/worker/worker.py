@@ -39,9 +39,9 @@ async def serve_worker(context: Context, lifecycle: Lifecycle) -> None:
     gc.set_threshold(YOUNG_OBJECTS)
     graph = build(context)
     await graph.start()
-    servers = [
-        server for listener in context.listeners for server in await _accept_on(listener, graph)
-    ]
+    own = context.listener
+    assert own is not None
+    servers = await _accept_on(own, graph)
     stand_in = StandIn(context.known, lambda sock: _accept_on(sock, graph), graph.tasks)
     lifecycle.watch.on_turn = graph.shedding.turned
     lifecycle.ready(partial(follow, graph), stand_in.follow)
@@ -55,8 +55,8 @@ async def serve_worker(context: Context, lifecycle: Lifecycle) -> None:
         server.close()
     graph.audience.close()
     is_the_end = lifecycle.orphaned or _is_the_end(context)
-    for listener in {*context.listeners, *context.known}:
-        if is_the_end or listener in context.listeners:  # the last holder ends what waits there
+    for listener in {own, *context.known}:
+        if is_the_end or listener is own:  # the last holder ends what waits there
             await _accept_the_rest(listener, graph)
         listener.close()
     if not is_the_end:

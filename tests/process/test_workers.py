@@ -1,16 +1,19 @@
-"""Workers come and go at run time, and no client notices."""
+"""Workers come and go at run time, and no call fails."""
 
+import contextlib
 import json
 import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.support.callers import Callers
+from tests.support.event_client import EventStream
 from tests.support.gateway import Gateway
 from tests.support.mcp_client import McpClient
 from tests.support.processes import Herd
@@ -86,7 +89,7 @@ def test_a_number_of_workers_from_the_start_is_not_overruled(tmp_path: Path) -> 
 
 
 def test_sockets_of_workers_that_are_no_more_are_served(tmp_path: Path) -> None:
-    """Also after the worker that adopted them was killed: the kernel goes on spreading clients."""
+    """Also after the worker that stands in was killed: the kernel goes on spreading clients."""
     with Gateway(_config(4), workers=None, directory=tmp_path) as gateway:
         _resize(gateway, 1)
         before = _serving(gateway)
@@ -116,11 +119,69 @@ def test_a_rolling_restart_replaces_every_worker_and_no_call_fails(
                     herd.wait_gone(PATIENCE_S)
                 wait_until(lambda: len(_serving(gateway)) == 3, "three workers")
                 assert not _serving(gateway) & old
+                assert not any(row["restarts"] for row in gateway.processes().values())
                 callers.flow()
         assert callers.failures == []
         assert gateway.server("a")["pid"] == server
         with McpClient(gateway.port, session) as client:
             assert client.call("a__echo", text="again") == "again"
+
+
+@pytest.mark.parametrize("first", ["number", "restart"])
+def test_a_restart_and_a_change_of_the_number_are_both_done(tmp_path: Path, first: str) -> None:
+    """Whichever begins first; the command that sets the number then has nothing to wait for."""
+    with Gateway(_config(3), workers=None, directory=tmp_path) as gateway:
+        before = _serving(gateway)
+        if first == "restart":
+            gateway.send(signal.SIGUSR2)
+            wait_until(lambda: _pids(gateway) - before, "the first new worker")
+        number = gateway.status()["settings"]
+        gateway.configure(_config(2))
+        wait_until(lambda: gateway.status()["settings"] > number, "the number is in force")
+        if first == "number":
+            _wait_for_a_turn(gateway)
+            gateway.send(signal.SIGUSR2)
+        wait_until(lambda: not _pids(gateway) & before, "no worker of before is left")
+        wait_until(lambda: len(_serving(gateway)) == 2, "two workers")
+        code, _, said = gateway.run("workers", "2", "-c", str(tmp_path / "config.yaml"))
+        assert code == 0, said
+        assert len(_serving(gateway)) == 2
+
+
+def _wait_for_a_turn(gateway: Gateway) -> None:
+    """Wait until the supervisor has looked at what is in force now."""
+    now = time.monotonic()
+
+    def has_turned() -> bool:
+        age_ms = int(gateway.processes()["supervisor", 0]["heartbeat_age_ms"])
+        return time.monotonic() - (age_ms + 1) / 1000 > now
+
+    wait_until(has_turned, "the supervisor has looked")
+
+
+def test_workers_that_can_stay_keep_their_clients_when_the_number_changes(tmp_path: Path) -> None:
+    """Fewer: only those too many go. More: nobody does, and no stream ends."""
+    with contextlib.ExitStack() as stack:
+        gateway = stack.enter_context(Gateway(_config(4), workers=None, directory=tmp_path))
+        callers = stack.enter_context(Callers(gateway.port, "a__echo"))
+        four = _serving(gateway)
+        _resize(gateway, 2)
+        two = _serving(gateway)
+        assert two < four
+        streams = [_open_stream(gateway, stack) for _ in range(8)]
+        _resize(gateway, 4)
+        assert _serving(gateway) > two
+        callers.flow()
+        gateway.configure(zoo(animal("a", "tame"), animal("b", "tame"), workers=4))
+        for stream in streams:
+            stream.until("notifications/tools/list_changed")
+        assert callers.failures == []
+
+
+def _open_stream(gateway: Gateway, stack: contextlib.ExitStack) -> EventStream:
+    with McpClient(gateway.port) as client:
+        session = str(client.initialize().session)
+    return stack.enter_context(EventStream(gateway.port, session))
 
 
 @pytest.mark.parametrize("workers", [1, 4])

@@ -5,10 +5,14 @@ import os
 import signal
 import socket
 import time
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import replace
+from itertools import permutations
 from pathlib import Path
 from typing import NoReturn
+
+import pytest
 
 from only1mcp.links.runtime_dir import RuntimeDir
 from only1mcp.memory.layout import Layout, SharedMemory
@@ -182,34 +186,144 @@ def test_the_service_manager_learns_when_no_worker_serves_for_long() -> None:
     assert join(fork(work)) == [0]
 
 
-def test_a_change_of_their_number_forgets_no_worker_that_was_to_be_replaced() -> None:
-    """A rolling restart replaces all that were there when it began."""
+def _settle(children: Children, count: int) -> list[int]:
+    """Have them come and go until nobody is on the way; returns the workers' pids."""
 
-    def work() -> None:
+    def is_settled() -> bool:
+        children.tick(time.monotonic())
+        pid, status = os.waitpid(-1, os.WNOHANG)
+        if pid:
+            children.ended(pid, status)
+        settled = len(children.workers) == len(children.handles) - 2 == count
+        return settled and not children.unready
+
+    wait_until(is_settled, f"{count} workers, and no other")
+    return [worker.pid for worker in children.workers]
+
+
+def _with_workers(count: int, work: Callable[[Children, list[socket.socket]], None]) -> None:
+    """Run the work in a child, with so many workers that serve; rows are there for eight."""
+
+    def run() -> None:
         with ExitStack() as stack:
-            listeners = [
-                stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(3)
+            sockets = [
+                stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(count)
             ]
-            children = _children(_serve, listeners, spare=3)
+            children = _children(_serve, sockets, spare=8 - count)
             children.start()
-            wait_until(lambda: not children.unready, "all serve")
-            before = {worker.pid for worker in children.workers}
+            try:
+                _settle(children, count)
+                work(children, sockets)
+            finally:
+                children.kill()
+                _ends(children)
+
+    assert join(fork(run)) == [0]
+
+
+@pytest.mark.parametrize("wishes", sorted({*permutations(("roll", 1, 2, 3))}, key=str))
+def test_a_restart_and_changes_of_the_number_forget_nothing_of_each_other(
+    wishes: tuple[str | int, ...],
+) -> None:
+    """All that were there when the restart began are replaced; the last number counts."""
+
+    def work(children: Children, sockets: list[socket.socket]) -> None:
+        before, count = {worker.pid for worker in children.workers}, len(sockets)
+        for wish in wishes:
+            if isinstance(wish, int):
+                children.resize(wish)
+                count = wish
+            else:
+                children.roll()
+            children.tick(time.monotonic())
+        wait_until(lambda: before.isdisjoint(_settle(children, count)), "all are new")
+
+    _with_workers(3, work)
+
+
+def test_who_can_stay_stays_when_the_number_changes() -> None:
+    """Fewer: the others stand in on the sockets of those that went. More: nobody is touched."""
+
+    def work(children: Children, sockets: list[socket.socket]) -> None:
+        before = {worker.pid for worker in children.workers}
+        children.resize(2)
+        fewer = set(_settle(children, 2))
+        assert fewer < before
+        children.tick(time.monotonic())
+        assert sum(worker.context.row.stands_in for worker in children.workers) == 0b100
+        children.resize(3)
+        more = set(_settle(children, 3))
+        assert fewer < more
+        children.tick(time.monotonic())
+        assert not any(worker.context.row.stands_in for worker in children.workers)
+
+    _with_workers(3, work)
+
+
+def test_who_knows_a_new_socket_stays_to_stand_in_there() -> None:
+    """Those from before it cannot: fewer again means one of those less."""
+
+    def work(children: Children, sockets: list[socket.socket]) -> None:
+        sockets.append(socket.create_server(("127.0.0.1", 0)))
+        children.resize(3)
+        three = set(_settle(children, 3))
+        children.resize(2)
+        assert set(_settle(children, 2)) < three
+        children.tick(time.monotonic())
+        served = [1 << one.place | one.context.row.stands_in for one in children.workers]
+        assert sum(served) == 0b111
+
+    _with_workers(2, work)
+
+
+def test_a_socket_that_was_opened_for_nobody_is_served() -> None:
+    """The number went up and down again before the worker was there."""
+
+    def work(children: Children, sockets: list[socket.socket]) -> None:
+        sockets.append(socket.create_server(("127.0.0.1", 0)))
+        children.resize(3)
+        children.resize(2)
+        before = {worker.pid for worker in children.workers}
+
+        def is_served() -> bool:
+            now = _settle(children, 2)
+            served = [1 << one.place | one.context.row.stands_in for one in children.workers]
+            return len(before.intersection(now)) == 1 and sum(served) == 0b111
+
+        wait_until(is_served, "one was replaced, and stands in")
+
+    _with_workers(2, work)
+
+
+def test_a_worker_that_dies_during_a_restart_is_not_replaced_twice() -> None:
+    """It is forked anew by then, which is all that was asked for."""
+
+    def work(children: Children, sockets: list[socket.socket]) -> None:
+        first, second = children.workers
+        children.roll()
+        _kill(children, second)
+        second.restart_at = 0.0
+        _settle(children, 2)
+        wait_until(lambda: _settle(children, 2) and first not in children.workers, "a new one")
+        _settle(children, 2)
+        assert second in children.workers
+
+    _with_workers(2, work)
+
+
+def test_a_crash_counts_as_a_start_of_the_same_worker_and_a_restart_does_not() -> None:
+    """What is planned is no reason to look into the log, whoever had the row before."""
+
+    def work(children: Children, sockets: list[socket.socket]) -> None:
+        _kill(children, children.workers[0])
+        _settle(children, 2)
+        assert sorted(worker.context.row.starts for worker in children.workers) == [1, 2]
+        for _ in range(2):
             children.roll()
-            children.resize(2)
+            _settle(children, 2)
+        assert [worker.context.row.starts for worker in children.workers] == [1, 1]
 
-            def are_new() -> bool:
-                children.tick(time.monotonic())
-                pid, status = os.waitpid(-1, os.WNOHANG)
-                if pid:
-                    children.ended(pid, status)
-                now = {worker.pid for worker in children.workers}
-                return len(children.handles) == 4 and now.isdisjoint(before)
-
-            wait_until(are_new, "two new workers, and no old one")
-            children.kill()
-            assert len(_ends(children)) == 4
-
-    assert join(fork(work)) == [0]
+    _with_workers(2, work)
 
 
 def _kill(children: Children, child: ChildHandle) -> float:

@@ -17,7 +17,7 @@ from only1mcp.supervisor.stand_ins import Post, stand_ins
         ([Post(0b001, 1)], 3, [0]),
         ([], 2, []),
     ],
-    ids=["all are there", "one is gone", "two are gone", "shared", "adopted", "a new socket",
+    ids=["all are there", "one is gone", "two are gone", "shared", "in two places", "a new socket",
          "nobody has it", "nobody"],
 )  # fmt: skip
 def test_each_socket_is_served_by_somebody_who_has_it(

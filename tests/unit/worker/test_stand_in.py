@@ -79,3 +79,24 @@ async def test_what_is_over_before_it_has_begun_leaves_nothing_open() -> None:
             accepted.sendall(b"hello")
         assert await _is_greeted(waiting)
         await tasks.cancel_all()
+
+
+@on_loop
+async def test_who_drains_stands_in_no_more_whatever_it_is_told() -> None:
+    """A bell that rings for new settings finds the word that stood there before."""
+    opened = []
+
+    async def note(listener: socket.socket) -> Sequence[asyncio.AbstractServer]:
+        opened.append(listener)
+        return []
+
+    with socket.socket() as listener:
+        tasks = Tasks()
+        stand_in = StandIn([listener], note, tasks)
+        stand_in.follow(1)
+        await asyncio.sleep(0)
+        stand_in.close()
+        stand_in.follow(1)
+        await asyncio.sleep(0)
+        assert opened == [listener]
+        await tasks.cancel_all()
