@@ -4,6 +4,7 @@ import os
 import signal
 from collections import Counter
 from collections.abc import Callable
+from pathlib import Path
 
 from tests.support.cached import configured, look
 from tests.support.changing_backend import ChangingBackend
@@ -17,9 +18,10 @@ CHANGED = "notifications/tools/list_changed"
 KEPT = {"tools": {"whoami": "10m"}}
 
 
-def keeping(mode: str) -> dict[str, object]:
+def keeping(mode: str, argument: object = "") -> dict[str, object]:
     """Return a configuration with a program whose answers are kept."""
-    return zoo(animal("b", mode, cache=KEPT), cache={"enabled": True, "max_bytes": "4MiB"})
+    kept = animal("b", mode, argument, cache=KEPT)
+    return zoo(kept, cache={"enabled": True, "max_bytes": "4MiB"})
 
 
 def tools(caller: Caller) -> list[str]:
@@ -41,16 +43,20 @@ def again(caller: Caller, backends: list[ChangingBackend]) -> Callable[[], bool]
     return reached
 
 
-def test_what_a_program_answered_is_forgotten_when_another_one_takes_its_place() -> None:
+def test_what_a_program_answered_is_forgotten_when_another_one_takes_its_place(
+    tmp_path: Path,
+) -> None:
     """The one before serves while its successor starts: also what it says then is not kept."""
+    go = tmp_path / "go"
     with (
         Gateway(keeping("tame"), workers=1) as gateway, McpClient(gateway.port) as client,
     ):  # fmt: skip
         client.initialize()
         before = client.call("b__whoami")
-        gateway.configure(keeping("sleepy"))
+        gateway.configure(keeping("late", go))
         assert gateway.command("reload", "--json")["data"]["ok"]
         assert client.call("b__whoami") == before == client.call("b__whoami")
+        go.touch()
         wait_until(lambda: client.call("b__whoami") != before, "the successor's answer")
         assert client.call("b__whoami") == str(gateway.server("b")["pid"])
 
