@@ -105,7 +105,11 @@ def _replace(path: Path, text: str, seen: Seen | None) -> bool:
     with _draft(path, text) as draft:
         if not is_still(path, seen):
             return False
-        if not exchange(draft, path):
+        try:
+            is_done = exchange(draft, path)
+        except FileNotFoundError:  # somebody has just moved it away
+            return False
+        if not is_done:
             draft.replace(path)
         elif not is_still(draft, seen):  # opened or saved in the last moment: it has the place
             draft.replace(path)

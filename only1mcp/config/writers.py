@@ -9,6 +9,7 @@ import os
 import signal
 import stat
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 
 from only1mcp.config.sight import Seen, look
@@ -16,6 +17,10 @@ from only1mcp.config.sight import Seen, look
 PATIENCE_S = 2.0
 """For so long is waited until a file is closed that is wanted now."""
 LOOK_S = 0.02
+HELD_S = 10.0
+"""Who has a file open and has not changed it for so long is not saving it."""
+_FAR = ("nfs", "cifs", "smb", "fuse", "9p", "ceph", "afs")
+"""File systems, by how their names begin, that refuse leases for reasons of their own."""
 _FLAGS = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 """Without O_NONBLOCK, to open what has become a pipe would be to wait for its writer."""
 
@@ -32,9 +37,27 @@ def is_written(path: Path) -> bool:
     except OSError:
         return False
     try:
-        return _is_refused(descriptor)
+        return _is_refused(descriptor) and not _is_far(os.fstat(descriptor).st_dev)
     finally:
         os.close(descriptor)
+
+
+def is_being_saved(path: Path) -> bool:
+    """Say whether somebody has a file open for writing, and has changed it a moment ago.
+
+    For readers: who keeps a file open for good does not keep them from what others save there.
+    """
+    seen = look(path)
+    now = datetime.now(UTC).timestamp()
+    return seen is not None and now - seen[2] / 1e9 < HELD_S and is_written(path)
+
+
+def _is_far(device: int) -> bool:
+    """Say whether a file lies where the refusal of a lease says nothing of writers."""
+    name = f"{os.major(device)}:{os.minor(device)}"
+    mounts = (line.split() for line in Path("/proc/self/mountinfo").read_text().splitlines())
+    kinds = (mount[mount.index("-") + 1] for mount in mounts if mount[2] == name)
+    return any(kind.startswith(_FAR) for kind in kinds)
 
 
 def _is_refused(descriptor: int) -> bool:
@@ -55,6 +78,11 @@ def _is_refused(descriptor: int) -> bool:
 def is_still(path: Path, seen: Seen | None) -> bool:
     """Say whether a file is what it was, and nobody is about to change that."""
     return look(path) == seen and not is_written(path)
+
+
+def is_saved(path: Path, seen: Seen | None) -> bool:
+    """Say whether a file is what it was, and can be read as such."""
+    return look(path) == seen and not is_being_saved(path)
 
 
 def wait_closed(path: Path, until: float) -> bool:

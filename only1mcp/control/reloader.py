@@ -7,11 +7,11 @@ for a while: starting it anew would cost each reload more than all the rest of i
 import asyncio
 import contextlib
 import logging
-import math
 import time
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 
 import orjson
 
@@ -19,7 +19,7 @@ from only1mcp.config.fixed import ANEW, fixed_problems, with_port_kept
 from only1mcp.config.problems import NOWHERE, ConfigInvalid, Problem
 from only1mcp.config.settings import Settings
 from only1mcp.config.sight import look
-from only1mcp.config.writers import LOOK_S, PATIENCE_S, is_still
+from only1mcp.config.writers import LOOK_S, PATIENCE_S, is_saved
 from only1mcp.control.outcome import Outcome, Stopwatch, differences, refused
 from only1mcp.control.parsers import Parsers
 from only1mcp.memory.layout import CELLS
@@ -35,7 +35,8 @@ JUST_NOW_S = 10.0
 """So long after the file watcher somebody who asks for a reload means the same change."""
 CONFIRM_S = 5.0
 _LOOK_S = 0.002
-_OPEN = "another program is writing the file; hint: reload again when it has closed the file"
+_AT_START_S = 60.0
+"""So long is waited for whoever writes a file when nobody has asked for it to be read."""
 _FOLLOWERS = frozenset({"worker", "host"})
 
 
@@ -57,6 +58,8 @@ class Reloader:
         self.last: Outcome | None = None
         """How the last reload ended; None when there was none since this process started."""
         self._last_at = 0.0
+        self._has_read = False
+        """Whether the file was read since this process started."""
 
     async def follow_file(self, still: Callable[[], bool]) -> None:
         """Put in force what the file says, unless it is another one again by the time it is read.
@@ -69,19 +72,20 @@ class Reloader:
     async def reload(self, cause: str) -> Outcome:
         """Put in force what the file says now, if it can be.
 
-        Whoever writes it is waited for: not for ever, for somebody has asked for it.
+        Whoever writes it is waited for: not for ever, for somebody has asked for it. The half of a
+        file is not put in force for that; whoever sees it whole comes again.
         """
         loop = asyncio.get_running_loop()
-        until = loop.time() + (math.inf if cause == START else PATIENCE_S)
+        until = loop.time() + (_AT_START_S if cause == START else PATIENCE_S)
         path = None if self._shared.source is None else self._shared.source.path
         while path is not None and loop.time() < until:
-            still = partial(is_still, path, look(path))
+            still = partial(is_saved, path, look(path))
             if still():
                 with contextlib.suppress(Superseded):
                     return await self._reload_in_turn(cause, still)
             await asyncio.sleep(LOOK_S)
         if path is not None:
-            _log.warning("%s", _OPEN)
+            return self._note(_being_saved(cause, self.settings, path))
         return await self._reload_in_turn(cause, lambda: True)
 
     async def _reload_in_turn(self, cause: str, still: Callable[[], bool]) -> Outcome:
@@ -91,12 +95,16 @@ class Reloader:
             Superseded: the file is no more what the reload is for.
         """
         async with self._one_at_a_time:
-            if cause == START and self.last is not None:
+            if cause == START and self.last is not None and self._has_read:
                 return self.last  # the file was read since
             outcome = await self._reload(cause, still)
             outcome = self._forestalled(outcome) or outcome
+            self._has_read = True
         if cause == START and outcome.message == UNCHANGED:
             return outcome  # which is no news
+        return self._note(outcome)
+
+    def _note(self, outcome: Outcome) -> Outcome:
         self.last, self._last_at = outcome, time.monotonic()
         reloads = self._shared.memory.reloads
         reloads[1] += not outcome.ok
@@ -208,3 +216,13 @@ class Reloader:
                 "not all processes work by the new settings", extra={"late": outcome.unconfirmed}
             )
         return outcome
+
+
+def _being_saved(cause: str, settings: Settings, path: Path) -> Outcome:
+    """Refuse to read what somebody is writing."""
+    what = "is open for writing by another program"
+    hint = f"reload again when it has closed the file; `fuser -v {path}` shows who has it open"
+    problem = Problem(str(path), NOWHERE, "", what, hint)
+    message = "the configuration is being written; nothing was changed"
+    _log.error("%s:\n%s", message, problem)
+    return refused(cause, settings.number, message, [problem])

@@ -14,7 +14,7 @@ from functools import partial
 from pathlib import Path
 
 from only1mcp.config.sight import Seen, look
-from only1mcp.config.writers import is_written
+from only1mcp.config.writers import is_being_saved
 from only1mcp.control.stirrings import Stirrings
 
 _log = logging.getLogger(__name__)
@@ -31,8 +31,8 @@ class FileWatcher:
     """Calls back when the file is another one, and whole.
 
     Either its writer has closed it, or it has stayed the same between two looks. One that somebody
-    has open for writing is never whole, as far as that can be known; an empty one is not either,
-    nor is one that is gone, until they have been so for a while.
+    has open for writing is not whole, as far as that can be known; an empty one is not either,
+    nor is one that is gone: until they have been so for a while.
     """
 
     def __init__(
@@ -57,7 +57,7 @@ class FileWatcher:
             is_ready = is_whole or self._last == before
         else:
             is_ready = self._last != self.taken and time.monotonic() - self._since >= LOST_S
-        if not is_ready or is_written(self._path):
+        if not is_ready or is_being_saved(self._path):
             return False
         self.taken = self._last
         return True
@@ -98,7 +98,7 @@ class FileWatcher:
             if self.changed(is_whole=is_whole):
                 await self._on_change()
             elif self._is_new:
-                await _set(whole, UNHURRIED_S if is_written(self._path) else SETTLE_S)
+                await _set(whole, UNHURRIED_S if is_being_saved(self._path) else SETTLE_S)
             elif not await _set(whole, LOOK_S):
                 await _set(stirred, UNHURRIED_S)
 

@@ -13,6 +13,9 @@ from only1mcp.host.feed import Feed
 from only1mcp.host.roster import Roster
 from only1mcp.protocol import jsonrpc
 
+MOST_URIS = 100
+"""Of one note; beyond that all that is watched counts as updated."""
+
 
 class Asides:
     """Treats it as if the server had told us.
@@ -44,8 +47,15 @@ class Asides:
         server = self._roster.current(server_id)
         if server is None:
             return
-        for uri in set(self._watched(server_id)) if uris is None else uris:
+        for uri in self._concerned(set(self._watched(server_id)), uris):
             self._on_updated(server_id, uri, orjson.dumps({"uri": uri}))
         if isinstance(server.feed, Feed):
             for method in lists:
                 server.feed.heard(scan(jsonrpc.notification(method)))
+
+    @staticmethod
+    def _concerned(watched: set[str], uris: list[str] | None) -> Iterable[str]:
+        """Return what somebody watches, or watches as a part of something; nobody asks for more."""
+        if uris is None or len(uris) > MOST_URIS:
+            return watched
+        return [uri for uri in uris if any(uri.startswith(one) for one in watched)]

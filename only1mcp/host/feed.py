@@ -73,9 +73,20 @@ class Hearing:
 
 
 class Feed:
-    """Listens to one server as long as it is up."""
+    """Listens to one server as long as it is up.
 
-    def __init__(self, hearing: Hearing, session: Followed, asker: Asker, hello: Hello) -> None:
+    Args:
+        hearing: what to listen for, and whom to tell.
+        session: what to listen on.
+        asker: takes requests of our own.
+        hello: what the server has said of itself.
+        is_late: whether its lists are read before anything is heard.
+    """
+
+    def __init__(
+        self, hearing: Hearing, session: Followed, asker: Asker, hello: Hello, *,
+        is_late: bool = False,
+    ) -> None:  # fmt: skip
         self._server_id = hearing.server_id
         self._watches = hearing.watches
         self._observer = hearing.observer
@@ -102,7 +113,7 @@ class Feed:
         another: the next who wants to watch one hears what it says."""
         self._missed: set[str] = set()
         """Resources of which updates may have been missed."""
-        self._has_gap = False
+        self._has_gap = is_late
         """Whether changes of lists may have been missed, since they were read."""
         self._is_settled = asyncio.Event()
         """Whether it has turned out if there is anything to hear."""

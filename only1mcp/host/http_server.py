@@ -250,7 +250,7 @@ class HttpServer:
 
     def _feed(self, hearing: Hearing, session: HttpSession, hello: Hello) -> Feed:
         asker = Deadline(session, self.server.handshake_timeout_s)
-        return Feed(hearing, session, asker, hello)
+        return Feed(hearing, session, asker, hello, is_late=True)
 
     def _legacy_feeds(self, hello: Hello) -> list[Feed]:
         """Return what listens to a server of both eras beside: legacy sessions have a stream each.
@@ -267,10 +267,18 @@ class HttpServer:
         if self._relist is not None:
             await self._relist(kinds)
 
+    async def _read_due(self) -> None:
+        kinds = self._relisting.take()
+        try:
+            await self._list_again(kinds)
+        except Only1MCPError:
+            self._relisting.put_back(kinds)
+            raise
+
     async def _watch(self, session: HttpSession) -> None:
         """List again and again, until the checks say that the instance is gone."""
         check = self._checks.checks[self._sessions.index(session)]
-        await self._list_again(self._relisting.take())
+        await self._read_due()
         if self.status.state is not ServerState.UP:
             self._set_state(ServerState.UP)
             _log.info("server is up", extra={"server": self.server.id})
@@ -283,7 +291,7 @@ class HttpServer:
                     async with asyncio.timeout(self.server.check_interval_s):
                         await self._turned.wait()
             try:
-                await self._list_again(self._relisting.take())
+                await self._read_due()
             except Only1MCPError as error:  # the checks find out whether it is gone
                 _log.debug("not listed: %s", error, extra={"server": self.server.id})
 

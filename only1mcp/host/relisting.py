@@ -12,6 +12,8 @@ _PAUSE_S = 0.1
 """Some servers' lists change whenever they are listed."""
 _FIRST_RETRY_S, _RETRIES = 0.5, 8
 """Lists that cannot be read are tried again for two minutes, each time after twice as long."""
+_FIRST_REST_S, _LONGEST_REST_S = 1.0, 60.0
+"""Between looks at lists of which nobody said that they have changed; twice as long each time."""
 Relist = Callable[[frozenset[str]], Awaitable[None]]
 """Reads the lists; is told which kinds the server said have changed."""
 
@@ -47,6 +49,10 @@ class Relisting:
         """Whether lists are to be read although nobody said that they have changed."""
         self._failures = 0
         """How often in a row they could not be."""
+        self._rest_s = 0.0
+        """How long the next look waits."""
+        self._looked_at = -_LONGEST_REST_S
+        self._looking: asyncio.TimerHandle | None = None
         self._running: asyncio.Task[None] | None = None
 
     def note(self, method: str) -> None:
@@ -56,11 +62,33 @@ class Relisting:
         self._on_note(self._server_id)
 
     def look_again(self) -> None:
-        """Read the lists: that they have changed may have been said while nobody heard it."""
+        """Read the lists: that they have changed may have been said while nobody heard it.
+
+        At once, or after a while if that is said again and again: some servers forget sessions, or
+        end streams, as fast as they come, and to read their lists may be what makes them.
+        """
+        loop = asyncio.get_running_loop()
+        if self._looking is not None:
+            return
+        if loop.time() - self._looked_at > _LONGEST_REST_S:
+            self._rest_s = 0.0
+        if self._rest_s:
+            self._looking = loop.call_later(self._rest_s, self._look)
+        else:
+            self._look()
+        self._rest_s = min(max(2 * self._rest_s, _FIRST_REST_S), _LONGEST_REST_S)
+
+    def _look(self) -> None:
+        self._looking, self._looked_at = None, asyncio.get_running_loop().time()
         self._is_due = True
         self._failures = 0
         self._on_note(self._server_id)
         self.start()
+
+    def put_back(self, kinds: frozenset[str]) -> None:
+        """Learn that what was taken could not be read."""
+        self._kinds |= kinds
+        self._is_due = True
 
     def take(self) -> frozenset[str]:
         """Return and forget what has changed: the lists are about to be read."""
@@ -89,8 +117,7 @@ class Relisting:
                     "the changed lists could not be read: %s", error,
                     extra={"server": self._server_id},
                 )  # fmt: skip
-                self._kinds |= kinds
-                self._is_due = True
+                self.put_back(kinds)
                 self._retry()
                 return
             self._failures = 0

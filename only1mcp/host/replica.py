@@ -28,6 +28,7 @@ from only1mcp.host.waiting_room import WaitingRoom
 from only1mcp.memory.health_words import Health
 from only1mcp.memory.instances import HEALTH, Known, loose
 from only1mcp.protocol.subscriptions import LIST_CHANGED
+from only1mcp.protocol.versions import Era
 from only1mcp.registry.catalogue import Catalogue
 from only1mcp.registry.server import Server
 from only1mcp.resilience.restart_policy import RestartPolicy
@@ -240,13 +241,14 @@ class Replica:
         """Listen to the server while the connection lives."""
         session, spawn = connection.session, self._hearing.tasks.spawn
         asker = PipeAsker(session, self._owner.server.handshake_timeout_s)
-        self.feed = Feed(self._hearing, session, asker, hello)
+        is_late = hello.era is Era.MODERN  # a legacy one tells without being asked
+        self.feed = Feed(self._hearing, session, asker, hello, is_late=is_late)
         check = HealthCheck(
             lambda: self._owner.server, session, hello.era, self._take_verdict, self._chance
         )
         work = [
-            spawn(self.feed.run()), spawn(self.feed.settled()), spawn(check.run()),
-            spawn(self.task_watches.listen(session, asker, hello)),
+            spawn(self.feed.run()), spawn(self.task_watches.listen(session, asker, hello)),
+            spawn(check.run()),
         ]  # fmt: skip
         self._hearing.relisting.start()
         try:

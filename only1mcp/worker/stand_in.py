@@ -30,12 +30,14 @@ class StandIn:
             is_wanted, is_served = bool(places >> place & 1), place in self._servers
             if is_wanted and not is_served:
                 self._servers[place] = ()
-                self._tasks.spawn(self._open(place))
+                self._tasks.spawn(self._open(place, self._known[place]))
             elif is_served and not is_wanted:
                 _close(self._servers.pop(place))
 
-    async def _open(self, place: int) -> None:
-        servers = await self._accept(self._known[place])
+    async def _open(self, place: int, sock: socket.socket) -> None:
+        if place not in self._servers:
+            return
+        servers = await self._accept(sock)
         if self._servers.get(place) == ():
             self._servers[place] = servers
         else:  # it was over before it had begun

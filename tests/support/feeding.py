@@ -98,7 +98,9 @@ class Server:
 class Ears:
     """A feed with all that it tells."""
 
-    def __init__(self, server: Server, era: Era, capabilities: dict[str, Any] | None) -> None:
+    def __init__(
+        self, server: Server, era: Era, capabilities: dict[str, Any] | None, *, is_late: bool
+    ) -> None:
         self.updated: list[tuple[str, str, bytes]] = []
         self.logged: list[tuple[str, bytes]] = []
         self.relisted: list[frozenset[str]] = []
@@ -112,7 +114,7 @@ class Ears:
         relisting = Relisting("srv", self._relist, self.tasks)
         hearing = Hearing("srv", self.watches, observer, relisting, self.tasks)
         hello = Hello(era, "v", capabilities or {})
-        self.feed = Feed(hearing, server, server, hello)
+        self.feed = Feed(hearing, server, server, hello, is_late=is_late)
 
     async def _relist(self, kinds: frozenset[str]) -> None:
         self.relisted.append(kinds)
@@ -125,10 +127,14 @@ class Ears:
 
 @asynccontextmanager
 async def hearing(
-    era: Era = Era.MODERN, server: Server | None = None, capabilities: dict[str, Any] | None = None
+    era: Era = Era.MODERN,
+    server: Server | None = None,
+    capabilities: dict[str, Any] | None = None,
+    *,
+    is_late: bool = False,
 ) -> AsyncIterator[Ears]:
     """Listen to a server for the time of a block."""
-    ears = Ears(server or Server(), era, capabilities)
+    ears = Ears(server or Server(), era, capabilities, is_late=is_late)
     running = ears.tasks.spawn(ears.feed.run())
     try:
         yield ears

@@ -25,7 +25,8 @@ def test_what_cannot_be_exchanged_is_left_alone(
     """Because one is not there, or the system does not know how."""
     one, other = tmp_path / "one", tmp_path / "other"
     one.write_text("1")
-    assert not exchange(one, other)
+    with pytest.raises(FileNotFoundError):
+        exchange(one, other)
     other.write_text("2")
     monkeypatch.setattr(module, "_libc", object())
     assert not exchange(one, other)

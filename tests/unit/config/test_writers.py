@@ -14,7 +14,14 @@ from typing import Any
 import pytest
 
 from only1mcp.config.sight import look
-from only1mcp.config.writers import is_still, is_written, wait_closed
+from only1mcp.config.writers import (
+    HELD_S,
+    is_being_saved,
+    is_saved,
+    is_still,
+    is_written,
+    wait_closed,
+)
 from tests.support.waiting import PATIENCE_S
 
 _BREAK_LEASE = """
@@ -127,3 +134,30 @@ def test_a_file_is_still_the_same_if_nobody_has_begun_to_write(path: Path) -> No
     assert is_still(path, seen)
     path.write_text("another")
     assert not is_still(path, seen)
+
+
+def test_who_keeps_a_file_open_for_good_keeps_nobody_from_reading(path: Path) -> None:
+    """A while after the last change of it; who would replace it waits for him all the same."""
+    with path.open("a"):
+        assert is_being_saved(path)
+        assert not is_saved(path, look(path))
+        before = path.stat().st_mtime - HELD_S
+        os.utime(path, (before, before))
+        assert not is_being_saved(path)
+        assert is_saved(path, look(path))
+        assert is_written(path)
+    path.unlink()
+    assert not is_being_saved(path)
+
+
+@pytest.mark.parametrize(("kind", "written"), [("nfs4", False), ("cifs", False), ("ext4", True)])
+def test_far_away_nothing_is_known_of_writers(
+    path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, written: bool
+) -> None:
+    """Some file systems refuse leases though nobody writes."""
+    device = path.stat().st_dev
+    name = f"{os.major(device)}:{os.minor(device)}"
+    mounts = f"7 1 0:1 / / rw - proc none rw\n8 1 {name} / /x rw shared:1 - {kind} none rw\n"
+    with path.open("a"):
+        monkeypatch.setattr(Path, "read_text", lambda _: mounts)
+        assert is_written(path) == written

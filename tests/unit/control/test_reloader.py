@@ -11,7 +11,7 @@ import pytest
 from only1mcp.config.loader import load
 from only1mcp.config.settings import Settings
 from only1mcp.config.sight import Seen
-from only1mcp.config.writers import LOOK_S, is_still
+from only1mcp.config.writers import LOOK_S, is_saved
 from only1mcp.control import reloader as module
 from only1mcp.control.parsers import Parsers
 from only1mcp.control.reloader import REQUEST, START, Reloader
@@ -82,10 +82,10 @@ async def _looked(monkeypatch: pytest.MonkeyPatch) -> None:
     looks: list[bool] = []
 
     def looked(path: Path, seen: Seen | None) -> bool:
-        looks.append(is_still(path, seen))
+        looks.append(is_saved(path, seen))
         return looks[-1]
 
-    monkeypatch.setattr(module, "is_still", looked)
+    monkeypatch.setattr(module, "is_saved", looked)
     await eventually(lambda: len(looks) > 3, "somebody looks")
 
 
@@ -110,7 +110,7 @@ async def test_a_reload_waits_until_the_file_is_closed(
 async def test_who_asks_for_a_reload_does_not_wait_for_ever(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The log says that the file may be another one soon; without having been asked we wait."""
+    """Nor is the half of a file put in force for that; without having been asked we wait longer."""
     path = tmp_path / "c.yaml"
     monkeypatch.setattr(module, "PATIENCE_S", LOOK_S)
     async with _reloader(path) as reloader:
@@ -118,10 +118,12 @@ async def test_who_asks_for_a_reload_does_not_wait_for_ever(
             beginning = asyncio.get_running_loop().create_task(reloader.reload(START))
             await _looked(monkeypatch)
             assert not beginning.done()
-            assert (await reloader.reload(REQUEST)).added == ("a",)
-            assert "another program is writing the file; hint: reload again" in caplog.text
+            outcome = await reloader.reload(REQUEST)
+            assert (outcome.ok, outcome.added) == (False, ())
+            assert "is open for writing by another program" in outcome.problems[0]["what"]
+            assert "the configuration is being written; nothing was changed" in caplog.text
             file.write(_SECOND)
-        await beginning
+        assert (await beginning).added == ("a", "b")
 
 
 @on_loop

@@ -7,7 +7,7 @@ from typing import Any, NoReturn
 
 import pytest
 
-from only1mcp.config.writers import is_written
+from only1mcp.config.writers import is_being_saved
 from only1mcp.control import watcher as module
 from only1mcp.control.watcher import FileWatcher
 from only1mcp.tasks import Tasks
@@ -124,11 +124,11 @@ async def test_a_file_is_taken_when_its_writer_closes_it(
         await seen.put(path.read_text())
 
     def looked(_: Path) -> bool:
-        looks.append(is_written(path))
+        looks.append(is_being_saved(path))
         return looks[-1]
 
     looks: list[bool] = []
-    monkeypatch.setattr(module, "is_written", looked)
+    monkeypatch.setattr(module, "is_being_saved", looked)
     monkeypatch.setattr(module, "UNHURRIED_S", 0.02)
     if not is_told:
         monkeypatch.setattr(module, "Stirrings", _no_stirrings)

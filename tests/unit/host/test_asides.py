@@ -5,7 +5,7 @@ from typing import Any
 
 from aiohttp import ClientSession
 
-from only1mcp.host.asides import Asides
+from only1mcp.host.asides import MOST_URIS, Asides
 from only1mcp.host.feed import Feed
 from only1mcp.host.http_server import HttpServer
 from only1mcp.host.roster import Roster
@@ -44,8 +44,8 @@ async def test_lists_are_read_again_and_watchers_are_told() -> None:
     """As if the server had told the host."""
     async with hearing() as ears, make_client() as client:
         subject = Subject(ears, ears.feed, client)
-        subject.asides.take("srv", [PROMPTS, TOOLS], ["srv://9"])
-        assert subject.updated == [("srv", "srv://9", b'{"uri":"srv://9"}')]
+        subject.asides.take("srv", [PROMPTS, TOOLS], ["srv://1/part", "srv://9"])
+        assert subject.updated == [("srv", "srv://1/part", b'{"uri":"srv://1/part"}')]
         await eventually(lambda: ears.relisted != [], "the lists to be read")
         assert ears.relisted == [frozenset({"tools", "prompts"})]
 
@@ -55,8 +55,10 @@ async def test_so_many_updates_that_none_is_named_are_of_all_that_is_watched() -
     """Each is told of once."""
     async with hearing() as ears, make_client() as client:
         subject = Subject(ears, ears.feed, client)
-        subject.asides.take("srv", [], None)
-        assert sorted(uri for _, uri, _ in subject.updated) == ["srv://1", "srv://2"]
+        for uris in (None, [f"x{number}" for number in range(MOST_URIS + 1)]):
+            subject.updated.clear()
+            subject.asides.take("srv", [], uris)
+            assert sorted(uri for _, uri, _ in subject.updated) == ["srv://1", "srv://2"]
         assert ears.relisted == []
 
 

@@ -12,7 +12,7 @@ from only1mcp.errors import (
     Only1MCPError,
     Overloaded,
 )
-from only1mcp.host import feed, watches
+from only1mcp.host import feed, relisting, watches
 from only1mcp.protocol.versions import Era
 from tests.support.feeding import ACKNOWLEDGED, NO, OK, Ears, Server, hearing
 from tests.support.loop import eventually, on_loop
@@ -153,6 +153,7 @@ async def test_lists_are_read_again_when_a_stream_is_back(
 ) -> None:
     """A change may have been said meanwhile. What was no stream at all has missed nothing."""
     monkeypatch.setattr(feed, "_STREAM_S", 60.0)
+    monkeypatch.setattr(relisting, "_FIRST_REST_S", 0.001)
     async with hearing(era, capabilities=TELLING) as ears:
         (await ears.stream()).ended.set_result(None)
         (await ears.stream(2)).ended.set_result(None)
@@ -182,6 +183,8 @@ async def test_lists_are_read_again_when_a_server_is_slow_to_be_heard(
         stream.say(ACKNOWLEDGED)
         await eventually(lambda: ears.relisted, "the reading")
         assert ears.relisted == [frozenset()]
+    async with hearing(capabilities=TELLING, is_late=True) as ears:
+        await eventually(lambda: ears.relisted, "the reading of lists that were read before")
 
 
 @on_loop

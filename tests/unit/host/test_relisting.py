@@ -129,6 +129,34 @@ async def test_lists_are_read_again_where_a_change_may_have_been_missed() -> Non
 
 
 @on_loop
+async def test_lists_are_not_read_all_the_time_where_changes_may_be_missed_all_the_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The second time waits, and what is said meanwhile waits with it."""
+    monkeypatch.setattr(relisting, "_FIRST_REST_S", 0.05)
+    lists = Lists()
+    for _ in range(5):
+        lists.relisting.look_again()
+    await eventually(lambda: lists.read, "the first reading")
+    assert lists.noted == ["srv"]
+    await eventually(lambda: len(lists.read) == 2, "the second one")
+    assert lists.noted == ["srv"] * 2
+    await lists.tasks.cancel_all()
+
+
+@on_loop
+async def test_what_was_taken_and_could_not_be_read_can_be_put_back() -> None:
+    """It is read with what comes next."""
+    lists = Lists()
+    lists.relisting.note(TOOLS)
+    lists.relisting.put_back(lists.relisting.take())
+    lists.change(PROMPTS)
+    await eventually(lambda: lists.read, "the reading")
+    assert lists.read == [frozenset({"tools", "prompts"})]
+    await lists.tasks.cancel_all()
+
+
+@on_loop
 async def test_a_change_that_could_not_be_read_is_not_forgotten(
     caplog: pytest.LogCaptureFixture,
 ) -> None:

@@ -6,6 +6,8 @@ import socket
 from collections.abc import Sequence
 from typing import cast
 
+import pytest
+
 from only1mcp.tasks import Tasks
 from only1mcp.worker.stand_in import StandIn
 from tests.support.loop import PATIENCE_S, on_loop
@@ -63,7 +65,9 @@ async def test_clients_are_let_in_where_they_would_wait_and_wait_again_afterward
 
 
 @on_loop
-async def test_what_is_over_before_it_has_begun_leaves_nothing_open() -> None:
+async def test_what_is_over_before_it_has_begun_leaves_nothing_open(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     """The word may change before the loop has turned."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         listener.setblocking(False)
@@ -79,6 +83,7 @@ async def test_what_is_over_before_it_has_begun_leaves_nothing_open() -> None:
             accepted.sendall(b"hello")
         assert await _is_greeted(waiting)
         await tasks.cancel_all()
+    assert caplog.text == ""
 
 
 @on_loop
