@@ -100,7 +100,7 @@ def test_a_file_that_is_empty_for_a_moment_takes_no_server_away(tmp_path: Path) 
 
 
 def test_the_first_half_of_a_file_is_not_put_in_force(tmp_path: Path) -> None:
-    """Though it is valid, and its writer takes his time over the rest; who insists gets it."""
+    """Though it is valid, and its writer takes his time over the rest; who insists is refused."""
     path = tmp_path / "config.yaml"
     with Gateway(zoo(animal("a", "tame")), directory=tmp_path) as gateway:
         gateway.configure(zoo(animal("b", "tame")))
@@ -116,8 +116,9 @@ def test_the_first_half_of_a_file_is_not_put_in_force(tmp_path: Path) -> None:
             file.write(json.dumps(zoo(animal("d", "tame"))))
             file.flush()
             gateway.send(signal.SIGHUP)
-            _taken(gateway, "d")
-            assert "another program is writing the file" in gateway.log
+            wait_until(lambda: "is open for writing by another" in gateway.log, "the refusal")
+            assert gateway.status()["settings"] == 3
+        _taken(gateway, "d")
 
 
 @pytest.mark.parametrize("way", ["signal", "command", "api"])
