@@ -8,10 +8,8 @@ from collections.abc import Callable, Iterable
 
 import orjson
 
-from only1mcp._speedups import scan
 from only1mcp.host.feed import Feed
 from only1mcp.host.roster import Roster
-from only1mcp.protocol import jsonrpc
 
 MOST_URIS = 100
 """Of one note; beyond that all that is watched counts as updated."""
@@ -51,7 +49,7 @@ class Asides:
             self._on_updated(server_id, uri, orjson.dumps({"uri": uri}))
         if isinstance(server.feed, Feed):
             for method in lists:
-                server.feed.heard(scan(jsonrpc.notification(method)))
+                server.feed.changed(method)
 
     @staticmethod
     def _concerned(watched: set[str], uris: list[str] | None) -> Iterable[str]:

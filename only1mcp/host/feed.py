@@ -256,6 +256,11 @@ class Feed:
             return None
         return modern_request("subscriptions/listen", (("notifications", orjson.dumps(wanted)),))
 
+    def changed(self, method: str) -> None:
+        """Have the lists read that the server says have changed (`notifications/<kind>/...`)."""
+        self._relisting.note(method)
+        self._relisting.start()
+
     def heard(self, message: Envelope) -> None:
         """Take a notification."""
         method = message.method or ""
@@ -263,8 +268,7 @@ class Feed:
         if method == "notifications/subscriptions/acknowledged":
             self._acknowledged.set()
         elif method.endswith(LIST_CHANGED):
-            self._relisting.note(method)
-            self._relisting.start()
+            self.changed(method)
         elif method == UPDATED:
             uri = updated_uri(message)
             if uri is not None:
