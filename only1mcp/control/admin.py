@@ -13,6 +13,7 @@ from aiohttp import web
 
 from only1mcp import __version__
 from only1mcp._speedups import ACCEL
+from only1mcp.backends.instances import now_ms
 from only1mcp.config.settings import Settings
 from only1mcp.control.cache_desk import CacheDesk
 from only1mcp.control.editing import Editor, answer_of
@@ -210,13 +211,13 @@ class Admin:
         """Return what is known of each server and of each of its instances; the disabled last."""
         servers = self._board.servers()
         by_id = {server["id"]: server for server in servers}
-        now_ms = time.monotonic_ns() // 1_000_000
+        now = now_ms()
         for one in self._instances:
             if one.server_id in by_id:
                 server = by_id[one.server_id]
                 turn = server.get("breakers", {}).get(one.name)
                 down = server.get("down", {}).get(one.name, "")
-                described = describe(one, turn, down, now_ms)
+                described = describe(one, turn, down, now)
                 described |= server.get("replicas", {}).get(one.name, {})
                 server.setdefault("instances", []).append(described)
         for server in servers:
