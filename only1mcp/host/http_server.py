@@ -271,25 +271,31 @@ class HttpServer:
         kinds = self._relisting.take()
         try:
             await self._list_again(kinds)
-        except Only1MCPError:
+        except (Only1MCPError, asyncio.CancelledError):
             self._relisting.put_back(kinds)
             raise
 
     async def _watch(self, session: HttpSession) -> None:
-        """List again and again, until the checks say that the instance is gone."""
+        """List again and again, until the checks say that the instance is gone.
+
+        Who hangs answers no list either: that is not waited for.
+        """
         check = self._checks.checks[self._sessions.index(session)]
         await self._read_due()
         if self.status.state is not ServerState.UP:
             self._set_state(ServerState.UP)
             _log.info("server is up", extra={"server": self.server.id})
+        self._listening.append(self._tasks.spawn(self._read_again_and_again()))
+        while check.verdict.is_up is not False or not check.why:
+            self._turned.clear()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self.server.check_interval_s):
+                    await self._turned.wait()
+        raise BackendUnreachable(check.why)
+
+    async def _read_again_and_again(self) -> None:
         while True:
-            for _ in range(_LIST_EVERY):
-                self._turned.clear()
-                if check.verdict.is_up is False and check.why:
-                    raise BackendUnreachable(check.why)
-                with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(self.server.check_interval_s):
-                        await self._turned.wait()
+            await asyncio.sleep(_LIST_EVERY * self.server.check_interval_s)
             try:
                 await self._read_due()
             except Only1MCPError as error:  # the checks find out whether it is gone

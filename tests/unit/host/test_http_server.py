@@ -29,13 +29,15 @@ class Site:
         self.tools = ["x"]
         self.status = 200
         self.silent = False
+        self.lists = True
+        """Whether it answers when it is asked for its tools."""
         self.methods: list[str] = []
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
         """Answer one request."""
         message = json.loads(await request.read())
         self.methods.append(message["method"])
-        if self.silent:
+        if self.silent or (not self.lists and message["method"] == "tools/list"):
             await asyncio.sleep(60)
         if self.status != 200:
             return web.Response(status=self.status)
@@ -86,13 +88,13 @@ class Watched:
 
 @asynccontextmanager
 async def watched(
-    *urls: str, timeout_s: float = 30.0, check_interval_s: float = 0.02
+    *urls: str, timeout_s: float = 30.0, check_interval_s: float = 0.02, check_s: float = 5.0
 ) -> AsyncIterator[Watched]:
     """Watch a server with these instances, very closely."""
     heard, tasks, client = Watched(), Tasks(), make_client()
     declared = Server(
         "srv", "http", "srv", instances=tuple(map(Instance, urls)),
-        check_interval_s=check_interval_s,
+        check_interval_s=check_interval_s, check_timeout_s=check_s,
         handshake_timeout_s=timeout_s, timeout_s=timeout_s,
     )  # fmt: skip
     observer = Observer(
@@ -143,6 +145,19 @@ async def test_a_server_that_says_nothing_is_down() -> None:
     site = Site()
     async with http_site(site.handle) as url, watched(url, timeout_s=0.1) as heard:
         await eventually(lambda: heard.hears(ServerState.UP), "the server to be up")
+        site.silent = True
+        await eventually(lambda: heard.hears(ServerState.DOWN), "the verdict")
+
+
+@on_loop
+async def test_a_server_that_hangs_is_down_though_it_owes_us_its_lists() -> None:
+    """Nobody waits for them longer than for the checks."""
+    site = Site()
+    async with http_site(site.handle) as url, watched(url, check_s=0.1) as heard:
+        await eventually(lambda: heard.hears(ServerState.UP), "the server to be up")
+        listed = site.methods.count("tools/list")
+        site.lists = False
+        await eventually(lambda: site.methods.count("tools/list") > listed, "it to be asked")
         site.silent = True
         await eventually(lambda: heard.hears(ServerState.DOWN), "the verdict")
 
