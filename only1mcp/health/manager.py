@@ -3,6 +3,7 @@
 import logging
 import queue
 import threading
+import time
 from multiprocessing.managers import BaseManager, RemoteError
 from pathlib import Path
 from typing import Any, NoReturn
@@ -12,6 +13,10 @@ from only1mcp.health.board import HealthBoard
 _log = logging.getLogger(__name__)
 _RETRY_S = 0.25
 _PING_S = 0.5
+_REST_S = 0.1
+"""So long it is silent after each time: a report costs as much as ten calls, and while a server
+fails its calls there would be one for each.
+"""
 _METHODS = ("report", "ping")
 
 
@@ -78,12 +83,21 @@ class HealthReporter:
         for server_id in list(self._said):
             board.report(self._observer, server_id, self._take(server_id))
         while True:
-            try:
-                server_id = self._news.get(timeout=_PING_S)
-            except queue.Empty:
-                board.ping()
-            else:
+            news = self._wait()
+            for server_id in news:
                 board.report(self._observer, server_id, self._take(server_id))
+            if news:
+                time.sleep(_REST_S)
+            else:
+                board.ping()
+
+    def _wait(self) -> list[str]:
+        """Return the servers of which there is news; none when there was not for a while."""
+        try:
+            first = self._news.get(timeout=_PING_S)
+        except queue.Empty:
+            return []
+        return [first, *(self._news.get() for _ in range(self._news.qsize()))]
 
     def _take(self, server_id: str) -> dict[str, Any]:
         with self._lock:

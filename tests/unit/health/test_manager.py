@@ -6,13 +6,16 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from only1mcp.health.manager import HealthReporter
 from tests.support.waiting import wait_until
 
 KEY = b"k" * 32
@@ -220,3 +223,36 @@ def test_a_board_that_is_replaced_before_it_has_heard_anything_costs_no_reporter
     board = stage.start(BOARD)
     reporter.ask([["a", "up"]])
     wait_for(board, a="up")
+
+
+def test_what_is_said_all_the_time_is_told_now_and_then(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The last word on each server, and nothing else, is told after a while of silence."""
+    told: list[tuple[str, int]] = []
+
+    def is_all() -> bool:
+        return {("a", 99), ("b", 99)} <= set(told)
+
+    class Board:
+        def report(self, observer: str, server_id: str, observation: dict[str, Any]) -> None:
+            told.append((server_id, observation["failures"]))
+
+        def ping(self) -> None:
+            if is_all():
+                raise SystemExit  # the reporter by itself goes on for ever
+
+    reporter = HealthReporter("worker-0", Path("nowhere"), KEY)
+    monkeypatch.setattr(reporter, "_connect", Board)
+
+    def report() -> None:
+        with suppress(SystemExit):
+            reporter._run()
+
+    thread = threading.Thread(target=report)
+    thread.start()
+    for number in range(100):
+        for server_id in "ab":
+            reporter.say(server_id, {"failures": number})
+        time.sleep(0.002)
+    wait_until(is_all, "the last word on both")
+    thread.join()
+    assert len(told) < 100
