@@ -264,6 +264,14 @@ class CircuitOpen(BackendUnreachable):
 
     reason = "circuit_open"
 
+    @classmethod
+    def of(cls, server_id: str, left_s: int) -> "CircuitOpen":
+        """Say of a server that it is left alone for so many seconds."""
+        return cls(
+            f"server {server_id} failed too often and gets no calls for now",
+            hint=f"it is tried again in {left_s} s; see `only1mcp status`",
+        )
+
 
 class BackendBusy(BackendUnreachable):
     """The backend took the call and said that it could not run it; only safe ones are repeated."""

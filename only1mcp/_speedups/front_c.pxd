@@ -2,6 +2,7 @@
 cdef class Front
 
 from only1mcp._speedups.call_c cimport Call, Caller, Plan
+from only1mcp._speedups.choice_c cimport Choice
 from only1mcp._speedups.http_head cimport RequestHead
 from only1mcp._speedups.json_scan_c cimport Envelope
 from only1mcp._speedups.lane_c cimport Lane
@@ -32,6 +33,7 @@ cdef class Front:
     cdef Call call
     cdef tuple missed           # how the answer that was not there is kept, and its key; or None
     cdef bytes meta             # as `Call.meta`
+    cdef Choice shut            # none of whose instances takes the call; or None
     cdef object cancel          # of a message on the common way
     cdef object timer
 
@@ -49,6 +51,7 @@ cdef class Front:
     cdef bint is_refused(self, Envelope envelope, Plan plan, Caller caller) except -1
     cdef Plan plan_for(self, const unsigned char *raw, RequestHead *head, Envelope envelope,
                        bytes version, bytes session, Caller caller)
+    cdef bint is_turned_away(self, Caller caller, Envelope envelope) except -1
     cdef bint answer_ready(self, const unsigned char *raw, RequestHead *head, Envelope envelope,
                            bytes version, bytes session, Caller caller) except -1
     cdef int start(self, Plan plan, Envelope envelope, bytes version, bytes session,

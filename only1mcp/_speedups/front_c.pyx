@@ -202,8 +202,9 @@ cdef class Front:
             pass
         if envelope is not None and envelope.kind == 1 and is_simple(envelope):
             plan = self.plan_for(raw, head, envelope, version, session, caller)
-            if not self.is_busy or plan is None and self.answer_ready(
-                    raw, head, envelope, version, session, caller):
+            if not self.is_busy or plan is None and (
+                    self.is_turned_away(caller, envelope)
+                    or self.answer_ready(raw, head, envelope, version, session, caller)):
                 return 0
         if self.is_refused(envelope, plan, caller):
             return 0
@@ -247,7 +248,7 @@ cdef class Front:
         cdef bytes caps = b""
         cdef tuple key, known
         cdef unsigned long long place = 0
-        self.missed = self.meta = None
+        self.missed = self.meta = self.shut = None
         if target is None or envelope.token_start or len(target) > LONGEST_KEY:
             return None
         if envelope.version_start:
@@ -272,7 +273,7 @@ cdef class Front:
         if not found:
             return None
         if isinstance(found, Choice):
-            return (<Choice>found).pick(envelope, place, caller.place, self.active)
+            return (<Choice>found).pick(self, envelope, place, caller.place)
         if isinstance(found, Keeping):
             return give(self, found, envelope, caller, place)
         if isinstance(found, Plan):
@@ -280,6 +281,13 @@ cdef class Front:
         if found.is_full(self.active):
             lane.refuse(self, caller, envelope, found.server_id)
         return None
+
+    cdef bint is_turned_away(self, Caller caller, Envelope envelope) except -1:
+        """Refuse a call to a server whose breakers are open, as far as its caller may call now."""
+        if self.shut is None or not caller.has_token(self.active):
+            return False  # the common way says when there will be a token
+        self.shut.turn_away(self, caller, envelope)
+        return True
 
     cdef bint answer_ready(self, const unsigned char *raw, RequestHead *head, Envelope envelope,
                            bytes version, bytes session, Caller caller) except -1:

@@ -20,7 +20,7 @@ cdef class Keeping(Ready):
 
     cdef bytes key_for(self, Envelope envelope, bytes caller)
     cdef Entry find(self, Envelope envelope, bytes key, double moment)
-    cdef Plan pick(self, Envelope envelope, Caller caller, unsigned long long place, double moment)
+    cdef Plan pick(self, Front front, Envelope envelope, Caller caller, unsigned long long place)
 
 
 cdef Plan give(Front front, Keeping kind, Envelope envelope, Caller caller,

@@ -81,10 +81,10 @@ cdef class Keeping(Ready):
             entry = self.store.get(self.key_for(envelope, ANYBODY), moment)
         return entry
 
-    cdef Plan pick(self, Envelope envelope, Caller caller, unsigned long long place, double moment):
-        """Return how a call travels; None for the common way."""
+    cdef Plan pick(self, Front front, Envelope envelope, Caller caller, unsigned long long place):
+        """Return how a call travels; None as `Choice` has it."""
         if isinstance(self.leads, Choice):
-            return (<Choice>self.leads).pick(envelope, place, caller.place, moment)
+            return (<Choice>self.leads).pick(front, envelope, place, caller.place)
         return self.leads
 
 
@@ -99,14 +99,14 @@ cdef Plan give(Front front, Keeping kind, Envelope envelope, Caller caller,
     cdef Entry entry
     cdef bytes result, key
     if envelope.params_end - envelope.params_start > LARGEST_PARAMS:
-        return kind.pick(envelope, caller, place, front.active)
+        return kind.pick(front, envelope, caller, place)
     key = kind.key_for(envelope, caller.part)
     entry = kind.find(envelope, key, front.active)
     if entry is None:
         if key in kind.under_way:
             return None
         front.missed = (kind, key)
-        return kind.pick(envelope, caller, place, front.active)
+        return kind.pick(front, envelope, caller, place)
     if not caller.has_token(front.active):
         return None
     result = entry.text(front.active)

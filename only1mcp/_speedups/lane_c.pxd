@@ -30,7 +30,8 @@ cdef class Lane:
     cdef readonly list calls
     cdef readonly list pools
     cdef public bint draining
-    cdef public long log_budget
+    cdef public long log_budget         # lines about calls that go well, until it is set again
+    cdef public long shut_budget        # likewise about those that are turned away
     cdef readonly unsigned long long taken  # requests, as far as they were read here
     cdef readonly dict refusals         # what is going on, by the server's id; "" for all
     cdef public double refuses_after    # on the clock of calls; infinite but for overload

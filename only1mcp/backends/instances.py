@@ -123,11 +123,8 @@ class Instances:
         if tried:
             return BackendUnreachable(f"server {name} has no other instance that takes calls")
         since = min(breaker.read(one.breaker).since_ms for one in self._known)
-        left_s = max(since + self._server.breaker.timeout_ms - now_ms(), 0) / 1000
-        return CircuitOpen(
-            f"server {name} failed too often and gets no calls for now",
-            hint=f"it is tried again in {left_s:.0f} s; see `only1mcp status`",
-        )
+        left_ms = max(since + self._server.breaker.timeout_ms - now_ms(), 0)
+        return CircuitOpen.of(name, (left_ms + 500) // 1000)
 
     def ended(self, chosen: Chosen) -> None:
         """Count a call as no longer under way, however it ended; used once for each choice."""

@@ -34,6 +34,7 @@ STATUSES = ("ok", "error", *sorted({"cancelled", *_reasons(Only1MCPError)}))
 """Values of the `status` label: a result, the backend's own error, and our failures by reason."""
 _STATUS_INDEX = {status: index for index, status in enumerate(STATUSES)}
 _OVERLOADED = _STATUS_INDEX[Overloaded.reason]
+_CIRCUIT_OPEN = _STATUS_INDEX[CircuitOpen.reason]
 _NEVER_LEFT = frozenset({CircuitOpen.reason, Overloaded.reason})
 """Of calls that end like that there is no latency to speak of: no server was asked."""
 _SERVER_SLOTS = len(STATUSES) + HISTOGRAM + SHELF + 6
@@ -90,6 +91,12 @@ class MetricsPlan:
         server = self.server(server_index)
         durations = self.durations + method_index * HISTOGRAM
         return method_index * len(STATUSES), durations, server, server + len(STATUSES)
+
+    def shut_slots(self, method_index: int, server_index: int) -> tuple[int, int, int]:
+        """Return where calls are counted that a breaker refuses: request, its time, server."""
+        at = method_index * len(STATUSES) + _CIRCUIT_OPEN
+        durations = self.durations + method_index * HISTOGRAM
+        return at, durations, self.server(server_index) + _CIRCUIT_OPEN
 
     def server(self, index: int) -> int:
         """First slot of one server."""

@@ -44,7 +44,9 @@ LONGEST_S = 3600.0
 """How long a call to a server that was removed may go on, if the server keeps it alive."""
 SWEEP_TICKS = 20
 LINES_PER_TICK = 5
-"""Bound on the access log's lines about calls that went well in the lane."""
+"""Bound on the access log's lines about calls that went well in the lane; and on those about calls
+that an open breaker has refused.
+"""
 
 
 class FastLane:
@@ -56,6 +58,7 @@ class FastLane:
         self._ticks = 0
         self._records = LaneRecords(around.parts, around.log, context.name)
         self.log, self.log_kept = self._records.log, self._records.log_kept
+        self.log_shut = self._records.log_shut
         flights = around.pipeline.calls.flights
         self._plans = Plans(around.parts, context.shared.metrics_plan, flights)
         shared = context.shared
@@ -99,7 +102,7 @@ class FastLane:
 
     def _tick(self) -> None:
         self._ticks += 1
-        self.lane.log_budget = LINES_PER_TICK
+        self.lane.log_budget = self.lane.shut_budget = LINES_PER_TICK
         self.lane.tick()
         if self._ticks % SWEEP_TICKS == 0:
             self.lane.sweep(self._around.limits.idle_timeout_s)

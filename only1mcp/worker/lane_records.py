@@ -4,6 +4,7 @@ import itertools
 from collections.abc import Callable
 from typing import Any
 
+from only1mcp.errors import CircuitOpen
 from only1mcp.protocol.methods import METHODS
 from only1mcp.proxy.journey import Outcome
 from only1mcp.proxy.parts import Parts
@@ -32,10 +33,23 @@ class LaneRecords:
         self, front: Any, envelope: Any, server_id: str, caller: Any, seconds: float
     ) -> None:
         """Write a line about an answer that was given again; it is counted already."""
+        self._log_short(front, envelope, server_id, caller, seconds, "ok", "hit")
+
+    def log_shut(
+        self, front: Any, envelope: Any, server_id: str, caller: Any, seconds: float
+    ) -> None:
+        """Write a line about a call that an open breaker has refused; it is counted already."""
+        self._log_short(front, envelope, server_id, caller, seconds, CircuitOpen.reason, None)
+
+    def _log_short(
+        self, front: Any, envelope: Any, server_id: str, caller: Any, seconds: float,
+        status: str, cache: str | None,
+    ) -> None:  # fmt: skip
+        """Write a line about a request that no server was asked for."""
         method, name = envelope.method, f"{self._worker}-k{next(self._numbers)}"
         self._log(Outcome(
             name, METHODS[method].index, method, envelope.name or envelope.uri, server_id,
-            _client(front), "ok", seconds, None, caller.principal, "hit",
+            _client(front), status, seconds, None, caller.principal, cache,
         ))  # fmt: skip
 
     def ended(self, call: Any, status: str, detail: str | None) -> None:

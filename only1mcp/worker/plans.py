@@ -39,6 +39,7 @@ from only1mcp.registry.snapshot import Scope, Snapshot
 from only1mcp.routing.load_balancer import Key, place_of
 from only1mcp.routing.router import Route, route
 from only1mcp.transports.streamable_http import MAX_CONNECTIONS
+from only1mcp.worker.refusals import shut
 
 METHODS_CARRIED = frozenset({"tools/call", "prompts/get", "resources/read"})
 LEGACY_WITH_TASKS = b"legacy with tasks"
@@ -208,6 +209,7 @@ class Plans:
         routing, policy = carried.server.routing, carried.server.breaker
         is_placed = routing.algorithm == "consistent_hash"
         arguments = carried.instances.arguments
+        refused, *slots = self._metrics.shut_slots(method.index, carried.index)
         return Choice(
             partial(self._write, carried, way, method, eras), carried.instances.balancer,
             carried.instances.gauges, policy.timeout_ms, policy.successes,
@@ -216,6 +218,7 @@ class Plans:
             else None,
             is_placed and routing.hash_key == "session",
             is_placed and routing.hash_key == "principal", routing.sticky,
+            carried.server.id, partial(shut, carried.server.id, refused), slots,
         )  # fmt: skip
 
     def ready(self, envelope: Envelope, features: bytes, scope: Scope) -> Any:

@@ -11,9 +11,8 @@ import time
 from math import inf
 from typing import Any
 
-from only1mcp._speedups import REQUEST, Envelope, Refusal, scan
+from only1mcp._speedups import REQUEST, Envelope, scan
 from only1mcp.errors import Only1MCPError, Overloaded
-from only1mcp.ingress.fast_exchange import whole
 from only1mcp.ingress.limits import Limits
 from only1mcp.observability.metrics import MetricsWriter
 from only1mcp.protocol.methods import METHODS, OTHER_INDEX
@@ -21,6 +20,7 @@ from only1mcp.protocol.versions import Era
 from only1mcp.proxy.answer import failure
 from only1mcp.proxy.exchange import Exchange, Request
 from only1mcp.resilience.overload import Overload
+from only1mcp.worker.refusals import refusal
 
 _log = logging.getLogger(__name__)
 OVER_S = 2.0
@@ -86,7 +86,8 @@ class Shedding:
         """Return how the lane refuses, until it is over."""
         episode = self._episode(server_id)
         slots = {name: self._metrics.refused_slot(method.index) for name, method in METHODS.items()}
-        episode.in_lane = Refusal(episode.pieces(), slots, self._metrics.refused_slot(OTHER_INDEX))
+        other = self._metrics.refused_slot(OTHER_INDEX)
+        episode.in_lane = refusal(episode.error, slots, other)
         return episode.in_lane
 
     def _episode(self, server_id: str) -> "_Episode":
@@ -127,16 +128,6 @@ class _Episode:
             "overloaded: requests are refused until %s has caught up", what,
             extra={"server": server_id or None},
         )  # fmt: skip
-
-    def pieces(self) -> tuple[bytes, ...]:
-        """Return what is the same in each response, as `Refusal` wants it."""
-        pieces: list[bytes] = []
-        for era in (Era.LEGACY, Era.MODERN):
-            for closes in (False, True):
-                answer = whole(failure(b"0", self.error, era), closes=closes)
-                head, length, body = answer.partition(b"Content-Length: ")
-                pieces += [head + length, body[body.index(b',"error"') :]]
-        return tuple(pieces)
 
     def is_over(self) -> bool:
         """Say whether nothing has been refused since the last look, and log it if so."""
