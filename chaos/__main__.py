@@ -15,6 +15,7 @@ from chaos import (
     beside,
     changes,
     clients,
+    hung,
     overload,
     processes,
     servers,
@@ -32,6 +33,7 @@ SCENARIOS: dict[str, Scenario] = {
     for module in (
         processes,
         servers,
+        hung,
         clients,
         changes,
         upgrades,
