@@ -56,7 +56,7 @@ async def test_a_client_that_leaves_before_its_call_was_sent_is_counted_as_one_t
     async with hosted_worker(max_calls=1) as worker, worker.wire() as wire:
         seen = watched(worker)
         first = worker.asking("hold", "a")
-        await eventually(lambda: worker.under_way == 1, "the first call to have come")
+        await eventually(lambda: worker.lane.busy() == 1, "the first call")
         await wire.send(worker.call("echo", "b"))
         await eventually(lambda: worker.lane.busy() == 2, "the second to wait")
         wire.writer.transport.abort()
