@@ -43,6 +43,8 @@ class HttpExchange:
         self._unsent = Unsent(held or Held(), lambda: self._size, self._overflow)
         self._wake = asyncio.Event()
         self._overrun = False
+        self.is_broken = False
+        """Whether the client went, or was given up, while its stream was being written."""
         self._transport: asyncio.Transport | None = None
 
     def open(self) -> None:
@@ -106,13 +108,16 @@ class HttpExchange:
         if isinstance(first, _End):
             return _whole(first.answer)
         response = web.StreamResponse(headers={**_HEADERS, **request.get(GRANTED, {})})
-        await response.prepare(request)
-        while not await self._flush(response):
-            if self._overrun:
-                self._abort()
-                raise ConnectionResetError("the client does not read its stream")
-            await self._next()
-        await response.write_eof()
+        try:
+            await response.prepare(request)
+            while not await self._flush(response):
+                if self._overrun:
+                    self._abort()
+                    raise ConnectionResetError("the client does not read its stream")
+                await self._next()
+            await response.write_eof()
+        except ConnectionError:  # raised on, aiohttp would log it as a mistake of ours
+            self.is_broken = True
         return response
 
     async def _next(self) -> None:
@@ -148,10 +153,13 @@ async def respond(
 ) -> web.StreamResponse:
     """Send what the exchange gets; whoever is behind it hears of a client that goes first."""
     try:
-        return await exchange.respond(request)
+        response = await exchange.respond(request)
     except BaseException:
         cancel()
         raise
+    if exchange.is_broken:
+        cancel()
+    return response
 
 
 def _whole(answer: Answer | None) -> web.Response:

@@ -28,10 +28,13 @@ class Site:
         self.requests = 0
         self.cancelled = 0
         self.port = 0
+        self.transport: asyncio.Transport | None = None
+        """Our end of the connection."""
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
         """Answer the request by what the exchange gets."""
         self.requests += 1
+        self.transport = request.transport
         return await respond(request, self.exchange, self._cancel)
 
     def _cancel(self) -> None:
@@ -181,6 +184,24 @@ async def test_a_client_that_goes_first_is_noticed(streaming: bool) -> None:
         subject.exchange.send(b"2")
         subject.exchange.answer(DONE)
     assert subject.cancelled == 1
+
+
+@on_loop
+async def test_a_client_that_goes_while_it_is_written_to_is_no_mistake_of_ours(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """The write fails before aiohttp learns of the end; nothing is logged of that."""
+    async with site() as subject:
+        reader, writer = await subject.connect()
+        subject.exchange.send(b"1")
+        await reader.readuntil(b"data: 1")
+        subject.exchange.send(b"2")
+        assert subject.transport is not None
+        subject.transport.abort()
+        await eventually(lambda: subject.cancelled, "the end to be noticed")
+        writer.close()
+    assert subject.cancelled == 1
+    assert caplog.messages == []
 
 
 @on_loop
