@@ -1,6 +1,7 @@
 """`start` and `stop`."""
 
 import os
+import resource
 import signal
 import socket
 import time
@@ -33,6 +34,8 @@ from only1mcp.process.context import Shared, Source
 from only1mcp.supervisor.handover import Handover, HandoverRefused
 
 _POLL_S = 0.05
+_FEWEST_FILES = 256
+"""Less is used up by what the processes of a gateway share, or leaves no room for clients."""
 _VARIABLES = {
     "workers": "ONLY1MCP_WORKERS", "host": "ONLY1MCP_HOST", "port": "ONLY1MCP_PORT",
     "log_level": "ONLY1MCP_LOG_LEVEL", "log_format": "ONLY1MCP_LOG__FORMAT",
@@ -63,6 +66,7 @@ def start_command(
     Without a configuration it runs a demonstration with bundled servers. With --stdio it serves the
     client that started it, on a port of its own unless --port is given.
     """
+    _check_files()
     handover = _handover()
     if demo and no_demo:
         raise click.UsageError("--demo and --no-demo exclude each other")
@@ -89,6 +93,16 @@ def start_command(
         return _run(settings, source, on_ready, is_private=True)
 
     raise SystemExit(serve(run, key))
+
+
+def _check_files() -> None:
+    """Refuse to start where we may open too few files to come up."""
+    files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if files != resource.RLIM_INFINITY and files < _FEWEST_FILES:
+        raise Failure(
+            "FEW_FILES", f"a gateway cannot run with {files} open files",
+            f"raise the limit, to {_FEWEST_FILES} at least: ulimit -n 1024, or LimitNOFILE=",
+        )  # fmt: skip
 
 
 def _handover() -> Handover | None:

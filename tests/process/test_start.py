@@ -59,6 +59,16 @@ def nowhere(tmp_path: Path) -> Gateway:
     return Gateway(None, directory=tmp_path)
 
 
+def test_too_few_files_are_refused_before_anything_is_opened(nowhere: Gateway) -> None:
+    """With how many there must be, and how to get them."""
+    with _few_files(255):
+        done = _start(nowhere, "--port", "0")
+    assert done.returncode == 1
+    assert "cannot run with 255 open files" in done.stderr
+    assert "hint: raise the limit, to 256 at least" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 @pytest.mark.parametrize(("workers", "pure"), [(1, False), (4, False), (2, True)])
 def test_without_a_configuration_the_demonstration_runs(workers: int, pure: bool) -> None:
     """On a fresh machine three servers serve, and the banner says where and what to type next."""
