@@ -242,7 +242,7 @@ cdef class Front:
 
     cdef Plan plan_for(self, const unsigned char *raw, RequestHead *head, Envelope envelope,
                        bytes version, bytes session, Caller caller):
-        """Return how a request travels; None when it takes the common way, or was refused."""
+        """Return how a request travels; None for the common way, or if refused or `shut` out."""
         cdef Lane lane = self.lane
         cdef str target = envelope.uri if envelope.method == "resources/read" else envelope.name
         cdef bytes caps = b""
@@ -287,6 +287,7 @@ cdef class Front:
         if self.shut is None or not caller.has_token(self.active):
             return False  # the common way says when there will be a token
         self.shut.turn_away(self, caller, envelope)
+        self.shut = None
         return True
 
     cdef bint answer_ready(self, const unsigned char *raw, RequestHead *head, Envelope envelope,

@@ -92,8 +92,8 @@ cdef Plan give(Front front, Keeping kind, Envelope envelope, Caller caller,
                unsigned long long place):
     """Answer a call with what is kept.
 
-    Returns how it travels if there is nothing; None when it was answered, or takes the common way:
-    to wait there for an equal call, or to be told when there will be a token.
+    Returns how it travels if there is nothing; None when it was answered, is to be turned away, or
+    takes the common way: to wait there for an equal call, or to be told when there will be a token.
     """
     cdef Lane lane = front.lane
     cdef Entry entry

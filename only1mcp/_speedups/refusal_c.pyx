@@ -1,4 +1,4 @@
-"""Refusals for lack of room: the cheaper each is, the more of what can be done is done."""
+"""Refusals, for lack of room or by a breaker: the cheaper each, the more is done of what can be."""
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from libc.string cimport memcpy
@@ -20,7 +20,7 @@ cdef class Refusal:
             closes, and the same for modern ones. The length of the body follows the head; the end
             is what follows the request's id.
         slots: where a refused request is counted, by its method.
-        other: where one of an unknown method is.
+        other: where one of any other method is.
     """
 
     def __init__(self, tuple pieces not None, dict slots not None, Py_ssize_t other):

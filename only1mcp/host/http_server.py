@@ -20,7 +20,7 @@ from only1mcp.backends.keeper import Keeper, alone
 from only1mcp.errors import BackendUnreachable, Only1MCPError
 from only1mcp.host.feed import Feed, Hearing
 from only1mcp.host.http_member import HttpMember
-from only1mcp.host.instance_checks import InstanceChecks
+from only1mcp.host.instance_checks import InstanceCheck, InstanceChecks
 from only1mcp.host.pool import Pool
 from only1mcp.host.relisting import Relist, Relisting
 from only1mcp.host.status import Observer, ServerState, ServerStatus
@@ -271,21 +271,24 @@ class HttpServer:
         kinds = self._relisting.take()
         try:
             await self._list_again(kinds)
-        except (Only1MCPError, asyncio.CancelledError):
+        except BaseException:
             self._relisting.put_back(kinds)
             raise
 
     async def _watch(self, session: HttpSession) -> None:
-        """List again and again, until the checks say that the instance is gone.
+        """Keep to an instance until the checks say that it is gone.
 
         Who hangs answers no list either: that is not waited for.
         """
         check = self._checks.checks[self._sessions.index(session)]
-        await self._read_due()
-        if self.status.state is not ServerState.UP:
-            self._set_state(ServerState.UP)
-            _log.info("server is up", extra={"server": self.server.id})
-        self._listening.append(self._tasks.spawn(self._read_again_and_again()))
+        try:
+            async with asyncio.TaskGroup() as both:
+                both.create_task(self._list_again_and_again())
+                both.create_task(self._until_gone(check))
+        except ExceptionGroup as ended:
+            raise ended.exceptions[0] from None
+
+    async def _until_gone(self, check: InstanceCheck) -> None:
         while check.verdict.is_up is not False or not check.why:
             self._turned.clear()
             with contextlib.suppress(TimeoutError):
@@ -293,7 +296,16 @@ class HttpServer:
                     await self._turned.wait()
         raise BackendUnreachable(check.why)
 
-    async def _read_again_and_again(self) -> None:
+    async def _list_again_and_again(self) -> None:
+        """List, and say that the server is up; then list now and then.
+
+        Raises:
+            BackendError: it could not be listed the first time.
+        """
+        await self._read_due()
+        if self.status.state is not ServerState.UP:
+            self._set_state(ServerState.UP)
+            _log.info("server is up", extra={"server": self.server.id})
         while True:
             await asyncio.sleep(_LIST_EVERY * self.server.check_interval_s)
             try:

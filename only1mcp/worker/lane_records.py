@@ -33,23 +33,26 @@ class LaneRecords:
         self, front: Any, envelope: Any, server_id: str, caller: Any, seconds: float
     ) -> None:
         """Write a line about an answer that was given again; it is counted already."""
-        self._log_short(front, envelope, server_id, caller, seconds, "ok", "hit")
+        self._log_short(front, envelope, server_id, caller, seconds, None)
 
     def log_shut(
         self, front: Any, envelope: Any, server_id: str, caller: Any, seconds: float
     ) -> None:
         """Write a line about a call that an open breaker has refused; it is counted already."""
-        self._log_short(front, envelope, server_id, caller, seconds, CircuitOpen.reason, None)
+        error = CircuitOpen.of(server_id, 0)
+        self._log_short(front, envelope, server_id, caller, seconds, error)
 
     def _log_short(
         self, front: Any, envelope: Any, server_id: str, caller: Any, seconds: float,
-        status: str, cache: str | None,
+        error: CircuitOpen | None,
     ) -> None:  # fmt: skip
         """Write a line about a request that no server was asked for."""
         method, name = envelope.method, f"{self._worker}-k{next(self._numbers)}"
+        status, detail = ("ok", None) if error is None else (error.reason, str(error))
         self._log(Outcome(
             name, METHODS[method].index, method, envelope.name or envelope.uri, server_id,
-            _client(front), status, seconds, None, caller.principal, cache,
+            _client(front), status, seconds, detail, caller.principal,
+            "hit" if error is None else None,
         ))  # fmt: skip
 
     def ended(self, call: Any, status: str, detail: str | None) -> None:

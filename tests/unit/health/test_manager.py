@@ -247,7 +247,7 @@ def test_what_is_said_all_the_time_is_told_now_and_then(monkeypatch: pytest.Monk
         with suppress(SystemExit):
             reporter._run()
 
-    thread = threading.Thread(target=report)
+    thread = threading.Thread(target=report, daemon=True)
     thread.start()
     for number in range(100):
         for server_id in "ab":

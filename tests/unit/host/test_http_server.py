@@ -163,6 +163,41 @@ async def test_a_server_that_hangs_is_down_though_it_owes_us_its_lists() -> None
 
 
 @on_loop
+async def test_one_that_hangs_before_it_has_told_its_lists_is_down_as_soon() -> None:
+    """It was to speak for the server in the place of another."""
+    first, second = Site(), Site()
+    second.lists = False
+    async with (
+        http_site(first.handle) as url, http_site(second.handle) as other,
+        watched(url, other, check_s=0.1) as heard,
+    ):  # fmt: skip
+        await eventually(lambda: heard.hears(ServerState.UP), "the server to be up")
+        first.status = 503
+        await eventually(lambda: "tools/list" in second.methods, "the other to be asked")
+        second.silent = True
+        await eventually(lambda: heard.hears(ServerState.DOWN), "the verdict")
+
+
+@on_loop
+async def test_a_mistake_of_ours_costs_one_reading_of_the_lists() -> None:
+    """They are read again as if the server had been away."""
+    site = Site()
+
+    class Broken(list[Catalogue]):
+        """Takes all but the first."""
+
+        def append(self, catalogue: Catalogue) -> None:
+            heard.catalogues = []
+            raise RuntimeError("a mistake")
+
+    async with http_site(site.handle) as url, watched(url) as heard:
+        await eventually(lambda: heard.hears(ServerState.UP), "the server to be up")
+        heard.catalogues = Broken()
+        site.tools.append("y")
+        await eventually(lambda: heard.tools() == ["x", "y"], "the new tool")
+
+
+@on_loop
 async def test_one_instance_that_answers_is_enough() -> None:
     """It speaks for the server."""
     site = Site()
