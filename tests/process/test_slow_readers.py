@@ -43,7 +43,7 @@ def _is_connected(gateway: Gateway, client_port: int) -> bool:
 @pytest.mark.parametrize("pure", [False, True], ids=["compiled", "pure"])
 def test_a_client_that_does_not_read_its_answers_is_let_go(pure: bool) -> None:
     """After the idle timeout; nobody else notices."""
-    config = zoo(animal("a", "tame"), limits={"idle_timeout": "500ms"})
+    config = zoo(animal("a", "tame"), limits={"idle_timeout": "2s"})
     with Gateway(config, pure=pure) as gateway, socket.socket() as connection:
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         connection.connect(("127.0.0.1", gateway.port))
