@@ -34,7 +34,7 @@ from only1mcp.process.context import Shared, Source
 from only1mcp.supervisor.handover import Handover, HandoverRefused
 
 _POLL_S = 0.05
-_FEWEST_FILES = 256
+_FEWEST_FILES = 200
 """Less is used up by what the processes of a gateway share, or leaves no room for clients."""
 _VARIABLES = {
     "workers": "ONLY1MCP_WORKERS", "host": "ONLY1MCP_HOST", "port": "ONLY1MCP_PORT",

@@ -13,10 +13,6 @@ from only1mcp.health.board import HealthBoard
 _log = logging.getLogger(__name__)
 _RETRY_S = 0.25
 _PING_S = 0.5
-_REST_S = 0.1
-"""So long it is silent after each time: a report costs as much as ten calls, and while a server
-fails its calls there would be one for each.
-"""
 _METHODS = ("report", "ping")
 
 
@@ -41,10 +37,16 @@ class HealthReporter:
 
     Only the last word on each server matters, so nothing queues up while the board is gone; once
     it is back it hears everything again, also what was said long ago.
+
+    Args:
+        observer: who says it.
+        path, authkey: of the board's socket.
+        rest_s: how long to be silent after each time, for an observer that has much to say.
     """
 
-    def __init__(self, observer: str, path: Path, authkey: bytes) -> None:
+    def __init__(self, observer: str, path: Path, authkey: bytes, rest_s: float = 0.0) -> None:
         self._observer = observer
+        self._rest_s = rest_s
         self._path = path
         self._authkey = authkey
         self._lock = threading.Lock()
@@ -87,7 +89,7 @@ class HealthReporter:
             for server_id in news:
                 board.report(self._observer, server_id, self._take(server_id))
             if news:
-                time.sleep(_REST_S)
+                time.sleep(self._rest_s)
             else:
                 board.ping()
 

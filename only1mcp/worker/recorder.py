@@ -21,6 +21,10 @@ _BACKEND_FAULTS = frozenset(
     kind.reason
     for kind in (BackendBusy, BackendLost, BackendProtocolError, BackendTimeout, BackendUnreachable)
 )
+REPORTS_S = 0.1
+"""How long a worker tells the health board nothing after it has: a report costs as much as ten
+calls, and while a server fails its calls there would be one for each.
+"""
 WITHHELD_EACH_S = 10.0
 """How often the log says, at the most, that calls to a server are not sent again."""
 

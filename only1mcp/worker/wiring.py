@@ -65,7 +65,7 @@ from only1mcp.worker.events import Events, HostWatcher
 from only1mcp.worker.fast_lane import FastLane
 from only1mcp.worker.kept_watches import KeptWatches
 from only1mcp.worker.peers import WorkerPeers
-from only1mcp.worker.recorder import Recorder
+from only1mcp.worker.recorder import REPORTS_S, Recorder
 from only1mcp.worker.room import room_for
 from only1mcp.worker.service import WorkerService
 from only1mcp.worker.shared_sessions import SharedSessions
@@ -172,7 +172,9 @@ def build(context: Context) -> Graph:
         context.index, edition, marks, wall_seconds, HostWatcher(link, asks, events),
         TaskIds(shared.session_key),
     )  # fmt: skip
-    reporter = HealthReporter(context.name, shared.runtime_dir.board_socket, shared.board_key)
+    reporter = HealthReporter(
+        context.name, shared.runtime_dir.board_socket, shared.board_key, REPORTS_S
+    )
     recorder = Recorder(context.metrics, shared.metrics_plan.server_ids, reporter)
     outfit = Outfit(
         client, tasks, link, _table(context), recorder, _make_sessions(context, link, tasks)

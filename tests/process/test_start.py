@@ -61,11 +61,11 @@ def nowhere(tmp_path: Path) -> Gateway:
 
 def test_too_few_files_are_refused_before_anything_is_opened(nowhere: Gateway) -> None:
     """With how many there must be, and how to get them."""
-    with _few_files(255):
+    with _few_files(199):
         done = _start(nowhere, "--port", "0")
     assert done.returncode == 1
-    assert "cannot run with 255 open files" in done.stderr
-    assert "hint: raise the limit, to 256 at least" in done.stderr
+    assert "cannot run with 199 open files" in done.stderr
+    assert "hint: raise the limit, to 200 at least" in done.stderr
     assert "Traceback" not in done.stderr
 
 

@@ -240,7 +240,7 @@ def test_what_is_said_all_the_time_is_told_now_and_then(monkeypatch: pytest.Monk
             if is_all():
                 raise SystemExit  # the reporter by itself goes on for ever
 
-    reporter = HealthReporter("worker-0", Path("nowhere"), KEY)
+    reporter = HealthReporter("worker-0", Path("nowhere"), KEY, rest_s=0.1)
     monkeypatch.setattr(reporter, "_connect", Board)
 
     def report() -> None:
