@@ -6,6 +6,7 @@ modern client's cancellation closes its request.
 """
 
 import asyncio
+import contextlib
 import signal
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -33,6 +34,8 @@ FINISH_S = 5.0
 """How long requests may take that are under way when the input ends."""
 SENT_S = 5.0
 """How long a cancellation waits for its request to leave."""
+OPENED_S = 5.0
+"""How long the client's messages wait for the stream of its session to open."""
 _LISTEN = "subscriptions/listen"
 
 
@@ -119,7 +122,7 @@ class Bridge:
             task = self._tasks.spawn(self._carry(message, self._write, _nothing))
             if message.method == "notifications/initialized":
                 await asyncio.wait([task])
-                self._follow()
+                await self._follow()
 
     async def close(self, patience_s: float) -> None:
         """End the session: the client has gone; what is under way may still be answered."""
@@ -159,7 +162,7 @@ class Bridge:
         failure = await self._post(message, answers.take, on_sent)
         answers.close(requests, failure)
         if b'"notifications/initialized"' in message.body:
-            self._follow()
+            await self._follow()
 
     def _done(self, key: bytes, entry: _UnderWay, task: "asyncio.Task[None]") -> None:
         del task
@@ -175,9 +178,14 @@ class Bridge:
             self._following.cancel()
         await self._remote.end_session()
 
-    def _follow(self) -> None:
+    async def _follow(self) -> None:
+        """Open the session's stream; what the client says next may cause what is told on it."""
         if self._remote.has_session and (self._following is None or self._following.done()):
-            self._following = self._tasks.spawn(self._remote.follow(self._write))
+            tried = asyncio.Event()
+            self._following = self._tasks.spawn(self._remote.follow(self._write, tried.set))
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(OPENED_S):
+                    await tried.wait()
 
     def _cancel(self, cancelled: Envelope) -> None:
         """Stop a request: over HTTP a modern client closes its stream (patterns/cancellation)."""

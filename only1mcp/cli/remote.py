@@ -90,12 +90,18 @@ class Remote:
             self._version = (orjson.loads(answer).get("result") or {}).get("protocolVersion")
         deliver(answer)
 
-    async def follow(self, deliver: Deliver) -> None:
-        """Deliver what the session hears beside its requests, as long as there is such a stream."""
+    async def follow(self, deliver: Deliver, on_tried: Callable[[], None]) -> None:
+        """Deliver what the session hears beside its requests, as long as there is such a stream.
+
+        Args:
+            deliver: takes each message.
+            on_tried: told whenever the stream is open, or cannot be opened now.
+        """
         position, failures = _Position(), 0
         while True:
             with contextlib.suppress(aiohttp.ClientError, OSError):
                 async with self._open(position) as response:
+                    on_tried()
                     if _is_stream(response):
                         failures = 0
                         await self._read(response, position, None, deliver)
@@ -106,6 +112,7 @@ class Remote:
                         continue
                     elif response.status < 500:
                         return
+            on_tried()
             await asyncio.sleep(min(position.retry_s * 2**failures, MAX_RETRY_S))
             failures = min(failures + 1, 10)
 

@@ -255,12 +255,28 @@ def test_a_stream_is_resumed_where_it_broke() -> None:
     assert ("GET", "session-1") in _Site.seen
 
 
+@pytest.mark.parametrize("opens_after_s", [0.3, PATIENCE_S])
+def test_what_the_client_says_next_waits_for_the_stream(
+    opens_after_s: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may cause what is told there; for a stream that does not open it waits some time."""
+    monkeypatch.setattr(_Site, "opens_after_s", opens_after_s)
+    with _site() as url, StdioClient("connect", url, env=os.environ) as client:
+        client.ask(initialize())
+        client.say(INITIALIZED, legacy(1, "hang"))
+        wait_until(lambda: ("POST", "hang") in _Site.seen, "the request is sent")
+        opens, sent = ("opens", "") in _Site.seen, _Site.seen.index(("POST", "hang"))
+        assert opens is (opens_after_s < PATIENCE_S)
+        assert not opens or _Site.seen.index(("opens", "")) < sent
+
+
 class _Site(http.server.BaseHTTPRequestHandler):
     """An endpoint whose streams break after an event, and go on when they are asked for again."""
 
     protocol_version = "HTTP/1.1"
     seen: ClassVar[list[tuple[str, str]]] = []
     released: ClassVar[threading.Event]
+    opens_after_s: ClassVar[float] = 0
 
     def do_POST(self) -> None:
         message = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
@@ -280,6 +296,8 @@ class _Site(http.server.BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         last = self.headers.get("Last-Event-ID", "")
         self.seen.append(("GET", last))
+        self.released.wait(self.opens_after_s)
+        self.seen.append(("opens", last))
         if last == "call-1":
             self._stream([("call-2", {"id": 1, "result": {}})])
         elif last == "session-1":
