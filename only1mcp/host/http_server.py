@@ -267,14 +267,6 @@ class HttpServer:
         if self._relist is not None:
             await self._relist(kinds)
 
-    async def _read_due(self) -> None:
-        kinds = self._relisting.take()
-        try:
-            await self._list_again(kinds)
-        except BaseException:
-            self._relisting.put_back(kinds)
-            raise
-
     async def _watch(self, session: HttpSession) -> None:
         """Keep to an instance until the checks say that it is gone.
 
@@ -302,14 +294,14 @@ class HttpServer:
         Raises:
             BackendError: it could not be listed the first time.
         """
-        await self._read_due()
+        await self._relisting.read()
         if self.status.state is not ServerState.UP:
             self._set_state(ServerState.UP)
             _log.info("server is up", extra={"server": self.server.id})
         while True:
             await asyncio.sleep(_LIST_EVERY * self.server.check_interval_s)
             try:
-                await self._read_due()
+                await self._relisting.read()
             except Only1MCPError as error:  # the checks find out whether it is gone
                 _log.debug("not listed: %s", error, extra={"server": self.server.id})
 

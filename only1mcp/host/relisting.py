@@ -97,6 +97,19 @@ class Relisting:
         self._is_due = False
         return kinds
 
+    async def read(self) -> None:
+        """Read the lists now; what has changed stays due if they cannot be read.
+
+        Raises:
+            Only1MCPError: why they cannot.
+        """
+        kinds = self.take()
+        try:
+            await self._relist(kinds)
+        except BaseException:
+            self.put_back(kinds)
+            raise
+
     def start(self) -> None:
         """See to it that what has changed is read."""
         if self._is_wanted and (self._running is None or self._running.done()):
@@ -109,15 +122,13 @@ class Relisting:
     async def _run(self) -> None:
         await asyncio.sleep(self._delay_s())
         while self._is_wanted:
-            kinds = self.take()
             try:
-                await self._relist(kinds)
+                await self.read()
             except Only1MCPError as error:
                 _log.warning(
                     "the changed lists could not be read: %s", error,
                     extra={"server": self._server_id},
                 )  # fmt: skip
-                self.put_back(kinds)
                 self._retry()
                 return
             self._failures = 0

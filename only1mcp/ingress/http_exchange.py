@@ -113,7 +113,8 @@ class HttpExchange:
             while not await self._flush(response):
                 if self._overrun:
                     self._abort()
-                    raise ConnectionResetError("the client does not read its stream")
+                    self.is_broken = True
+                    return response
                 await self._next()
             await response.write_eof()
         except ConnectionError:  # raised on, aiohttp would log it as a mistake of ours

@@ -94,9 +94,8 @@ class MetricsPlan:
 
     def shut_slots(self, method_index: int, server_index: int) -> tuple[int, int, int]:
         """Return where calls are counted that a breaker refuses: request, its time, server."""
-        at = method_index * len(STATUSES) + _CIRCUIT_OPEN
-        durations = self.durations + method_index * HISTOGRAM
-        return at, durations, self.server(server_index) + _CIRCUIT_OPEN
+        request, durations, server, _ = self.fast_slots(method_index, server_index)
+        return request + _CIRCUIT_OPEN, durations, server + _CIRCUIT_OPEN
 
     def server(self, index: int) -> int:
         """First slot of one server."""
