@@ -9,14 +9,15 @@ LOAD_SECONDS ?= 24
 FUZZ_TARGETS := json_scan event_stream lines frames session_id request_state http1 fast_request fast_response fast_chunks
 SOURCES := pyproject.toml setup.py $(wildcard only1mcp/_speedups/*.py* only1mcp/_speedups/*.pxd)
 
-PARTS := lint test-process-1 test-process-2 test-real test-parts test-pure
+PARTS := lint test-real test-process-1 test-process-2 test-matrix test-parts test-pure
 
 .PHONY: start test test-compiled $(PARTS) gates bench load compare soak chaos fuzz clean
 
 start: $(VENV)/.core
 	@$(BIN)/only1mcp start
 
-# Tests mostly wait for processes, so several go side by side; ratios are measured when all is quiet.
+# Tests mostly wait for processes, so several go side by side, the longest first; ratios are measured
+# when all is quiet.
 test: $(VENV)/.dev
 	@$(MAKE) -j3 -O $(PARTS)
 	@$(MAKE) gates
@@ -44,7 +45,10 @@ test-pure: $(VENV)/.dev
 	ONLY1MCP_PURE=1 $(BIN)/pytest -q tests/speedups tests/unit
 
 test-real: $(VENV)/.real
-	$(BIN)/pytest -q -m real
+	$(BIN)/pytest -q --durations=15 -m real --ignore tests/matrix
+
+test-matrix: $(VENV)/.real
+	$(BIN)/pytest -q --durations=5 -m real tests/matrix
 
 gates: $(VENV)/.dev
 	$(BIN)/pytest -q -m gate --benchmark-disable benchmarks
