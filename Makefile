@@ -18,7 +18,7 @@ start: $(VENV)/.core
 
 # Tests mostly wait for processes, so several go side by side, the longest first; ratios are measured
 # when all is quiet.
-test: $(VENV)/.dev
+test: $(VENV)/.real
 	@$(MAKE) -j3 -O $(PARTS)
 	@$(MAKE) gates
 
