@@ -16,8 +16,8 @@ PARTS := lint test-real test-process-1 test-process-2 test-matrix test-parts tes
 start: $(VENV)/.core
 	@$(BIN)/only1mcp start
 
-# Tests mostly wait for processes, so several go side by side, the longest first; ratios are measured
-# when all is quiet.
+# Tests mostly wait for processes, so several go side by side, the long ones before the short; ratios
+# are measured when all is quiet.
 test: $(VENV)/.real
 	@$(MAKE) -j3 -O $(PARTS)
 	@$(MAKE) gates

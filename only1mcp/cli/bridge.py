@@ -122,7 +122,7 @@ class Bridge:
             task = self._tasks.spawn(self._carry(message, self._write, _nothing))
             if message.method == "notifications/initialized":
                 await asyncio.wait([task])
-                await self._follow()
+                await _wait(self._follow())  # what is said next may cause what is told there
 
     async def close(self, patience_s: float) -> None:
         """End the session: the client has gone; what is under way may still be answered."""
@@ -162,7 +162,7 @@ class Bridge:
         failure = await self._post(message, answers.take, on_sent)
         answers.close(requests, failure)
         if b'"notifications/initialized"' in message.body:
-            await self._follow()
+            self._follow()
 
     def _done(self, key: bytes, entry: _UnderWay, task: "asyncio.Task[None]") -> None:
         del task
@@ -178,14 +178,15 @@ class Bridge:
             self._following.cancel()
         await self._remote.end_session()
 
-    async def _follow(self) -> None:
-        """Open the session's stream; what the client says next may cause what is told on it."""
+    def _follow(self) -> asyncio.Event:
+        """Open the session's stream; returns what says that it is open, or cannot be now."""
+        tried = asyncio.Event()
         if self._remote.has_session and (self._following is None or self._following.done()):
-            tried = asyncio.Event()
             self._following = self._tasks.spawn(self._remote.follow(self._write, tried.set))
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(OPENED_S):
-                    await tried.wait()
+            self._following.add_done_callback(lambda _: tried.set())
+        else:
+            tried.set()
+        return tried
 
     def _cancel(self, cancelled: Envelope) -> None:
         """Stop a request: over HTTP a modern client closes its stream (patterns/cancellation)."""
@@ -243,6 +244,12 @@ class Bridge:
         except Only1MCPError as error:
             return error
         return None
+
+
+async def _wait(tried: asyncio.Event) -> None:
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(OPENED_S):
+            await tried.wait()
 
 
 def _nothing() -> None:

@@ -87,7 +87,8 @@ class Remote:
         if self._tools.is_lack(message, answer) and await self._tools.learn(message, self._ask):
             answer = await self._attempt(message, deliver, on_sent) or b""
         if message.method == "initialize":
-            self._version = (orjson.loads(answer).get("result") or {}).get("protocolVersion")
+            said = (orjson.loads(answer).get("result") or {}).get("protocolVersion")
+            self._version = said if isinstance(said, str) else None
         deliver(answer)
 
     async def follow(self, deliver: Deliver, on_tried: Callable[[], None]) -> None:
