@@ -114,6 +114,7 @@ class _Round:
 
 
 def _round(gateway: Gateway, seconds: float) -> _Round:
+    wait_until(lambda: _is_over(gateway), "nothing is refused any more")
     with _most_of_few(gateway):
         pass  # what was refused before shall be over, though they ask without a pause
     with _most_of_few(gateway) as few:
@@ -125,6 +126,12 @@ def _round(gateway: Gateway, seconds: float) -> _Round:
         served = _serve(gateway, too_many, seconds)
         looking.result()
     return _Round(few, full, too_many, served, after)
+
+
+def _is_over(gateway: Gateway) -> bool:
+    """Say whether the gateway has said so: until then a generator's first call may be refused."""
+    log = gateway.log
+    return log.count('"overloaded: ') == log.count('"no longer overloaded: ')
 
 
 def _compared(rounds: list[_Round]) -> tuple[list[float], _Round, _Served]:
