@@ -16,6 +16,7 @@ from tests.support.waiting import wait_until
 _RATE = 300.0
 _SLOW = 400
 _FILES = 256
+_THERE = 8
 
 
 def slow_heads(seconds: float, findings: Findings) -> None:
@@ -71,7 +72,9 @@ def few_descriptors(seconds: float, findings: Findings) -> None:
     """Let the gateway open few files, and connect more clients than that."""
     wrapper = ("prlimit", f"--nofile={_FILES}:{_FILES}")
     with site(1, wrapper=wrapper) as gateway:
-        with load(gateway.url, HTTP_TOOL, rate=_RATE / 3, seconds=seconds, connections=8) as early:
+        with load(
+            gateway.url, HTTP_TOOL, rate=_RATE / 3, seconds=seconds, connections=_THERE, most=_THERE
+        ) as early:  # one more connection would be one too many, like the crowd's
             wait_until(lambda: early.process.poll() is None, "the generator runs")
             time.sleep(seconds / 4)
             with ExitStack() as crowd:
