@@ -29,6 +29,7 @@ from tests.support.zoo import zoo
 
 _RATE = 300.0
 _FILES = 256
+_THERE = 8
 _PACKAGES = {"nginx": "nginx-light", "haproxy": "haproxy", "slowhttptest": "slowhttptest"}
 _NGINX = """
 worker_processes 2; daemon off; pid {folder}/pid; error_log stderr crit;
@@ -209,7 +210,7 @@ def few_descriptors(run: "Run", seconds: float) -> Answer:
     """Let each process open 256 files, and connect 1,000 clients."""
     with (
         run.peer(wrapper=("prlimit", f"--nofile={_FILES}:{_FILES}")) as peer,
-        peer.load("web", rate=_RATE / 3, seconds=seconds, connections=8) as calls,
+        peer.load("web", rate=_RATE / 3, seconds=seconds, connections=_THERE, most=_THERE) as calls,
         ExitStack() as crowd,
     ):
         time.sleep(seconds / 3)

@@ -1,7 +1,9 @@
 """The stream of a session, and what the client says next."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 import orjson
 import pytest
@@ -13,30 +15,41 @@ from only1mcp.cli.remote import Remote
 from tests.support.http_site import http_site
 from tests.support.loop import eventually, on_loop
 from tests.support.mcp_client import LEGACY
+from tests.support.way_clients import INITIALIZED, initialize, legacy
 
 FOR_EVER_S = 1e6
 
 
-def message(method: str, request_id: int | None = None) -> bytes:
-    """Write a request, or a notification without an id."""
-    has_id = {} if request_id is None else {"id": request_id}
-    return orjson.dumps({"jsonrpc": "2.0", **has_id, "method": method})
+NEXT = legacy(2, "next")
+
+
+async def say(one: Bridge, *messages: Any) -> None:
+    """Have the client write messages."""
+    for message in messages:
+        await one.take(orjson.dumps(message))
 
 
 @asynccontextmanager
 async def connected(
     status: int, version: object = LEGACY
 ) -> AsyncIterator[tuple[Bridge, list[str]]]:
-    """Yield a bridge to an endpoint that answers `GET` with a status, and what it is asked."""
+    """Yield a bridge to an endpoint that answers `GET` with a status, and what it is asked.
+
+    Args:
+        status: 0 if `GET` is never answered.
+        version: what revision the endpoint says it speaks.
+    """
     seen: list[str] = []
 
     async def handle(request: web.BaseRequest) -> web.StreamResponse:
         if request.method != "POST":
             seen.append(request.method)
+            if not status:
+                await asyncio.Event().wait()
             return web.Response(status=status)
         said = orjson.loads(await request.read())
-        seen.append(said["method"])
-        if said["method"] != "initialize":
+        seen.append("batch" if isinstance(said, list) else said["method"])
+        if seen[-1] != "initialize":
             return web.Response(status=202)
         answer = {"jsonrpc": "2.0", "id": said["id"], "result": {"protocolVersion": version}}
         return web.json_response(answer, headers={"Mcp-Session-Id": "s"})
@@ -55,9 +68,7 @@ async def test_a_stream_that_is_refused_holds_up_nothing(
     """However it is refused: what the client says next is sent at once, behind the refusal."""
     monkeypatch.setattr(bridge, "OPENED_S", FOR_EVER_S)
     async with connected(status) as (one, seen):
-        for said in (message("initialize", 1), message("notifications/initialized")):
-            await one.take(said)
-        await one.take(message("next", 2))
+        await say(one, initialize(), INITIALIZED, NEXT)
         await eventually(lambda: "next" in seen, "the next message")
         assert seen[:4] == ["initialize", "notifications/initialized", "GET", "next"]
 
@@ -66,16 +77,16 @@ async def test_a_stream_that_is_refused_holds_up_nothing(
 async def test_a_revision_that_is_no_string_is_left_out() -> None:
     """It can stand in no header; whether it is one is for the client to say."""
     async with connected(405, version=7) as (one, seen):
-        await one.take(message("initialize", 1))
-        await one.take(message("notifications/initialized"))
-        await one.take(message("next", 2))
+        await say(one, initialize(), INITIALIZED, NEXT)
         await eventually(lambda: "next" in seen, "the next message")
 
 
 @on_loop
-async def test_a_batch_is_not_waited_for() -> None:
-    """Its calls may ask the client, whose answers are messages behind it."""
-    async with connected(405) as (one, seen):
-        await one.take(message("initialize", 1))
-        await one.take(b"[%b]" % message("notifications/initialized"))
+async def test_a_batch_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its calls may ask the client, whose answers are messages behind it; nor is its stream."""
+    monkeypatch.setattr(bridge, "OPENED_S", FOR_EVER_S)
+    async with connected(0) as (one, seen):
+        await say(one, initialize(), [INITIALIZED, legacy(1, "ping")], NEXT)
         await eventually(lambda: "GET" in seen, "the stream")
+        await eventually(lambda: "next" in seen, "the next message")
+        await one.close(FOR_EVER_S)  # waits for what is under way: the batch is not
