@@ -2,7 +2,6 @@
 
 import asyncio
 import gc
-import math
 import resource
 import time
 from collections import deque
@@ -13,6 +12,7 @@ from only1mcp.benchmark.message import FIRST, OK, Messages
 from only1mcp.benchmark.plan import LEGACY, CannotMeasure, Plan
 from only1mcp.benchmark.report import Report
 from only1mcp.benchmark.response import Response
+from only1mcp.benchmark.schedule import Even, Schedule
 from only1mcp.benchmark.ticker import Ticker
 from only1mcp.tasks import Tasks
 
@@ -27,11 +27,13 @@ class Generator:
 
     Args:
         plan: what to send.
+        schedule: when, if not at the plan's rate all the time.
     """
 
-    def __init__(self, plan: Plan) -> None:
+    def __init__(self, plan: Plan, schedule: Schedule | None = None) -> None:
         self.report = Report()
         self._plan = plan
+        self._schedule = schedule or Even(plan.rate)
         self._endpoint = Endpoint(plan)
         self._idle: deque[Connection] = deque()
         self._all: set[Connection] = set()
@@ -116,9 +118,9 @@ class Generator:
 
     def _tick(self) -> None:
         now = time.monotonic()
-        due = min(math.floor((now - self._start) * self._plan.rate) + 1, self._total)
+        due = min(self._schedule.due(now - self._start), self._total)
         while self._due < due:
-            moment = self._start + self._due / self._plan.rate
+            moment = self._start + self._schedule.moment(self._due)
             self._due += 1
             if self._idle:
                 self._send(self._idle.popleft(), moment)
