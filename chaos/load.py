@@ -4,7 +4,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +17,8 @@ class Load:
     """One run of the generator; its figures are there once it has ended."""
 
     process: subprocess.Popen[str]
+    seconds: float
+    """For how long calls are sent."""
     report: dict[str, Any]
 
     @property
@@ -54,31 +56,35 @@ class Load:
         Raises:
             RuntimeError: the generator could not measure.
         """
-        seconds = float(self.process.args[self.process.args.index("--duration") + 1])  # type: ignore[union-attr, index, arg-type]
-        out, err = self.process.communicate(timeout=seconds + _GRACE_S)
+        out, err = self.process.communicate(timeout=self.seconds + _GRACE_S)
         try:
             self.report = json.loads(out)["data"]
         except (ValueError, KeyError):
             raise RuntimeError(f"the load generator said: {out} {err}") from None
 
 
-@contextmanager
 def load(
     url: str, tool: str, *, rate: float, seconds: float, connections: int = 32,
     most: int = 1024, timeout_s: float = 10.0, era: str = "modern",
     arguments: str = '{"text":"{nonce}"}',
-) -> Iterator[Load]:  # fmt: skip
+) -> AbstractContextManager[Load]:  # fmt: skip
     """Call a tool that says its argument `text` again; the block ends when the calls have."""
-    command = [
-        sys.executable, "-m", "only1mcp", "benchmark", url, "--tool", tool, "--args", arguments,
-        "--rate", str(rate), "--duration", str(seconds), "--connections", str(connections),
-        "--max-connections", str(most),
-        "--timeout", str(timeout_s), "--era", era, "--json",
-    ]  # fmt: skip
+    return generator(
+        ["only1mcp", "benchmark", url, "--tool", tool, "--args", arguments,
+         "--rate", str(rate), "--duration", str(seconds), "--connections", str(connections),
+         "--max-connections", str(most),
+         "--timeout", str(timeout_s), "--era", era, "--json"], seconds,
+    )  # fmt: skip
+
+
+@contextmanager
+def generator(module: list[str], seconds: float) -> Iterator[Load]:
+    """Run a module that sends calls for so long, and prints the report."""
     process = subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
-    )
-    running = Load(process, {})
+        [sys.executable, "-m", *module],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
+    )  # fmt: skip
+    running = Load(process, seconds, {})
     try:
         yield running
         running.wait()
