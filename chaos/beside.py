@@ -1,8 +1,8 @@
 """The same faults given to nginx and haproxy: what they do where they can be compared.
 
-Their settings stand below: two worker processes or threads, keep-alive on both sides, a second for
-an answer, and a bound of 256 calls at each server, beyond which nginx answers 502 at once and
-haproxy 503 after 100 ms in line.
+Their settings (`chaos/peers.py`): two worker processes or threads, keep-alive on both sides, a
+second for an answer, and a bound of 256 calls at each server, beyond which nginx answers 502 at
+once and haproxy 503 after 100 ms in line.
 """
 
 import os
@@ -57,9 +57,8 @@ def slow_clients(kind: str, run: "Run", seconds: float) -> Answer:
     with run.peer() as peer:
         with peer.load("web", rate=_RATE, seconds=seconds / 2) as calm:
             pass
-        path = peer.page if kind == "reads" else "/web/mcp"
         with peer.load("web", rate=_RATE, seconds=seconds) as calls:
-            seen = attack(kind, f"http://127.0.0.1:{peer.port}", seconds, path)
+            seen = attack(kind, f"http://127.0.0.1:{peer.port}", seconds, peer.target(kind))
     return (
         f"unavailable for {seen.unavailable_s} of {seen.seconds} s; "
         f"{_failed(calls)}, p99 {calls.p99_ms:.1f} ms, calm {calm.p99_ms:.1f}"

@@ -14,18 +14,10 @@ def rss_mib(pid: int) -> float:
     return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
 
 
-def cpu_s(pid: int) -> float:
-    """Return for how long a process has run (its first thread)."""
-    return _schedstat(pid)[0] / 1e9
-
-
-def cpu_waited_s(pid: int) -> float:
-    """Return for how long a process was ready to run, and had no CPU (its first thread)."""
-    return _schedstat(pid)[1] / 1e9
-
-
-def _schedstat(pid: int) -> list[int]:
-    return [int(ns) for ns in Path(f"/proc/{pid}/schedstat").read_text(encoding="ascii").split()]
+def ran_and_waited_s(pid: int) -> tuple[float, float]:
+    """Return for how long a process has run, and was ready to and had no CPU (its first thread)."""
+    ran, waited, _ = Path(f"/proc/{pid}/schedstat").read_text(encoding="ascii").split()
+    return int(ran) / 1e9, int(waited) / 1e9
 
 
 def descriptors(gateway: Gateway) -> int:

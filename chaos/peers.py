@@ -84,6 +84,10 @@ class Peer:
         path, tool = ("/mcp", f"{server}__echo") if self.tools else (f"/{server}/mcp", "echo")
         return load(f"http://127.0.0.1:{self.port}{path}", tool, **how)  # type: ignore[arg-type]
 
+    def target(self, kind: str) -> str:
+        """Return what slow clients ask for, of this kind: those that read want much to read."""
+        return self.page if kind == "reads" else "/web/mcp"
+
     def workers(self) -> list[int]:
         """Return the processes that serve clients."""
         below = descendants(self.pid)

@@ -5,8 +5,9 @@ has its moods, and they last for seconds.
 
     python -m chaos.waves URL TOOL PID LOW HIGH SECONDS
 
-prints what `only1mcp benchmark --json` prints, and `halves`: of each wave, low and high, how many
-calls went well in a second in which that process could run, and how much of that it ran.
+prints what `only1mcp benchmark --json` prints, and `waves`: of the low half of each and then of its
+high one, how many calls were sent in a second, how many went well in a second in which that process
+could run, and how much of that it ran.
 """
 
 import asyncio
@@ -17,17 +18,19 @@ from dataclasses import dataclass
 
 import uvloop
 
-from chaos.measures import cpu_s, cpu_waited_s
+from chaos.measures import ran_and_waited_s
 from only1mcp.benchmark.generator import Generator
 from only1mcp.benchmark.plan import LEGACY, Plan
 from only1mcp.cli.benchmark_report import plain_report
 
 MANY = 1000
-"""Connections, opened before."""
-HALF_S = 0.5
+"""Connections, opened before; there are never more."""
+HALF_S = 0.45
+"""No whole part of a second: what comes once a second is to come in either half."""
 _SETTLE = 0.25
 """The part of each half that does not count: what came before is still being done."""
 _LEAD_S = 0.1
+Half = tuple[float, float, float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,33 +71,40 @@ class Waves:
         return round(self.high * self.half_s)
 
 
-async def _send(url: str, tool: str, pid: int, waves: Waves, seconds: float) -> None:
-    plan = Plan(url, tool, '{"text":"{nonce}"}', waves.rate, seconds, MANY, era=LEGACY)
-    generator = Generator(plan, waves)
+async def _send(url: str, tool: str, pid: int, schedule: Waves, seconds: float) -> None:
+    plan = Plan(url, tool, '{"text":"{nonce}"}', schedule.rate, seconds, MANY, MANY, era=LEGACY)
+    generator = Generator(plan, schedule)
     await generator.prepare()
-    start = time.monotonic() + _LEAD_S
+    start, waves = time.monotonic() + _LEAD_S, list[tuple[Half, Half]]()
     async with asyncio.TaskGroup() as group:
         running = group.create_task(generator.run(start))
-        halves = [
-            await _look(generator, pid, start + number * waves.half_s, waves.half_s)
-            for number in range(2 * int(seconds / waves.half_s / 2))
-        ]
-    report = plain_report(plan, running.result())
-    print(json.dumps({"data": {**report, "halves": halves}}))
+        for number in range(int(seconds / HALF_S / 2)):
+            began = start + number * 2 * HALF_S
+            low = await _look(generator, pid, began)
+            high = await _look(generator, pid, began + HALF_S)
+            if low is not None and high is not None:
+                waves.append((low, high))
+    print(json.dumps({"data": {**plain_report(plan, running.result()), "waves": waves}}))
 
 
-async def _look(generator: Generator, pid: int, begin: float, half_s: float) -> tuple[float, float]:
-    """Return calls that go well in a second in which the process can run, and how much it runs."""
-    await asyncio.sleep(begin + _SETTLE * half_s - time.monotonic())
-    moment, well, ran, waited = _state(generator, pid)
-    await asyncio.sleep(begin + half_s - time.monotonic())
-    end, well_then, ran_then, waited_then = _state(generator, pid)
+async def _look(generator: Generator, pid: int, began: float) -> Half | None:
+    """Return what was done in most of a half; None if that was missed for being late."""
+    await asyncio.sleep(began + _SETTLE * HALF_S - time.monotonic())
+    moment, sent, well, ran, waited = _state(generator, pid)
+    await asyncio.sleep(began + HALF_S - time.monotonic())
+    end, sent_then, well_then, ran_then, waited_then = _state(generator, pid)
     could_run_s = end - moment - (waited_then - waited)
-    return (well_then - well) / could_run_s, (ran_then - ran) / could_run_s
+    if could_run_s < HALF_S / 3:
+        return None
+    return (
+        (sent_then - sent) / (end - moment),
+        (well_then - well) / could_run_s, (ran_then - ran) / could_run_s,
+    )  # fmt: skip
 
 
-def _state(generator: Generator, pid: int) -> tuple[float, int, float, float]:
-    return time.monotonic(), generator.report.ok.count, cpu_s(pid), cpu_waited_s(pid)
+def _state(generator: Generator, pid: int) -> tuple[float, int, int, float, float]:
+    report = generator.report
+    return time.monotonic(), report.lateness.count, report.ok.count, *ran_and_waited_s(pid)
 
 
 def main() -> None:

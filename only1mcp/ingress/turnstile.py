@@ -11,8 +11,8 @@ from collections.abc import Callable
 
 SHARE_S = 0.0003
 """So much of each turn goes to those who wait; one is let in however long that takes. Beside 4,000
-clients that come in four seconds p99 of calls is 1.3 to 1.8 times the calm one, 1.7 to 2.6 with a
-millisecond (`python -m chaos slowhttptest`, reads)."""
+clients that come in four seconds p99 of calls is 1.3 to 1.8 times that of before, 1.7 to 2.6 with
+a millisecond (`python -m chaos slowhttptest`, reads)."""
 PATIENCE_S = 1.0
 """Who has waited for so long does not wait any longer. There are too many then, which overload
 (`only1mcp.resilience.overload`) finds out from the turns that they make long."""

@@ -48,6 +48,25 @@ async def test_every_call_has_an_outcome() -> None:
 
 
 @on_loop
+async def test_a_schedule_says_when_calls_are_due() -> None:
+    """All of the plan's calls may be due at once, long after its rate would have had them sent."""
+
+    class AtOnce:
+        def due(self, elapsed_s: float) -> int:
+            return 0 if elapsed_s < 0.4 else 100
+
+        def moment(self, _: int) -> float:
+            return 0.4
+
+    async with RawServer(echo).open() as url:
+        generator = Generator(Plan(url, "echo", NONCE, FAST, 0.05), AtOnce())
+        await generator.prepare()
+        report = await generator.run(time.monotonic())
+    assert report.ok.count == 100
+    assert report.elapsed_s >= 0.4
+
+
+@on_loop
 async def test_calls_are_sent_though_none_is_answered() -> None:
     """A server that waits for all of them before it answers any gets them all."""
     came: list[int] = []

@@ -7,7 +7,7 @@ import pytest
 from chaos.waves import Waves
 from only1mcp.benchmark.schedule import Even, Schedule
 
-SCHEDULES = [Even(1000.0), Even(7.0), Waves(1000.0, 3000.0, 0.5), Waves(3.0, 70.0, 1.5)]
+SCHEDULES = [Even(1000.0), Even(7.0), Waves(100.0, 300.0, 0.5), Waves(3.0, 70.0, 1.5)]
 
 
 @pytest.mark.parametrize("schedule", SCHEDULES)
