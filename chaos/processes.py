@@ -1,6 +1,7 @@
 """Our own processes are killed."""
 
 import os
+import re
 import signal
 import time
 from collections.abc import Callable
@@ -107,12 +108,20 @@ def supervisor_kill(seconds: float, findings: Findings) -> None:
         Herd.below(gateway.pid) as herd,
         load(gateway.url, HTTP_TOOL, rate=_RATE, seconds=seconds, timeout_s=2),
     ):
+        wait_until(lambda: _has_called(gateway), "calls are under way")
         time.sleep(seconds / 2)
         os.kill(gateway.pid, signal.SIGKILL)
         began = time.monotonic()
         herd.wait_gone(5.0)
         findings.note(processes=len(herd.pids), all_gone_after_s=round(time.monotonic() - began, 2))
         findings.expect(not herd.alive, "nothing is left")
+
+
+def _has_called(gateway: Gateway) -> bool:
+    """Say whether calls go to the server: of a generator that has just begun, none may yet."""
+    _, text = gateway.get("/metrics")
+    count = re.search(rb'upstream_requests_total\{server_id="web",status="ok"\} (\d+)', text)
+    return count is not None and int(count[1]) > 1
 
 
 SCENARIOS = (

@@ -345,7 +345,7 @@ def test_a_gateway_of_one_client_is_not_upgraded(tmp_path: Path) -> None:
         stderr=subprocess.DEVNULL,
     ) as bridge:  # fmt: skip
         try:
-            wait_until(lambda: list((tmp_path / "run").glob("*/supervisor.json")), "it runs")
+            wait_until(lambda: list((tmp_path / "run").glob("**/control.sock")), "it can be told")
             done = subprocess.run(
                 [sys.executable, "-m", "only1mcp", "upgrade"], env={**os.environ, **env},
                 capture_output=True, text=True, check=False,
